@@ -1,0 +1,1 @@
+//! twolane: the edge gateway in front of Dify plugin daemons.
