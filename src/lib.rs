@@ -1,1 +1,8 @@
 //! twolane: the edge gateway in front of Dify plugin daemons.
+//!
+//! **Short calls never wait behind long ones.** Read `ARCHITECTURE.md` for the map; the modules
+//! stand below in layers, each answering one question, and arrows only point up this list.
+
+pub mod model;
+
+pub mod config;

@@ -1,0 +1,83 @@
+//! Which nodes, in which groups, for which requests, under which strategy?
+
+use crate::model::{NodeId, Role};
+use std::fmt;
+
+/// Nodes that serve the same routes under one strategy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name; unique.
+    pub name: String,
+    /// A word of `select::TABLE`.
+    pub strategy: String,
+    /// True: when every node is unhealthy, one is tried all the same.
+    pub fail_open: bool,
+    /// Its nodes; at least one, at most one primary, not only backups.
+    pub nodes: Vec<NodeEntry>,
+}
+
+/// One node as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEntry {
+    /// Its name; unique in the whole file. Defaults to the address.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: Address,
+    /// Its part in the pool.
+    pub role: Role,
+    /// Its share of the work relative to others; 1 to 1000.
+    pub weight: u16,
+    /// False: takes nothing (maintenance).
+    pub enabled: bool,
+    /// True: takes nothing new; what runs there ends in peace.
+    pub drain: bool,
+}
+
+/// Host and port. The host may be a name; names are resolved in the background.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// An IP address without brackets, or a DNS name.
+    pub host: String,
+    /// The port; 5002 when none is written.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Sends requests whose path begins with `path` to `pool`. The longest prefix wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// Begins with `/`.
+    pub path: String,
+    /// The name of a pool.
+    pub pool: String,
+}
+
+/// The parameters of the strategies that have any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strategies {
+    /// `adaptive`: how many times a request of the same plugin counts, beyond once.
+    pub plugin_weight: f64,
+    /// `adaptive`: how many times a long request counts, beyond once.
+    pub long_weight: f64,
+    /// `seed`: which of seed 000's two contradicting rules for two nodes holds.
+    pub two_nodes: TwoNodes,
+}
+
+/// Seed 000 says two things about a long request when node 2 is busy with a long one and node 1
+/// is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TwoNodes {
+    /// Its prose: node 1.
+    Prose,
+    /// Its diagram: node 2 all the same.
+    Diagram,
+}

@@ -1,0 +1,26 @@
+//! What do we call things?
+//!
+//! The words of `ARCHITECTURE.md` as types. Nothing here knows a socket, a file or a thread.
+
+mod class;
+pub mod clock;
+mod dice;
+mod node_id;
+mod operation;
+mod outcome;
+pub mod rejection;
+mod request;
+mod role;
+mod secret;
+mod verdict;
+
+pub use class::Class;
+pub use dice::Dice;
+pub use node_id::NodeId;
+pub use operation::{Operation, Part};
+pub use outcome::{Outcome, Sample};
+pub use rejection::Rejection;
+pub use request::{PluginIndex, Request};
+pub use role::Role;
+pub use secret::Secret;
+pub use verdict::{Basis, Verdict};

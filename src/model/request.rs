@@ -1,0 +1,37 @@
+//! What may a strategy know about a request?
+
+use super::Class;
+
+/// A plugin's place in the per-node tables of runtimes. Handed out by `nodes::Plugins`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PluginIndex(pub u16);
+
+/// All that a strategy may know about a request: no headers, no body, no socket.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// Short or long, as classified.
+    pub class: Class,
+    /// The plugin whose runtime will serve it. Requests without one share a place.
+    pub plugin: PluginIndex,
+    /// 1 for the first attempt.
+    pub attempt: u8,
+}
+
+impl Request {
+    /// A request's first attempt.
+    #[must_use]
+    pub const fn new(class: Class, plugin: PluginIndex) -> Self {
+        Self {
+            class,
+            plugin,
+            attempt: 1,
+        }
+    }
+
+    /// The same request, tried again.
+    #[must_use]
+    pub const fn attempt(self, attempt: u8) -> Self {
+        Self { attempt, ..self }
+    }
+}
