@@ -6,3 +6,10 @@
 pub mod model;
 
 pub mod config;
+
+pub mod nodes;
+pub mod admit;
+pub mod route;
+pub mod select;
+pub mod observe;
+pub mod share;

@@ -1,0 +1,103 @@
+//! May this request pass?
+
+use crate::config::{Limits, Loops};
+use crate::model::Rejection;
+use crate::model::rejection::Reason;
+
+/// What is known of a request before anything is done for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival<'a> {
+    /// `Content-Length`, where one was sent.
+    pub content_length: Option<u64>,
+    /// The `Via` header as it came (RFC 9110, section 7.6.3); several are joined by commas.
+    pub via: Option<&'a str>,
+}
+
+/// Our pseudonym in `Via` begins with this, so that gateways know one another.
+pub const PSEUDONYM: &str = "twolane-";
+
+/// Refuses what must not be forwarded.
+///
+/// A loop is told by `Via`, not by `X-Plugin-Forwarded`: that mark is for the daemons, and a client
+/// that sets it itself is still served.
+///
+/// # Errors
+/// The rejection to answer with.
+pub fn admit(
+    arrival: &Arrival<'_>,
+    own_pseudonym: &str,
+    limits: &Limits,
+    loops: &Loops,
+) -> Result<(), Rejection> {
+    if let Some(via) = arrival.via {
+        check_loop(via, own_pseudonym, loops)?;
+    }
+    match arrival.content_length {
+        Some(length) if length > limits.body => Err(too_large(limits)),
+        _ => Ok(()),
+    }
+}
+
+/// The rejection of a body over the limit, whether its length was told or counted.
+#[must_use]
+pub fn too_large(limits: &Limits) -> Rejection {
+    Rejection::new(
+        Reason::BodyTooLarge,
+        format!("the request body is over the limit of {} bytes", limits.body),
+    )
+}
+
+fn check_loop(via: &str, own_pseudonym: &str, loops: &Loops) -> Result<(), Rejection> {
+    let ours = |hop: &&str| hop.starts_with(PSEUDONYM);
+    let hops = || via.split(',').filter_map(|hop| hop.split_whitespace().nth(1));
+    if hops().any(|hop| hop == own_pseudonym) {
+        return Err(Rejection::new(
+            Reason::Loop,
+            "the request passed this gateway before: a node's address leads back to it",
+        ));
+    }
+    if hops().filter(ours).count() >= usize::from(loops.max_hops) {
+        return Err(Rejection::new(
+            Reason::Loop,
+            format!("the request passed {} gateways", loops.max_hops),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { body: 10 };
+    const LOOPS: Loops = Loops { max_hops: 2 };
+
+    fn reason(arrival: &Arrival<'_>) -> Option<Reason> {
+        admit(arrival, "twolane-1", &LIMITS, &LOOPS)
+            .err()
+            .map(|rejection| rejection.reason)
+    }
+
+    #[test]
+    fn a_body_at_the_limit_passes_and_one_over_it_does_not() {
+        let of = |length| Arrival {
+            content_length: Some(length),
+            ..Arrival::default()
+        };
+        assert_eq!(reason(&of(10)), None);
+        assert_eq!(reason(&of(11)), Some(Reason::BodyTooLarge));
+    }
+
+    #[test]
+    fn f055_our_own_mark_is_a_loop_and_other_proxies_are_not() {
+        let of = |via| Arrival {
+            via: Some(via),
+            ..Arrival::default()
+        };
+        assert_eq!(reason(&of("1.1 nginx, 1.1 fastly")), None);
+        assert_eq!(reason(&of("1.1 nginx, 1.1 twolane-1")), Some(Reason::Loop));
+        assert_eq!(reason(&of("1.1 twolane-2")), None, "a chain of two is allowed");
+        assert_eq!(reason(&of("1.1 twolane-2,1.1 twolane-3")), Some(Reason::Loop));
+        assert_eq!(reason(&of(",,  , x")), None, "a mangled header is nobody's loop");
+    }
+}

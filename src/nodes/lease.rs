@@ -1,0 +1,90 @@
+//! How does a request hold a node, and let go of it?
+
+use super::{Node, Plugin};
+use crate::model::{Class, Outcome, Sample};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One request's claim on one node. It ends by itself: here by `Drop`, in Redis by its time to
+/// live. There is no other way to end it, so none can be forgotten.
+#[must_use = "dropping a lease frees the node at once"]
+#[derive(Debug)]
+pub struct Lease {
+    node: Arc<Node>,
+    plugin: Arc<Plugin>,
+    class: Class,
+    since: Instant,
+}
+
+impl Lease {
+    /// Claims a node for one attempt.
+    pub fn take(node: &Arc<Node>, plugin: &Arc<Plugin>, class: Class, now: Instant) -> Self {
+        node.count_up(class, plugin.index());
+        Self {
+            node: Arc::clone(node),
+            plugin: Arc::clone(plugin),
+            class,
+            since: now,
+        }
+    }
+
+    /// The node that is held.
+    #[must_use]
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// How long it has been held.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Ends the claim and says what it taught, if anything.
+    #[must_use]
+    pub fn settle(self, outcome: Outcome, now: Instant) -> Option<Sample> {
+        if matches!(outcome, Outcome::Failed | Outcome::Unreached) {
+            self.node.count_failure();
+        }
+        outcome.sample(self.age(now))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.node.count_down(self.class, self.plugin.index());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Role, clock};
+    use crate::nodes::Plugins;
+
+    #[test]
+    fn f041_f042_every_way_out_counts_down_once() {
+        let address = "10.0.0.1:5002".parse().expect("an address");
+        let node = Arc::new(Node::new("n1".into(), address, Role::Secondary, 1));
+        let plugin = Plugins::new().find(Some("a/b"));
+        let now = clock::now();
+        let take = |class| Lease::take(&node, &plugin, class, now);
+
+        let (settled, dropped, panicked) = (take(Class::Short), take(Class::Long), take(Class::Long));
+        assert_eq!(node.in_flight(Class::Short), 1);
+        assert_eq!(node.in_flight(Class::Long), 2);
+        assert_eq!(node.runtime_in_flight(plugin.index()), 3);
+
+        let sample = settled.settle(Outcome::Answered, now + Duration::from_millis(7));
+        assert_eq!(sample.map(|sample| sample.duration), Some(Duration::from_millis(7)));
+        drop(dropped);
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _held = panicked;
+            panic!("a request failed in the middle");
+        }));
+        assert!(unwound.is_err());
+        assert_eq!(node.total_in_flight(), 0);
+        assert_eq!(node.runtime_in_flight(plugin.index()), 0);
+        assert_eq!(node.taken(), 3);
+    }
+}

@@ -1,0 +1,17 @@
+//! Who can work, and how busy are they?
+//!
+//! A [`Node`] is what we know of one plugin daemon; the [`Roster`] keeps it across reloads. A
+//! request holds a node by a [`Lease`], which ends by itself. [`screen`] settles who may serve,
+//! so that a strategy only has to prefer.
+
+mod lease;
+mod node;
+mod plugins;
+mod roster;
+mod screen;
+
+pub use lease::Lease;
+pub use node::{Hand, Node};
+pub use plugins::{Plugin, Plugins};
+pub use roster::{Entry, Roster};
+pub use screen::{Candidates, NoCandidate, Tried, screen};

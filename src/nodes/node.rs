@@ -1,0 +1,247 @@
+//! What do we know of one plugin daemon?
+
+use super::Plugins;
+use crate::model::{Class, NodeId, PluginIndex, Role};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+/// The operator's hand on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hand {
+    /// Takes requests.
+    Ready = 0,
+    /// Takes nothing new; what runs there ends in peace.
+    Drain = 1,
+    /// Takes nothing, and is not expected to work.
+    Maint = 2,
+}
+
+impl Hand {
+    /// The word in admin answers (`HAProxy`'s `set server state`).
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Self {
+        match bits {
+            1 => Self::Drain,
+            2 => Self::Maint,
+            _ => Self::Ready,
+        }
+    }
+}
+
+/// One plugin daemon. All counters are atomics: requests read and write them without a lock.
+///
+/// A node whose address changes is another node; role, weight and the operator's hand may change
+/// while it serves.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    address: SocketAddr,
+    role: AtomicU8,
+    weight: AtomicU16,
+    hand: AtomicU8,
+    /// The verdict of the active checks. True until a first check said otherwise.
+    healthy: AtomicBool,
+    /// Whether any check has ended yet.
+    checked: AtomicBool,
+    /// Live leases by class.
+    in_flight: [AtomicU32; Class::ALL.len()],
+    /// Requests the node reports beyond those we sent: other gateways, direct clients.
+    beyond: AtomicU32,
+    /// Live leases by plugin: the contention inside one runtime.
+    runtimes: Box<[AtomicU32]>,
+    /// Leases ever taken.
+    taken: AtomicU64,
+    /// Attempts that failed on this node.
+    failed: AtomicU64,
+}
+
+impl Node {
+    /// A node about which nothing is known yet: taken for healthy until a check says otherwise,
+    /// so that a gateway serves from its first moment.
+    #[must_use]
+    pub fn new(id: NodeId, address: SocketAddr, role: Role, weight: u16) -> Self {
+        Self {
+            id,
+            address,
+            role: AtomicU8::new(role as u8),
+            weight: AtomicU16::new(weight.max(1)),
+            hand: AtomicU8::new(Hand::Ready as u8),
+            healthy: AtomicBool::new(true),
+            checked: AtomicBool::new(false),
+            in_flight: Default::default(),
+            beyond: AtomicU32::new(0),
+            runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
+            taken: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub const fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its part in the pool.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        Role::ALL[usize::from(self.role.load(Ordering::Relaxed)).min(Role::ALL.len() - 1)]
+    }
+
+    /// Its share of the work; at least 1.
+    #[must_use]
+    pub fn weight(&self) -> u16 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// The operator's hand.
+    #[must_use]
+    pub fn hand(&self) -> Hand {
+        Hand::from_bits(self.hand.load(Ordering::Relaxed))
+    }
+
+    /// Sets the operator's hand.
+    pub fn set_hand(&self, hand: Hand) {
+        self.hand.store(hand as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_place(&self, role: Role, weight: u16) {
+        self.role.store(role as u8, Ordering::Relaxed);
+        self.weight.store(weight.max(1), Ordering::Relaxed);
+    }
+
+    /// The verdict of the active checks.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Whether any check has ended yet.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a check ended. The very first one decides at once: a gateway that has just
+    /// started must not send requests to a dead node until `fall` probes have passed.
+    pub fn note_check(&self, passed: bool) {
+        if !self.checked.swap(true, Ordering::Relaxed) {
+            self.healthy.store(passed, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the verdict of the active checks.
+    pub fn set_healthy(&self, healthy: bool) {
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    /// Live leases of one class.
+    #[must_use]
+    pub fn in_flight(&self, class: Class) -> u32 {
+        self.in_flight[class.index()].load(Ordering::Relaxed)
+    }
+
+    /// Live leases of every class.
+    #[must_use]
+    pub fn total_in_flight(&self) -> u32 {
+        Class::ALL.iter().map(|&class| self.in_flight(class)).sum()
+    }
+
+    /// Our leases and what the node serves beyond them.
+    #[must_use]
+    pub fn load(&self) -> u32 {
+        self.total_in_flight() + self.beyond()
+    }
+
+    /// Requests the node reports beyond those we sent.
+    #[must_use]
+    pub fn beyond(&self) -> u32 {
+        self.beyond.load(Ordering::Relaxed)
+    }
+
+    /// Takes the node's own count of running requests: what exceeds ours is somebody else's.
+    pub fn note_reported(&self, running: u32) {
+        let beyond = running.saturating_sub(self.total_in_flight());
+        self.beyond.store(beyond, Ordering::Relaxed);
+    }
+
+    /// Live leases of one plugin: how crowded its runtime on this node is.
+    #[must_use]
+    pub fn runtime_in_flight(&self, plugin: PluginIndex) -> u32 {
+        self.runtimes[usize::from(plugin.0)].load(Ordering::Relaxed)
+    }
+
+    /// Leases ever taken.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that failed on this node.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_up(&self, class: Class, plugin: PluginIndex) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.in_flight[class.index()].fetch_add(1, Ordering::Relaxed);
+        self.runtimes[usize::from(plugin.0)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_down(&self, class: Class, plugin: PluginIndex) {
+        let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "a lease ends once");
+        let before = self.runtimes[usize::from(plugin.0)].fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "a lease ends once");
+    }
+
+    pub(super) fn count_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> Node {
+        let address = "10.0.0.1:5002".parse().expect("an address");
+        Node::new("n1".into(), address, Role::Secondary, 1)
+    }
+
+    #[test]
+    fn the_first_check_decides_at_once_and_later_ones_leave_it_to_the_thresholds() {
+        let node = node();
+        assert!(node.is_healthy(), "a gateway serves from its first moment");
+        node.note_check(false);
+        assert!(!node.is_healthy());
+        node.note_check(true);
+        assert!(!node.is_healthy(), "from the second check on, rise and fall decide");
+    }
+
+    #[test]
+    fn f008_load_beyond_ours_counts_once() {
+        let node = node();
+        node.note_reported(50);
+        assert_eq!(node.load(), 50);
+        node.count_up(Class::Long, PluginIndex(0));
+        node.note_reported(50);
+        assert_eq!(node.load(), 50, "our own request is among the fifty");
+    }
+}

@@ -1,0 +1,125 @@
+//! Which nodes do we know, across reloads and changes of membership?
+
+use super::{Hand, Node};
+use crate::model::{NodeId, Role};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+/// A node as configuration or discovery names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its part in the pool.
+    pub role: Role,
+    /// Its share of the work.
+    pub weight: u16,
+    /// What the configuration wants of it.
+    pub hand: Hand,
+}
+
+/// All nodes by name. A node lives as long as a pool or a running request holds it; one that is
+/// named again with the same address is the same node, with its counts and its health.
+#[derive(Debug, Default)]
+pub struct Roster {
+    known: Mutex<HashMap<NodeId, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    node: Weak<Node>,
+    /// What the configuration last wanted: a reload that does not change it leaves a drain that
+    /// the operator began by hand alone.
+    wanted: Hand,
+}
+
+impl Roster {
+    /// The nodes of these entries, old ones with all that is known of them.
+    #[must_use]
+    pub fn muster(&self, entries: &[Entry]) -> Vec<Arc<Node>> {
+        let mut known = self.known.lock();
+        known.retain(|_, known| known.node.strong_count() > 0);
+        entries
+            .iter()
+            .map(|entry| Self::enlist(&mut known, entry))
+            .collect()
+    }
+
+    fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry) -> Arc<Node> {
+        let old = known
+            .get(&entry.id)
+            .and_then(|known| known.node.upgrade().map(|node| (node, known.wanted)))
+            .filter(|(node, _)| node.address() == entry.address);
+        let node = if let Some((node, wanted)) = old {
+            node.set_place(entry.role, entry.weight);
+            if wanted != entry.hand {
+                node.set_hand(entry.hand);
+            }
+            node
+        } else {
+            let node = Node::new(entry.id.clone(), entry.address, entry.role, entry.weight);
+            node.set_hand(entry.hand);
+            Arc::new(node)
+        };
+        known.insert(
+            entry.id.clone(),
+            Known {
+                node: Arc::downgrade(&node),
+                wanted: entry.hand,
+            },
+        );
+        node
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, port: u16) -> Entry {
+        Entry {
+            id: id.into(),
+            address: SocketAddr::from(([10, 0, 0, 1], port)),
+            role: Role::Secondary,
+            weight: 1,
+            hand: Hand::Ready,
+        }
+    }
+
+    #[test]
+    fn a_node_named_again_is_the_same_node() {
+        let roster = Roster::default();
+        let first = roster.muster(&[entry("n1", 1), entry("n2", 2)]);
+        first[0].note_check(false);
+        let again = roster.muster(&[entry("n2", 2), entry("n1", 1)]);
+        assert!(Arc::ptr_eq(&first[0], &again[1]));
+        assert!(!again[1].is_healthy(), "its health survives");
+    }
+
+    #[test]
+    fn a_node_at_another_address_is_another_node() {
+        let roster = Roster::default();
+        let first = roster.muster(&[entry("n1", 1)]);
+        let moved = roster.muster(&[entry("n1", 9)]);
+        assert!(!Arc::ptr_eq(&first[0], &moved[0]));
+    }
+
+    #[test]
+    fn a_reload_leaves_a_drain_by_hand_alone_and_carries_out_its_own() {
+        let roster = Roster::default();
+        let node = roster.muster(&[entry("n1", 1)]).remove(0);
+        node.set_hand(Hand::Drain);
+        let same = roster.muster(&[entry("n1", 1)]).remove(0);
+        assert_eq!(same.hand(), Hand::Drain, "the file did not change its wish");
+        let maint = Entry {
+            hand: Hand::Maint,
+            ..entry("n1", 1)
+        };
+        let changed = roster.muster(&[maint]).remove(0);
+        assert_eq!(changed.hand(), Hand::Maint);
+    }
+}

@@ -1,0 +1,139 @@
+//! Which metric families exist? One table, so that names, help and labels are read in one place.
+
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
+/// that ends at 10 s is blind to half of them.
+const BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    1200.0, 2400.0,
+];
+
+/// Every family of the gateway. Labels come from closed sets: nodes and pools are configured,
+/// the rest are words of enums; never a path, a tenant or a plugin.
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) requests: IntCounterVec,
+    pub(super) request_duration: HistogramVec,
+    pub(super) first_byte: HistogramVec,
+    pub(super) rejections: IntCounterVec,
+    pub(super) attempts: IntCounterVec,
+    pub(super) choices: IntCounterVec,
+    pub(super) verdicts: IntCounterVec,
+    pub(super) open_requests: IntGauge,
+    pub(super) operations: IntGauge,
+    pub(super) reloads: IntCounterVec,
+    pub(super) reload_successful: IntGauge,
+    pub(super) node_up: IntGaugeVec,
+    pub(super) daemon_healthy: IntGaugeVec,
+    pub(super) node_in_flight: IntGaugeVec,
+    pub(super) node_hand: IntGaugeVec,
+    pub(super) node_beyond: IntGaugeVec,
+    pub(super) threshold: GaugeVec,
+}
+
+impl Families {
+    pub(super) fn register(into: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            into.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            into.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            into.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let histogram = |name: &str, help: &str, labels: &[&str]| {
+            let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+            let family = HistogramVec::new(opts, labels)?;
+            into.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let threshold = GaugeVec::new(
+            Opts::new("twolane_long_threshold_seconds", "From here on a duration is long."),
+            &[],
+        )?;
+        into.register(Box::new(threshold.clone()))?;
+        Ok(Self {
+            requests: counter(
+                "twolane_requests_total",
+                "Requests by pool, class and how they ended: a status class, client_gone or rejected.",
+                &["pool", "class", "code"],
+            )?,
+            request_duration: histogram(
+                "twolane_request_duration_seconds",
+                "From the request's header to the end of the answer.",
+                &["pool", "class"],
+            )?,
+            first_byte: histogram(
+                "twolane_time_to_first_byte_seconds",
+                "From the request's header to the first byte of the answer.",
+                &["pool", "class"],
+            )?,
+            rejections: counter(
+                "twolane_rejections_total",
+                "Answers in the gateway's own name.",
+                &["reason"],
+            )?,
+            attempts: counter(
+                "twolane_attempts_total",
+                "Attempts on a node by how they ended.",
+                &["node", "outcome"],
+            )?,
+            choices: counter(
+                "twolane_choices_total",
+                "Nodes chosen, by the strategy's reason.",
+                &["pool", "why"],
+            )?,
+            verdicts: counter(
+                "twolane_verdicts_total",
+                "Requests classified, by class and ground.",
+                &["class", "basis"],
+            )?,
+            open_requests: gauge(
+                "twolane_open_requests",
+                "Requests between their header and the end of their answer.",
+            )?,
+            operations: gauge("twolane_operations", "Operations whose durations are remembered.")?,
+            reloads: counter(
+                "twolane_config_reloads_total",
+                "Reloads of the configuration by result.",
+                &["result"],
+            )?,
+            reload_successful: gauge(
+                "twolane_config_last_reload_successful",
+                "1 when the last reload was taken, 0 when it was refused.",
+            )?,
+            node_up: gauges("twolane_node_up", "1 when the node's checks pass.", &["node"])?,
+            daemon_healthy: gauges(
+                "plugin_daemon_healthy",
+                "The same under the name that published alert rules use.",
+                &["node"],
+            )?,
+            node_in_flight: gauges(
+                "twolane_node_in_flight",
+                "Requests of this gateway on the node.",
+                &["node", "class"],
+            )?,
+            node_hand: gauges(
+                "twolane_node_state",
+                "1 for the state the operator put the node in.",
+                &["node", "state"],
+            )?,
+            node_beyond: gauges(
+                "twolane_node_beyond",
+                "Requests the node reports beyond those of this gateway.",
+                &["node"],
+            )?,
+            threshold,
+        })
+    }
+}

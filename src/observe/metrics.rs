@@ -1,0 +1,225 @@
+//! What is counted, and how is it shown to Prometheus?
+
+use super::families::Families;
+use crate::model::rejection::Reason;
+use crate::model::{Class, NodeId, Outcome, Verdict};
+use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
+use std::time::Duration;
+
+/// How a request ended, for the `code` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a node's answer of this status.
+    Answered(u16),
+    /// With our own answer.
+    Rejected,
+    /// The client left first.
+    ClientGone,
+    /// The answer broke off in the middle.
+    Broken,
+}
+
+impl Ending {
+    const WORDS: [&'static str; 8] = [
+        "1xx", "2xx", "3xx", "4xx", "5xx", "rejected", "client_gone", "broken",
+    ];
+
+    fn index(self) -> usize {
+        match self {
+            Self::Answered(status) => usize::from(status / 100).clamp(1, 5) - 1,
+            Self::Rejected => 5,
+            Self::ClientGone => 6,
+            Self::Broken => 7,
+        }
+    }
+
+    /// The label.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self.index()]
+    }
+}
+
+/// What the metrics page shows of one node.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// Its name.
+    pub id: NodeId,
+    /// The verdict of its checks.
+    pub up: bool,
+    /// Leases, short and long.
+    pub in_flight: [u32; Class::ALL.len()],
+    /// Load beyond ours.
+    pub beyond: u32,
+    /// The operator's hand, as a word.
+    pub hand: &'static str,
+}
+
+/// The counters of one pool, looked up once when the pool is made: a request only adds.
+#[derive(Debug)]
+pub struct PoolMetrics {
+    requests: [[IntCounter; Ending::WORDS.len()]; Class::ALL.len()],
+    duration: [Histogram; Class::ALL.len()],
+    first_byte: [Histogram; Class::ALL.len()],
+    choices: Vec<(&'static str, IntCounter)>,
+}
+
+impl PoolMetrics {
+    /// A request ended.
+    pub fn ended(&self, class: Class, ending: Ending, took: Duration) {
+        self.requests[class.index()][ending.index()].inc();
+        self.duration[class.index()].observe(took.as_secs_f64());
+    }
+
+    /// The first byte of an answer arrived.
+    pub fn first_byte(&self, class: Class, after: Duration) {
+        self.first_byte[class.index()].observe(after.as_secs_f64());
+    }
+
+    /// A node was chosen.
+    pub fn chosen(&self, why: &'static str) {
+        if let Some((_, counter)) = self.choices.iter().find(|(word, _)| *word == why) {
+            counter.inc();
+        }
+    }
+}
+
+/// All metrics of one gateway, in a registry of their own: several gateways can live in one
+/// process (tests, the demo).
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    verdicts: Vec<(Class, &'static str, IntCounter)>,
+}
+
+impl Metrics {
+    /// Registers every family.
+    ///
+    /// # Errors
+    /// When two families have one name: a fault of ours, found by any test.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let families = Families::register(&registry)?;
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        registry.register(Box::new(process))?;
+        families.reload_successful.set(1);
+        let verdicts = Class::ALL
+            .into_iter()
+            .flat_map(|class| BASES.map(|basis| (class, basis)))
+            .map(|(class, basis)| {
+                let counter = families.verdicts.with_label_values(&[class.word(), basis]);
+                (class, basis, counter)
+            })
+            .collect();
+        Ok(Self {
+            registry,
+            families,
+            verdicts,
+        })
+    }
+
+    /// The counters of one pool; `whys` are the words its strategies may say.
+    #[must_use]
+    pub fn pool(&self, name: &str, whys: impl Iterator<Item = &'static str>) -> PoolMetrics {
+        let families = &self.families;
+        PoolMetrics {
+            requests: Class::ALL.map(|class| {
+                Ending::WORDS.map(|code| {
+                    families.requests.with_label_values(&[name, class.word(), code])
+                })
+            }),
+            duration: Class::ALL
+                .map(|class| families.request_duration.with_label_values(&[name, class.word()])),
+            first_byte: Class::ALL
+                .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
+            choices: whys
+                .map(|why| (why, families.choices.with_label_values(&[name, why])))
+                .collect(),
+        }
+    }
+
+    /// A request was classified.
+    pub fn classified(&self, verdict: &Verdict) {
+        let word = verdict.basis.word();
+        let row = self
+            .verdicts
+            .iter()
+            .find(|(class, basis, _)| *class == verdict.class && *basis == word);
+        if let Some((_, _, counter)) = row {
+            counter.inc();
+        }
+    }
+
+    /// An attempt on a node ended otherwise than with an answer.
+    pub fn attempt(&self, node: &NodeId, outcome: Outcome) {
+        let word = match outcome {
+            Outcome::Answered => "answered",
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+            Outcome::Unreached => "unreached",
+            Outcome::Abandoned => "abandoned",
+        };
+        let labels = [node.as_str(), word];
+        self.families.attempts.with_label_values(&labels).inc();
+    }
+
+    /// We answered in our own name.
+    pub fn rejected(&self, reason: Reason) {
+        let labels = [reason.row().word];
+        self.families.rejections.with_label_values(&labels).inc();
+    }
+
+    /// A reload was taken or refused.
+    pub fn reloaded(&self, taken: bool) {
+        let result = if taken { "success" } else { "failure" };
+        self.families.reloads.with_label_values(&[result]).inc();
+        self.families.reload_successful.set(i64::from(taken));
+    }
+
+    /// The page for Prometheus. What is counted elsewhere (nodes, open requests, keys) is handed
+    /// in, so that nothing is counted twice.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub fn page(&self, nodes: &[NodeState], gauges: Gauges) -> prometheus::Result<Vec<u8>> {
+        let families = &self.families;
+        for family in [&families.node_up, &families.daemon_healthy, &families.node_beyond] {
+            family.reset();
+        }
+        families.node_in_flight.reset();
+        families.node_hand.reset();
+        for node in nodes {
+            let id = node.id.as_str();
+            for family in [&families.node_up, &families.daemon_healthy] {
+                family.with_label_values(&[id]).set(i64::from(node.up));
+            }
+            families.node_beyond.with_label_values(&[id]).set(i64::from(node.beyond));
+            families.node_hand.with_label_values(&[id, node.hand]).set(1);
+            for class in Class::ALL {
+                let gauge = families.node_in_flight.with_label_values(&[id, class.word()]);
+                gauge.set(i64::from(node.in_flight[class.index()]));
+            }
+        }
+        families.open_requests.set(gauges.open_requests);
+        families.operations.set(gauges.operations);
+        let threshold = families.threshold.with_label_values::<&str>(&[]);
+        threshold.set(gauges.long_threshold.as_secs_f64());
+        let mut page = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(page)
+    }
+}
+
+/// What other rooms count.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauges {
+    /// Requests between header and end.
+    pub open_requests: i64,
+    /// Operations remembered.
+    pub operations: i64,
+    /// The effective threshold.
+    pub long_threshold: Duration,
+}
+
+const BASES: [&str; 4] = ["pinned", "learned", "promoted", "prior"];

@@ -1,0 +1,8 @@
+//! What do we write down?
+
+mod families;
+mod log_line;
+mod metrics;
+
+pub use log_line::init_log;
+pub use metrics::{Ending, Gauges, Metrics, NodeState, PoolMetrics};

@@ -1,0 +1,5 @@
+//! Which pool is this for?
+
+mod table;
+
+pub use table::Table;

@@ -1,0 +1,43 @@
+//! What if a strategy fails? Then round robin chooses, and the failure is counted.
+
+use super::round_robin::RoundRobin;
+use super::{Choice, Strategy, Why};
+use crate::model::{Dice, Request};
+use crate::nodes::Candidates;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A strategy that cannot fail: one that names a candidate that does not exist, or panics, is
+/// replaced by round robin for that request. Strategies may come from outside; a request must not
+/// pay for their faults.
+#[derive(Debug)]
+pub struct Guarded {
+    inner: Arc<dyn Strategy>,
+    fallback: RoundRobin,
+}
+
+impl Guarded {
+    /// Guards a strategy.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Strategy>) -> Self {
+        Self {
+            inner,
+            fallback: RoundRobin::default(),
+        }
+    }
+}
+
+impl Strategy for Guarded {
+    fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
+        let chosen = catch_unwind(AssertUnwindSafe(|| {
+            self.inner.choose(request, among, dice)
+        }));
+        match chosen {
+            Ok(choice) if choice.at < among.len() => choice,
+            _ => Choice {
+                at: self.fallback.turn(request.class, among.len()),
+                why: Why::Fallback,
+            },
+        }
+    }
+}

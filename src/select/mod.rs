@@ -1,0 +1,149 @@
+//! Who takes it?
+//!
+//! Whether a node may be used at all was settled before, by [`crate::nodes::screen`]; a
+//! [`Strategy`] only prefers. Each strategy is one file; [`TABLE`] is the only list of them.
+
+mod adaptive;
+mod guard;
+mod least_in_flight;
+mod round_robin;
+mod scan;
+mod seed;
+
+pub use guard::Guarded;
+
+use crate::config::Strategies;
+use crate::model::{Dice, Request};
+use crate::nodes::Candidates;
+use std::fmt;
+use std::sync::Arc;
+
+/// A rule for choosing one node among those that may serve a request.
+///
+/// ```
+/// use twolane::{model::{Dice, Request}, nodes::Candidates, select::{Choice, Strategy, Why}};
+///
+/// /// Always the last node: an example, not advice.
+/// #[derive(Debug)]
+/// struct AlwaysLast;
+///
+/// impl Strategy for AlwaysLast {
+///     fn choose(&self, _request: &Request, among: &Candidates<'_>, _dice: &mut Dice) -> Choice {
+///         Choice { at: among.len() - 1, why: Why::Custom }
+///     }
+/// }
+/// ```
+pub trait Strategy: fmt::Debug + Send + Sync {
+    /// Chooses one of the candidates, and says why.
+    fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice;
+}
+
+/// A candidate, and the one word that explains it in logs, metrics and headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The position among the candidates.
+    pub at: usize,
+    /// The reason.
+    pub why: Why,
+}
+
+/// Why a node was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Why {
+    /// Nobody else may serve.
+    OnlyCandidate,
+    /// It carries least.
+    LeastLoaded,
+    /// It was its turn.
+    Turn,
+    /// Seed 000: short requests go to the main node.
+    Main,
+    /// Seed 000: the other node was busy and the main node idle.
+    Overflow,
+    /// Every node is unhealthy; one is tried all the same.
+    FailOpen,
+    /// The strategy failed; round robin chose in its place.
+    Fallback,
+    /// A strategy from outside has its own reasons.
+    Custom,
+}
+
+impl Why {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::OnlyCandidate,
+        Self::LeastLoaded,
+        Self::Turn,
+        Self::Main,
+        Self::Overflow,
+        Self::FailOpen,
+        Self::Fallback,
+        Self::Custom,
+    ];
+
+    /// The word in logs, metric labels and headers.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OnlyCandidate => "only_candidate",
+            Self::LeastLoaded => "least_loaded",
+            Self::Turn => "turn",
+            Self::Main => "main",
+            Self::Overflow => "overflow",
+            Self::FailOpen => "fail_open",
+            Self::Fallback => "fallback",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// One strategy an operator can name.
+#[derive(Debug)]
+pub struct Row {
+    /// The word after `strategy:`.
+    pub word: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+    /// Makes one for a pool.
+    pub build: fn(&Strategies) -> Arc<dyn Strategy>,
+}
+
+/// Every strategy, in the order in which documentation lists them.
+pub const TABLE: &[Row] = &[
+    Row {
+        word: "adaptive",
+        about: "least load, where requests of the same plugin and long requests count more",
+        build: |rules| Arc::new(adaptive::Adaptive::new(rules)),
+    },
+    Row {
+        word: "least_in_flight",
+        about: "fewest requests in flight for its weight",
+        build: |_| Arc::new(least_in_flight::LeastInFlight),
+    },
+    Row {
+        word: "round_robin",
+        about: "each in turn, short and long in turns of their own",
+        build: |_| Arc::new(round_robin::RoundRobin::default()),
+    },
+    Row {
+        word: "seed",
+        about: "seed 000 to the letter: short to the main node, long in turn over the others",
+        build: |rules| Arc::new(seed::Seed::new(rules.two_nodes)),
+    },
+];
+
+/// The words of [`TABLE`], for the configuration's check.
+pub const WORDS: &[&str] = &["adaptive", "least_in_flight", "round_robin", "seed"];
+
+/// Makes the strategy of that name; `None` for a word that is not in [`TABLE`].
+#[must_use]
+pub fn build(word: &str, rules: &Strategies) -> Option<Arc<dyn Strategy>> {
+    TABLE
+        .iter()
+        .find(|row| row.word == word)
+        .map(|row| (row.build)(rules))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The strategies, driven without a network.
+
+use super::*;
+use crate::config::TwoNodes;
+use crate::model::{Class, Role, clock};
+use crate::nodes::{Lease, Node, Plugins, Tried, screen};
+use proptest::prelude::{any, prop_assert, proptest};
+
+struct Rig {
+    pool: Vec<Arc<Node>>,
+    plugins: Plugins,
+    dice: Dice,
+}
+
+impl Rig {
+    fn new(nodes: u16) -> Self {
+        let pool = (1..=nodes)
+            .map(|n| {
+                let address = std::net::SocketAddr::from(([10, 0, 0, 1], n));
+                Arc::new(Node::new(format!("n{n}").into(), address, Role::Secondary, 1))
+            })
+            .collect();
+        Self {
+            pool,
+            plugins: Plugins::new(),
+            dice: Dice::with_seed(7),
+        }
+    }
+
+    fn lease(&self, node: usize, plugin: &str, class: Class) -> Lease {
+        let plugin = self.plugins.find(Some(plugin));
+        Lease::take(&self.pool[node - 1], &plugin, class, clock::now())
+    }
+
+    fn ask(&mut self, strategy: &dyn Strategy, plugin: &str, class: Class) -> (String, Why) {
+        let request = Request::new(class, self.plugins.find(Some(plugin)).index());
+        let among = screen(&self.pool, &Tried::new(), true).expect("somebody may serve");
+        let choice = strategy.choose(&request, &among, &mut self.dice);
+        let node = among.get(choice.at).expect("one of the candidates");
+        (node.id().to_string(), choice.why)
+    }
+}
+
+fn rules(two_nodes: TwoNodes) -> Strategies {
+    Strategies {
+        plugin_weight: 2.0,
+        long_weight: 1.0,
+        two_nodes,
+    }
+}
+
+fn strategy(word: &str) -> Arc<dyn Strategy> {
+    build(word, &rules(TwoNodes::Prose)).expect("a word of the table")
+}
+
+#[test]
+fn the_table_and_the_words_agree_and_no_word_stands_twice() {
+    let words: Vec<_> = TABLE.iter().map(|row| row.word).collect();
+    assert_eq!(words, WORDS);
+    for (at, word) in WORDS.iter().enumerate() {
+        assert!(!WORDS[..at].contains(word), "{word} stands twice");
+    }
+}
+
+#[test]
+fn f026_one_node_takes_everything() {
+    let mut rig = Rig::new(1);
+    for row in TABLE {
+        for class in Class::ALL {
+            let (node, _) = rig.ask(&*strategy(row.word), "a/b", class);
+            assert_eq!(node, "n1", "{} sends {class} elsewhere", row.word);
+        }
+    }
+}
+
+/// One row of the seed's table for two nodes: what runs on the other node, whether the main node
+/// is idle, and where a long request goes by the diagram and by the prose.
+const TWO_NODES: [(Option<Class>, bool, &str, &str); 6] = [
+    (None, true, "n2", "n2"),
+    (None, false, "n2", "n2"),
+    (Some(Class::Short), true, "n1", "n1"),
+    (Some(Class::Short), false, "n2", "n2"),
+    (Some(Class::Long), true, "n2", "n1"),
+    (Some(Class::Long), false, "n2", "n2"),
+];
+
+#[test]
+fn f027_f028_f029_f030_f031_f034_two_nodes_in_both_readings() {
+    for (other, main_idle, diagram, prose) in TWO_NODES {
+        for (reading, expected) in [(TwoNodes::Diagram, diagram), (TwoNodes::Prose, prose)] {
+            let mut rig = Rig::new(2);
+            let _held = (
+                other.map(|class| rig.lease(2, "a/b", class)),
+                (!main_idle).then(|| rig.lease(1, "c/d", Class::Short)),
+            );
+            let seed = build("seed", &rules(reading)).expect("a word of the table");
+            let (node, _) = rig.ask(&*seed, "a/b", Class::Long);
+            assert_eq!(
+                node, expected,
+                "{reading:?}: other busy with {other:?}, main idle: {main_idle}"
+            );
+            let (node, _) = rig.ask(&*seed, "a/b", Class::Short);
+            assert_eq!(node, "n1", "short requests go to the main node");
+        }
+    }
+}
+
+#[test]
+fn f030_either_node_down_leaves_the_other_for_everything() {
+    for (down, up) in [(1, "n2"), (2, "n1")] {
+        let mut rig = Rig::new(2);
+        rig.pool[down - 1].set_healthy(false);
+        for class in Class::ALL {
+            assert_eq!(rig.ask(&*strategy("seed"), "a/b", class).0, up);
+        }
+    }
+}
+
+#[test]
+fn f032_f033_three_or_more_short_to_the_main_node_and_long_in_turn_over_the_others() {
+    let mut rig = Rig::new(4);
+    let seed = strategy("seed");
+    let _forty: Vec<_> = (0..40)
+        .map(|_| {
+            assert_eq!(rig.ask(&*seed, "a/b", Class::Short).0, "n1");
+            rig.lease(1, "a/b", Class::Short)
+        })
+        .collect();
+    let mut counts = [0; 4];
+    for _ in 0..9 {
+        let (node, _) = rig.ask(&*seed, "a/b", Class::Long);
+        counts[node[1..].parse::<usize>().expect("a number") - 1] += 1;
+    }
+    assert_eq!(counts, [0, 3, 3, 3]);
+}
+
+#[test]
+fn f036_the_next_node_acts_as_main_and_steps_back() {
+    let mut rig = Rig::new(3);
+    let seed = strategy("seed");
+    rig.pool[0].set_healthy(false);
+    assert_eq!(rig.ask(&*seed, "a/b", Class::Short).0, "n2");
+    rig.pool[0].set_healthy(true);
+    assert_eq!(rig.ask(&*seed, "a/b", Class::Short).0, "n1");
+}
+
+#[test]
+fn adaptive_avoids_the_runtime_that_is_busy_with_the_same_plugin() {
+    let mut rig = Rig::new(2);
+    // n1: one request of the same plugin (1 + 1 + 2 = 4); n2: two of others (1 + 2 = 3).
+    let _held = (
+        rig.lease(1, "a/b", Class::Short),
+        rig.lease(2, "c/d", Class::Short),
+        rig.lease(2, "e/f", Class::Short),
+    );
+    let adaptive = strategy("adaptive");
+    assert_eq!(rig.ask(&*adaptive, "a/b", Class::Short), ("n2".into(), Why::LeastLoaded));
+    assert_eq!(rig.ask(&*adaptive, "x/y", Class::Short).0, "n1", "others do not contend");
+}
+
+#[test]
+fn adaptive_counts_a_long_request_twice() {
+    let mut rig = Rig::new(2);
+    let _held = (
+        rig.lease(1, "a/b", Class::Long),
+        rig.lease(2, "c/d", Class::Short),
+    );
+    assert_eq!(rig.ask(&*strategy("adaptive"), "x/y", Class::Short).0, "n2");
+}
+
+#[test]
+fn least_in_flight_weighs_by_weight() {
+    let mut rig = Rig::new(2);
+    let address = rig.pool[1].address();
+    rig.pool[1] = Arc::new(Node::new("n2".into(), address, Role::Secondary, 3));
+    let _three = [(); 3].map(|()| rig.lease(2, "a/b", Class::Short));
+    let lif = strategy("least_in_flight");
+    assert_eq!(rig.ask(&*lif, "a/b", Class::Short).0, "n1", "1/1 is below 4/3");
+    let _more = rig.lease(1, "a/b", Class::Short);
+    assert_eq!(rig.ask(&*lif, "a/b", Class::Short).0, "n2", "4/3 is below 2/1");
+}
+
+#[test]
+fn round_robin_turns_evenly_per_class_and_survives_its_counters_end() {
+    let mut rig = Rig::new(3);
+    let turning = round_robin::RoundRobin::starting_at(usize::MAX - 1);
+    let mut counts = [0; 3];
+    for n in 0..3000 {
+        let class = Class::ALL[n % 2];
+        let (node, _) = rig.ask(&turning, "a/b", class);
+        counts[node[1..].parse::<usize>().expect("a number") - 1] += 1;
+    }
+    assert!(counts.iter().all(|&count| (998..=1002).contains(&count)), "{counts:?}");
+}
+
+#[test]
+fn f059_a_strategy_that_fails_is_replaced_for_that_request() {
+    #[derive(Debug)]
+    struct Unknown;
+    impl Strategy for Unknown {
+        fn choose(&self, _: &Request, among: &Candidates<'_>, _: &mut Dice) -> Choice {
+            Choice { at: among.len() + 3, why: Why::Custom }
+        }
+    }
+    #[derive(Debug)]
+    struct Panics;
+    impl Strategy for Panics {
+        fn choose(&self, _: &Request, _: &Candidates<'_>, _: &mut Dice) -> Choice {
+            panic!("a custom strategy went wrong")
+        }
+    }
+    let mut rig = Rig::new(3);
+    for broken in [Arc::new(Unknown) as Arc<dyn Strategy>, Arc::new(Panics)] {
+        let guarded = Guarded::new(broken);
+        assert_eq!(rig.ask(&guarded, "a/b", Class::Short).1, Why::Fallback);
+    }
+}
+
+/// Leases as (node, plugin, long), a request's plugin, a seed.
+fn loads() -> impl proptest::strategy::Strategy<Value = (u16, Vec<(usize, u8, bool)>, u8, u64)> {
+    (
+        2u16..8,
+        proptest::collection::vec((0usize..8, 0u8..3, any::<bool>()), 0..40),
+        0u8..3,
+        any::<u64>(),
+    )
+}
+proptest! {
+    /// `facts/policy.md` 6.3: a node that carries no more of anything than another, and less of
+    /// something, is never passed over for it.
+    #[test]
+    fn adaptive_never_prefers_a_dominated_node((nodes, leases, plugin, seed) in loads()) {
+        let mut rig = Rig::new(nodes);
+        rig.dice = Dice::with_seed(seed);
+        let held: Vec<_> = leases.into_iter().map(|(node, plugin, long)| {
+            let class = Class::ALL[usize::from(long)];
+            rig.lease(node % usize::from(nodes) + 1, &format!("p/{plugin}"), class)
+        }).collect();
+        let name = format!("p/{plugin}");
+        let index = rig.plugins.find(Some(&name)).index();
+        let (chosen, _) = rig.ask(&*strategy("adaptive"), &name, Class::Short);
+        let burden = |node: &Node| {
+            (node.load(), node.runtime_in_flight(index), node.in_flight(Class::Long))
+        };
+        let of = |name: &str| rig.pool.iter().find(|node| node.id().as_str() == name).expect("in the pool");
+        let taken = burden(of(&chosen));
+        for node in &rig.pool {
+            let other = burden(node);
+            let no_more = other.0 <= taken.0 && other.1 <= taken.1 && other.2 <= taken.2;
+            prop_assert!(!(no_more && other != taken), "{chosen} {taken:?} chosen over {other:?}");
+        }
+        drop(held);
+        prop_assert!(rig.pool.iter().all(|node| node.load() == 0));
+    }
+
+    /// Any strategy, any load: the choice is one of the candidates.
+    #[test]
+    fn every_choice_is_a_candidate((nodes, leases, plugin, seed) in loads(), row in 0usize..4) {
+        let mut rig = Rig::new(nodes);
+        rig.dice = Dice::with_seed(seed);
+        let _held: Vec<_> = leases.into_iter().map(|(node, plugin, long)| {
+            rig.lease(node % usize::from(nodes) + 1, &format!("p/{plugin}"), Class::ALL[usize::from(long)])
+        }).collect();
+        let (node, _) = rig.ask(&*strategy(TABLE[row].word), &format!("p/{plugin}"), Class::Long);
+        prop_assert!(!node.is_empty());
+    }
+}
+
+#[test]
+fn equal_nodes_are_equally_likely_whatever_their_order() {
+    let mut rig = Rig::new(5);
+    let mut counts = [0u32; 5];
+    for _ in 0..10_000 {
+        let (node, _) = rig.ask(&*strategy("adaptive"), "a/b", Class::Short);
+        counts[node[1..].parse::<usize>().expect("a number") - 1] += 1;
+    }
+    // Chi-square with 4 degrees of freedom: 18.5 is passed once in a thousand seeds.
+    let chi: f64 = counts.iter().map(|&count| (f64::from(count) - 2000.0).powi(2) / 2000.0).sum();
+    assert!(chi < 18.5, "{counts:?}");
+}
