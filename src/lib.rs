@@ -7,9 +7,17 @@ pub mod model;
 
 pub mod config;
 
-pub mod nodes;
+pub mod admin;
 pub mod admit;
+pub mod cli;
+pub mod demo;
+pub mod dify;
+pub mod learn;
+pub mod nodes;
+pub mod observe;
+pub mod proxy;
 pub mod route;
 pub mod select;
-pub mod observe;
+pub mod server;
 pub mod share;
+pub mod upstream;

@@ -1,3 +1,7 @@
 //! The program: hands what was typed to the command line, and its exit code to the shell.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    twolane::cli::main()
+}

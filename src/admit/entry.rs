@@ -43,13 +43,19 @@ pub fn admit(
 pub fn too_large(limits: &Limits) -> Rejection {
     Rejection::new(
         Reason::BodyTooLarge,
-        format!("the request body is over the limit of {} bytes", limits.body),
+        format!(
+            "the request body is over the limit of {} bytes",
+            limits.body
+        ),
     )
 }
 
 fn check_loop(via: &str, own_pseudonym: &str, loops: &Loops) -> Result<(), Rejection> {
     let ours = |hop: &&str| hop.starts_with(PSEUDONYM);
-    let hops = || via.split(',').filter_map(|hop| hop.split_whitespace().nth(1));
+    let hops = || {
+        via.split(',')
+            .filter_map(|hop| hop.split_whitespace().nth(1))
+    };
     if hops().any(|hop| hop == own_pseudonym) {
         return Err(Rejection::new(
             Reason::Loop,
@@ -96,8 +102,19 @@ mod tests {
         };
         assert_eq!(reason(&of("1.1 nginx, 1.1 fastly")), None);
         assert_eq!(reason(&of("1.1 nginx, 1.1 twolane-1")), Some(Reason::Loop));
-        assert_eq!(reason(&of("1.1 twolane-2")), None, "a chain of two is allowed");
-        assert_eq!(reason(&of("1.1 twolane-2,1.1 twolane-3")), Some(Reason::Loop));
-        assert_eq!(reason(&of(",,  , x")), None, "a mangled header is nobody's loop");
+        assert_eq!(
+            reason(&of("1.1 twolane-2")),
+            None,
+            "a chain of two is allowed"
+        );
+        assert_eq!(
+            reason(&of("1.1 twolane-2,1.1 twolane-3")),
+            Some(Reason::Loop)
+        );
+        assert_eq!(
+            reason(&of(",,  , x")),
+            None,
+            "a mangled header is nobody's loop"
+        );
     }
 }

@@ -1,207 +1,36 @@
 //! What did the operator ask for, and does it make sense?
 //!
-//! `file` holds the YAML as written, `check` turns it into [`Config`] and collects every
-//! [`Problem`] on the way; what is in a `Config` cannot be wrong any more.
+//! The way of a file: `file` parses the YAML into a `tree`, `resolve` puts the environment into
+//! it, `check` reads it through `table` into a [`Config`] and notes everything that is wrong as
+//! a `finding`; `load` gives each of them its line and column. What is in a `Config` cannot be
+//! wrong any more. The way back: `print` writes a `Config` with its secrets masked, `diff` compares
+//! two.
 
+mod address;
+mod check;
+mod defaults;
+mod diff;
+mod file;
+mod finding;
+mod load;
 mod pool;
+mod print;
+mod probe;
+mod problem;
+mod resolve;
+mod sections;
+mod snippet;
+mod table;
+mod tree;
+mod unit;
 
-pub use pool::{Address, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
-
-use crate::model::{Class, Part, Secret};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
-
-/// A checked configuration: complete, consistent, every value in its final unit.
-///
-/// `conf/reference.yaml` lists every key with its default and its reason.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// Where clients connect; the data port. At least one.
-    pub listen: Vec<SocketAddr>,
-    /// Where the operator looks.
-    pub admin: Admin,
-    /// Proxy threads; 0 = one per core.
-    pub threads: usize,
-    /// Groups of nodes; at least one, each with at least one node.
-    pub pools: Vec<Pool>,
-    /// Which request goes to which pool; what no route takes goes to the first pool.
-    pub routes: Vec<RouteEntry>,
-    /// The parameters of the strategies that have any.
-    pub strategies: Strategies,
-    /// How durations are learned.
-    pub learn: Learn,
-    /// How nodes are probed.
-    pub health: Health,
-    /// How failed attempts are repeated.
-    pub retry: Retry,
-    /// How long we wait for whom.
-    pub timeouts: Timeouts,
-    /// What is too large.
-    pub limits: Limits,
-    /// Loop detection.
-    pub loops: Loops,
-    /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
-    pub debug_headers: bool,
-    /// Where learned durations survive a restart.
-    pub state: State,
-    /// How the gateway ends.
-    pub shutdown: Shutdown,
-    /// How changes of the file are noticed.
-    pub reload: Reload,
-}
-
-/// The admin listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Its address. Without a token only a loopback address is accepted.
-    pub listen: SocketAddr,
-    /// Required as `Authorization: Bearer` on everything but `/livez` and `/readyz`, when set.
-    pub token: Option<Secret>,
-}
-
-/// How durations are learned, and when one is long.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Learn {
-    /// What makes up an operation's key, coarse to fine.
-    pub key: Vec<Part>,
-    /// From here on a duration is long.
-    pub long_threshold: Threshold,
-    /// A long operation is short again when its score is below this share of the threshold.
-    pub exit_ratio: f64,
-    /// How a score is made of samples.
-    pub score: Score,
-    /// The last so many samples are kept per key; `mean` and `median` are taken of them.
-    pub window: usize,
-    /// A key with fewer samples leaves the decision to the coarser key.
-    pub min_samples: u32,
-    /// The class of an operation nobody has seen.
-    pub unknown: Unknown,
-    /// So many keys are remembered; the least recently used go first.
-    pub max_keys: usize,
-    /// Operations whose class the operator decides. The first that matches wins.
-    pub pins: Vec<Pin>,
-}
-
-/// When is a duration long?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threshold {
-    /// At this duration.
-    Fixed(Duration),
-    /// Where 70 % of all work lies above (`facts/policy.md` 5.3), between 0.5 s and 30 s; 5 s
-    /// until enough was seen.
-    Auto,
-}
-
-/// How a score is made of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Score {
-    /// A mean in which old samples fade, shrunk towards the mean of everything.
-    Decayed,
-    /// The median of the window.
-    Median,
-    /// The mean of the window: seed 000's rule.
-    Mean,
-}
-
-/// The class of an operation nobody has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// What this kind of operation usually is: agents, tools and models long, look-ups short.
-    Prior,
-    /// Always the same.
-    Always(Class),
-}
-
-/// An operation whose class the operator decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
-    /// A key as `/cluster/stats` shows it; `*` stands for any run of characters.
-    pub operation: String,
-    /// Its class; `None` (`auto` in YAML) leaves it to learning although a later pin matches.
-    pub class: Option<Class>,
-}
-
-/// How nodes are probed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// False: every node counts as healthy.
-    pub enabled: bool,
-    /// What is fetched with GET; 200 and JSON `status == "ok"` pass.
-    pub path: String,
-    /// From one probe of a node to the next.
-    pub interval: Duration,
-    /// For a whole probe: connect, request, last byte of the answer.
-    pub timeout: Duration,
-    /// So many failures in a row make a node unhealthy.
-    pub fall: usize,
-    /// So many successes in a row make it healthy again.
-    pub rise: usize,
-    /// True: load that a node reports beyond what we sent counts as its load.
-    pub use_daemon_load: bool,
-}
-
-/// How failed attempts are repeated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// At most so many nodes are tried for one request, the first included.
-    pub attempts: u8,
-}
-
-/// How long we wait for whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a TCP connection to a node.
-    pub connect: Duration,
-    /// For the first byte of a node's answer, and then for each next one.
-    pub read: Duration,
-    /// For a node to take a piece of the request.
-    pub write: Duration,
-    /// A client's idle connection is closed after this.
-    pub client_idle: Duration,
-    /// For each piece of a client's request body.
-    pub client_read: Duration,
-    /// For a client to take a piece of the answer.
-    pub client_write: Duration,
-    /// An idle connection to a node is closed after this.
-    pub node_idle: Duration,
-}
-
-/// What is too large.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Of a request's body, in bytes.
-    pub body: u64,
-}
-
-/// Loop detection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loops {
-    /// So many gateways may stand behind one another.
-    pub max_hops: u8,
-}
-
-/// Where learned durations survive a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// The file; none = learned durations end with the process.
-    pub file: Option<PathBuf>,
-    /// It is written this often, and at the end.
-    pub interval: Duration,
-}
-
-/// How the gateway ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// After SIGTERM the listeners stay open for this long while `/readyz` already says no.
-    pub pre_stop_delay: Duration,
-    /// Then requests in flight get this long to end.
-    pub deadline: Duration,
-}
-
-/// How changes of the file are noticed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reload {
-    /// The content is compared this often; none = only SIGHUP and the admin API reload.
-    pub poll: Option<Duration>,
-}
+pub use address::{Address, BadAddress};
+pub use diff::{Change, diff};
+pub use load::{Known, Loaded, content_hash, examine, find, load, load_file};
+pub use pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+pub use print::masked;
+pub use problem::{Problem, Problems, Severity};
+pub use sections::{
+    Admin, Config, Health, Learn, Limits, Loops, Pin, Reload, Retry, Score, Shutdown, State,
+    Threshold, Timeouts, Unknown,
+};

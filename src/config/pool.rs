@@ -1,7 +1,7 @@
 //! Which nodes, in which groups, for which requests, under which strategy?
 
+use super::address::Address;
 use crate::model::{NodeId, Role};
-use std::fmt;
 
 /// Nodes that serve the same routes under one strategy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,25 +31,6 @@ pub struct NodeEntry {
     pub enabled: bool,
     /// True: takes nothing new; what runs there ends in peace.
     pub drain: bool,
-}
-
-/// Host and port. The host may be a name; names are resolved in the background.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// An IP address without brackets, or a DNS name.
-    pub host: String,
-    /// The port; 5002 when none is written.
-    pub port: u16,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// Sends requests whose path begins with `path` to `pool`. The longest prefix wins.

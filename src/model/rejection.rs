@@ -57,10 +57,31 @@ const BAD_REQUEST: &str = "PluginDaemonBadRequestError";
 pub const TABLE: [Row; 7] = [
     row(Reason::NoNode, 503, "no_node", -500, INTERNAL, Some(1)),
     row(Reason::NodeBroke, 502, "node_broke", -500, INTERNAL, None),
-    row(Reason::NodeTimeout, 504, "node_timeout", -500, INTERNAL, None),
+    row(
+        Reason::NodeTimeout,
+        504,
+        "node_timeout",
+        -500,
+        INTERNAL,
+        None,
+    ),
     row(Reason::Loop, 508, "loop", -500, INTERNAL, None),
-    row(Reason::BodyTooLarge, 413, "body_too_large", -400, BAD_REQUEST, None),
-    row(Reason::BadRequest, 400, "bad_request", -400, BAD_REQUEST, None),
+    row(
+        Reason::BodyTooLarge,
+        413,
+        "body_too_large",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::BadRequest,
+        400,
+        "bad_request",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
     row(Reason::Internal, 500, "internal", -500, INTERNAL, None),
 ];
 
@@ -131,8 +152,16 @@ mod tests {
     #[test]
     fn every_reason_has_one_row_and_every_row_is_an_error() {
         for (at, row) in TABLE.iter().enumerate() {
-            assert_eq!(row.reason.row().word, row.word, "the first row of a reason is its only one");
-            assert!((400..600).contains(&row.status), "{} is not an error status", row.status);
+            assert_eq!(
+                row.reason.row().word,
+                row.word,
+                "the first row of a reason is its only one"
+            );
+            assert!(
+                (400..600).contains(&row.status),
+                "{} is not an error status",
+                row.status
+            );
             assert!(row.code < 0, "Dify reads code 0 as success");
             assert!(
                 TABLE[..at].iter().all(|other| other.word != row.word),

@@ -70,13 +70,17 @@ mod tests {
         let now = clock::now();
         let take = |class| Lease::take(&node, &plugin, class, now);
 
-        let (settled, dropped, panicked) = (take(Class::Short), take(Class::Long), take(Class::Long));
+        let (settled, dropped, panicked) =
+            (take(Class::Short), take(Class::Long), take(Class::Long));
         assert_eq!(node.in_flight(Class::Short), 1);
         assert_eq!(node.in_flight(Class::Long), 2);
         assert_eq!(node.runtime_in_flight(plugin.index()), 3);
 
         let sample = settled.settle(Outcome::Answered, now + Duration::from_millis(7));
-        assert_eq!(sample.map(|sample| sample.duration), Some(Duration::from_millis(7)));
+        assert_eq!(
+            sample.map(|sample| sample.duration),
+            Some(Duration::from_millis(7))
+        );
         drop(dropped);
         let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             let _held = panicked;

@@ -52,6 +52,8 @@ pub struct Node {
     healthy: AtomicBool,
     /// Whether any check has ended yet.
     checked: AtomicBool,
+    /// True while the verdict rests on a failed first check alone.
+    doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
     /// Requests the node reports beyond those we sent: other gateways, direct clients.
@@ -77,6 +79,7 @@ impl Node {
             hand: AtomicU8::new(Hand::Ready as u8),
             healthy: AtomicBool::new(true),
             checked: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
             in_flight: Default::default(),
             beyond: AtomicU32::new(0),
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
@@ -137,16 +140,20 @@ impl Node {
         self.checked.load(Ordering::Relaxed)
     }
 
-    /// Notes that a check ended. The very first one decides at once: a gateway that has just
-    /// started must not send requests to a dead node until `fall` probes have passed.
+    /// Notes how a check ended. The very first one decides at once: a gateway that has just
+    /// started must not send requests to a dead node until `fall` probes have passed. A first
+    /// failure is withdrawn by the next success; from there on the thresholds decide.
     pub fn note_check(&self, passed: bool) {
-        if !self.checked.swap(true, Ordering::Relaxed) {
+        let first = !self.checked.swap(true, Ordering::Relaxed);
+        if first || (passed && self.doubted.load(Ordering::Relaxed)) {
+            self.doubted.store(!passed, Ordering::Relaxed);
             self.healthy.store(passed, Ordering::Relaxed);
         }
     }
 
     /// Sets the verdict of the active checks.
     pub fn set_healthy(&self, healthy: bool) {
+        self.doubted.store(false, Ordering::Relaxed);
         self.healthy.store(healthy, Ordering::Relaxed);
     }
 
@@ -232,7 +239,12 @@ mod tests {
         node.note_check(false);
         assert!(!node.is_healthy());
         node.note_check(true);
-        assert!(!node.is_healthy(), "from the second check on, rise and fall decide");
+        assert!(node.is_healthy(), "one failure was not the threshold");
+        node.note_check(false);
+        assert!(node.is_healthy(), "from here on, rise and fall decide");
+        node.set_healthy(false);
+        node.note_check(true);
+        assert!(!node.is_healthy(), "the thresholds have spoken");
     }
 
     #[test]

@@ -135,7 +135,11 @@ mod tests {
         for n in 0..3 * u32::from(Plugins::CAPACITY) {
             let other = plugins.find(Some(&format!("a/{n}")));
             assert_ne!(other.index(), held.index(), "the held place was given away");
-            assert_ne!(other.index(), PluginIndex(0), "idle places are free to take");
+            assert_ne!(
+                other.index(),
+                PluginIndex(0),
+                "idle places are free to take"
+            );
         }
         assert_eq!(plugins.find(Some("held/one")).index(), held.index());
         assert_eq!(plugins.len(), usize::from(Plugins::CAPACITY) - 1);

@@ -49,6 +49,14 @@ impl Roster {
             .collect()
     }
 
+    /// The nodes that listen at an address: pools may share one daemon under two names.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Vec<Arc<Node>> {
+        let known = self.known.lock();
+        let nodes = known.values().filter_map(|known| known.node.upgrade());
+        nodes.filter(|node| node.address() == address).collect()
+    }
+
     fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry) -> Arc<Node> {
         let old = known
             .get(&entry.id)

@@ -143,7 +143,10 @@ mod tests {
     }
 
     fn names(candidates: &Candidates<'_>) -> Vec<String> {
-        candidates.iter().map(|node| node.id().to_string()).collect()
+        candidates
+            .iter()
+            .map(|node| node.id().to_string())
+            .collect()
     }
 
     #[test]

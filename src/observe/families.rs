@@ -58,7 +58,10 @@ impl Families {
             Ok::<_, prometheus::Error>(family)
         };
         let threshold = GaugeVec::new(
-            Opts::new("twolane_long_threshold_seconds", "From here on a duration is long."),
+            Opts::new(
+                "twolane_long_threshold_seconds",
+                "From here on a duration is long.",
+            ),
             &[],
         )?;
         into.register(Box::new(threshold.clone()))?;
@@ -102,7 +105,10 @@ impl Families {
                 "twolane_open_requests",
                 "Requests between their header and the end of their answer.",
             )?,
-            operations: gauge("twolane_operations", "Operations whose durations are remembered.")?,
+            operations: gauge(
+                "twolane_operations",
+                "Operations whose durations are remembered.",
+            )?,
             reloads: counter(
                 "twolane_config_reloads_total",
                 "Reloads of the configuration by result.",
@@ -112,7 +118,11 @@ impl Families {
                 "twolane_config_last_reload_successful",
                 "1 when the last reload was taken, 0 when it was refused.",
             )?,
-            node_up: gauges("twolane_node_up", "1 when the node's checks pass.", &["node"])?,
+            node_up: gauges(
+                "twolane_node_up",
+                "1 when the node's checks pass.",
+                &["node"],
+            )?,
             daemon_healthy: gauges(
                 "plugin_daemon_healthy",
                 "The same under the name that published alert rules use.",

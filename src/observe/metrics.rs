@@ -21,7 +21,14 @@ pub enum Ending {
 
 impl Ending {
     const WORDS: [&'static str; 8] = [
-        "1xx", "2xx", "3xx", "4xx", "5xx", "rejected", "client_gone", "broken",
+        "1xx",
+        "2xx",
+        "3xx",
+        "4xx",
+        "5xx",
+        "rejected",
+        "client_gone",
+        "broken",
     ];
 
     fn index(self) -> usize {
@@ -126,11 +133,16 @@ impl Metrics {
         PoolMetrics {
             requests: Class::ALL.map(|class| {
                 Ending::WORDS.map(|code| {
-                    families.requests.with_label_values(&[name, class.word(), code])
+                    families
+                        .requests
+                        .with_label_values(&[name, class.word(), code])
                 })
             }),
-            duration: Class::ALL
-                .map(|class| families.request_duration.with_label_values(&[name, class.word()])),
+            duration: Class::ALL.map(|class| {
+                families
+                    .request_duration
+                    .with_label_values(&[name, class.word()])
+            }),
             first_byte: Class::ALL
                 .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
             choices: whys
@@ -184,7 +196,11 @@ impl Metrics {
     /// When the encoder fails.
     pub fn page(&self, nodes: &[NodeState], gauges: Gauges) -> prometheus::Result<Vec<u8>> {
         let families = &self.families;
-        for family in [&families.node_up, &families.daemon_healthy, &families.node_beyond] {
+        for family in [
+            &families.node_up,
+            &families.daemon_healthy,
+            &families.node_beyond,
+        ] {
             family.reset();
         }
         families.node_in_flight.reset();
@@ -194,10 +210,18 @@ impl Metrics {
             for family in [&families.node_up, &families.daemon_healthy] {
                 family.with_label_values(&[id]).set(i64::from(node.up));
             }
-            families.node_beyond.with_label_values(&[id]).set(i64::from(node.beyond));
-            families.node_hand.with_label_values(&[id, node.hand]).set(1);
+            families
+                .node_beyond
+                .with_label_values(&[id])
+                .set(i64::from(node.beyond));
+            families
+                .node_hand
+                .with_label_values(&[id, node.hand])
+                .set(1);
             for class in Class::ALL {
-                let gauge = families.node_in_flight.with_label_values(&[id, class.word()]);
+                let gauge = families
+                    .node_in_flight
+                    .with_label_values(&[id, class.word()]);
                 gauge.set(i64::from(node.in_flight[class.index()]));
             }
         }

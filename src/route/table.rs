@@ -44,7 +44,9 @@ mod tests {
         };
         let routes = [route("/e/", "hooks"), route("/e/vip", "vip")];
         let table = Table::new(&routes, |name| {
-            ["main", "hooks", "vip"].iter().position(|&pool| pool == name)
+            ["main", "hooks", "vip"]
+                .iter()
+                .position(|&pool| pool == name)
         });
         assert_eq!(table.find("/e/abc/x"), 1);
         assert_eq!(table.find("/e/vip/x"), 2);

@@ -29,9 +29,7 @@ impl Guarded {
 
 impl Strategy for Guarded {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        let chosen = catch_unwind(AssertUnwindSafe(|| {
-            self.inner.choose(request, among, dice)
-        }));
+        let chosen = catch_unwind(AssertUnwindSafe(|| self.inner.choose(request, among, dice)));
         match chosen {
             Ok(choice) if choice.at < among.len() => choice,
             _ => Choice {

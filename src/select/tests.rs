@@ -17,7 +17,12 @@ impl Rig {
         let pool = (1..=nodes)
             .map(|n| {
                 let address = std::net::SocketAddr::from(([10, 0, 0, 1], n));
-                Arc::new(Node::new(format!("n{n}").into(), address, Role::Secondary, 1))
+                Arc::new(Node::new(
+                    format!("n{n}").into(),
+                    address,
+                    Role::Secondary,
+                    1,
+                ))
             })
             .collect();
         Self {
@@ -154,8 +159,15 @@ fn adaptive_avoids_the_runtime_that_is_busy_with_the_same_plugin() {
         rig.lease(2, "e/f", Class::Short),
     );
     let adaptive = strategy("adaptive");
-    assert_eq!(rig.ask(&*adaptive, "a/b", Class::Short), ("n2".into(), Why::LeastLoaded));
-    assert_eq!(rig.ask(&*adaptive, "x/y", Class::Short).0, "n1", "others do not contend");
+    assert_eq!(
+        rig.ask(&*adaptive, "a/b", Class::Short),
+        ("n2".into(), Why::LeastLoaded)
+    );
+    assert_eq!(
+        rig.ask(&*adaptive, "x/y", Class::Short).0,
+        "n1",
+        "others do not contend"
+    );
 }
 
 #[test]
@@ -175,9 +187,17 @@ fn least_in_flight_weighs_by_weight() {
     rig.pool[1] = Arc::new(Node::new("n2".into(), address, Role::Secondary, 3));
     let _three = [(); 3].map(|()| rig.lease(2, "a/b", Class::Short));
     let lif = strategy("least_in_flight");
-    assert_eq!(rig.ask(&*lif, "a/b", Class::Short).0, "n1", "1/1 is below 4/3");
+    assert_eq!(
+        rig.ask(&*lif, "a/b", Class::Short).0,
+        "n1",
+        "1/1 is below 4/3"
+    );
     let _more = rig.lease(1, "a/b", Class::Short);
-    assert_eq!(rig.ask(&*lif, "a/b", Class::Short).0, "n2", "4/3 is below 2/1");
+    assert_eq!(
+        rig.ask(&*lif, "a/b", Class::Short).0,
+        "n2",
+        "4/3 is below 2/1"
+    );
 }
 
 #[test]
@@ -190,7 +210,10 @@ fn round_robin_turns_evenly_per_class_and_survives_its_counters_end() {
         let (node, _) = rig.ask(&turning, "a/b", class);
         counts[node[1..].parse::<usize>().expect("a number") - 1] += 1;
     }
-    assert!(counts.iter().all(|&count| (998..=1002).contains(&count)), "{counts:?}");
+    assert!(
+        counts.iter().all(|&count| (998..=1002).contains(&count)),
+        "{counts:?}"
+    );
 }
 
 #[test]
@@ -199,7 +222,10 @@ fn f059_a_strategy_that_fails_is_replaced_for_that_request() {
     struct Unknown;
     impl Strategy for Unknown {
         fn choose(&self, _: &Request, among: &Candidates<'_>, _: &mut Dice) -> Choice {
-            Choice { at: among.len() + 3, why: Why::Custom }
+            Choice {
+                at: among.len() + 3,
+                why: Why::Custom,
+            }
         }
     }
     #[derive(Debug)]
@@ -275,6 +301,9 @@ fn equal_nodes_are_equally_likely_whatever_their_order() {
         counts[node[1..].parse::<usize>().expect("a number") - 1] += 1;
     }
     // Chi-square with 4 degrees of freedom: 18.5 is passed once in a thousand seeds.
-    let chi: f64 = counts.iter().map(|&count| (f64::from(count) - 2000.0).powi(2) / 2000.0).sum();
+    let chi: f64 = counts
+        .iter()
+        .map(|&count| (f64::from(count) - 2000.0).powi(2) / 2000.0)
+        .sum();
     assert!(chi < 18.5, "{counts:?}");
 }

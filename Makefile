@@ -1,0 +1,41 @@
+# make demo    see twolane at work: stand-in plugin daemons, real gateway, twenty seconds
+# make test    every test
+# Both install what they need on Debian and Ubuntu; a Rust toolchain must be there (https://rustup.rs).
+
+.PHONY: help demo run test lint fmt bench deny setup
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+
+help:
+	@sed -n 's/^# //p' Makefile
+	@echo "make run     the gateway with conf/twolane.yaml"
+	@echo "make lint    formats, clippy and documentation, warnings denied"
+	@echo "make bench   benchmarks"
+
+demo: setup
+	$(CARGO) run --release --quiet -- demo $(ARGS)
+
+run: setup
+	$(CARGO) run --release --quiet -- run $(ARGS)
+
+test: setup
+	$(CARGO) test $(ARGS)
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
+
+fmt:
+	$(CARGO) fmt
+
+bench: setup
+	$(CARGO) bench $(ARGS)
+
+deny:
+	$(CARGO) deny check
+
+# cmake and a C compiler build Pingora's compression libraries; redis-server is for tests.
+setup:
+	@sh deploy/setup.sh

@@ -1,0 +1,29 @@
+//! Is it alive, and should clients be sent here?
+
+use super::reply;
+use crate::model::clock;
+use crate::upstream::Live;
+use http::Response;
+use serde_json::json;
+
+/// 200 while clients are welcome: first checks over, a node healthy, no end announced. Never
+/// depends on Redis.
+pub(super) fn readyz(live: &Live) -> Response<Vec<u8>> {
+    let nodes = live.snapshot().nodes();
+    let healthy = nodes.iter().filter(|node| node.is_healthy()).count();
+    let body = json!({
+        "ready": live.is_ready(),
+        "first_checks_over": live.lifecycle.is_ready(),
+        "draining": live.lifecycle.is_draining(),
+        "nodes": nodes.len(),
+        "healthy_nodes": healthy,
+    });
+    reply::json(if live.is_ready() { 200 } else { 503 }, &body)
+}
+
+/// Seed 002's shape.
+pub(super) fn health(live: &Live) -> Response<Vec<u8>> {
+    let status = if live.is_ready() { "ok" } else { "degraded" };
+    let timestamp = humantime::format_rfc3339_seconds(clock::wall()).to_string();
+    reply::json(200, &json!({ "status": status, "timestamp": timestamp }))
+}

@@ -1,0 +1,81 @@
+//! What does the operator see, and may do?
+//!
+//! A listener of its own, on loopback unless a token guards it; no path of it ever shadows a
+//! daemon's path on the data port. GET never changes anything.
+
+mod actions;
+
+mod gate;
+mod health;
+mod metrics;
+mod reply;
+mod seed_pages;
+mod status;
+
+use crate::upstream::Live;
+use async_trait::async_trait;
+use http::{Method, Response};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use std::fmt;
+use std::sync::Arc;
+
+/// What the operator may ask the server to do; the server implements it.
+#[async_trait]
+pub trait Hands: fmt::Debug + Send + Sync {
+    /// Reads the configuration again. Returns what changed, a line each.
+    ///
+    /// # Errors
+    /// When it was refused: every problem, rendered for people. The old one stays in service.
+    async fn reload(&self) -> Result<Vec<String>, String>;
+}
+
+/// The admin listener's application.
+#[derive(Debug)]
+pub struct Admin {
+    live: Arc<Live>,
+    hands: Arc<dyn Hands>,
+}
+
+impl Admin {
+    /// Shows what is live; acts through `hands`.
+    #[must_use]
+    pub fn new(live: Arc<Live>, hands: Arc<dyn Hands>) -> Self {
+        Self { live, hands }
+    }
+
+    async fn answer(&self, session: &ServerSession) -> Response<Vec<u8>> {
+        let request = session.req_header();
+        let path = request.uri.path();
+        let token = self.live.snapshot().config.admin.token.clone();
+        if !gate::is_open(path) && !gate::may(&request.headers, token.as_ref()) {
+            return reply::unauthorized();
+        }
+        match (&request.method, path) {
+            (&Method::GET, "/livez") => reply::text(200, "ok\n"),
+            (&Method::GET, "/readyz") => health::readyz(&self.live),
+            (&Method::GET, "/health") => health::health(&self.live),
+            (&Method::GET, "/status") => status::status(&self.live),
+            (&Method::GET, "/cluster/nodes") => seed_pages::nodes(&self.live),
+            (&Method::GET, "/cluster/stats") => seed_pages::stats(&self.live, request.uri.query()),
+            (&Method::GET, "/cluster/master") => seed_pages::leader(&self.live),
+            (&Method::GET, "/metrics") => metrics::page(&self.live),
+            (&Method::POST, "/-/reload" | "/config/reload") => {
+                actions::reload(self.hands.as_ref()).await
+            }
+            _ => reply::not_found(path),
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        // Whatever was sent along is not needed, but must be out of the way of the next request.
+        let read = session.drain_request_body().await;
+        if read.is_err() {
+            session.set_keepalive(None);
+        }
+        self.answer(session).await
+    }
+}

@@ -1,0 +1,66 @@
+//! Does it make sense? Turns the tree of the file into a [`Config`] and notes all that is wrong.
+//!
+//! Whatever is wrong counts as its default, so that the reading goes on to the next problem.
+
+mod learn;
+mod nodes;
+mod pools;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use super::finding::Findings;
+use super::resolve::Env;
+use super::sections::Config;
+use super::table::{Table, Value};
+use super::tree::{Path, Tree};
+
+/// What the checks need to know beside the file.
+pub(super) struct Around<'a> {
+    /// The strategies there are.
+    pub(super) strategies: &'a [&'static str],
+    /// The environment.
+    pub(super) env: Env<'a>,
+}
+
+/// Reads everything. The result is sound only when nothing was noted.
+pub(super) fn read(tree: &Tree, around: &Around<'_>, findings: &Findings) -> Config {
+    let root = Path::default();
+    let entries = match tree {
+        Tree::Table(entries) => entries.as_slice(),
+        Tree::Null => &[],
+        other => {
+            let what = format!("expected keys and values, found {}", other.kind());
+            findings.value(&root, what, "begin with `nodes: [10.0.0.11:5002]`");
+            return Config::default_with([]);
+        }
+    };
+    config(&Table::new(entries, root, findings), around)
+}
+
+fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
+    let listen = sections::listen(root);
+    let admin = sections::admin(&root.section("admin"), &listen);
+    let own = listen.iter().copied().chain([admin.listen]).collect();
+    let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
+    Config {
+        listen,
+        admin,
+        threads: root.or("threads", 0, |value| {
+            value.whole(0..=1024, "0 is one per core")
+        }),
+        routes: pools::routes(root, &pools),
+        pools,
+        strategies: sections::strategies(&root.section("strategies")),
+        learn: learn::learn(&root.section("learn")),
+        health: sections::health(&root.section("health")),
+        retry: sections::retry(&root.section("retry")),
+        timeouts: sections::timeouts(&root.section("timeouts")),
+        limits: sections::limits(&root.section("limits")),
+        loops: sections::loops(&root.section("loops")),
+        debug_headers: root.section("debug").or("headers", false, Value::flag),
+        state: sections::state(&root.section("state")),
+        shutdown: sections::shutdown(&root.section("shutdown")),
+        reload: sections::reload(&root.section("reload")),
+    }
+}

@@ -1,0 +1,223 @@
+//! Nodes: those of a pool, and those of the environment.
+
+use crate::config::BadAddress;
+use crate::config::address::Address;
+use crate::config::defaults;
+use crate::config::pool::NodeEntry;
+use crate::config::resolve::Env;
+use crate::config::table::{Table, Value};
+use crate::config::tree::{Path, Tree};
+use crate::model::{NodeId, Role};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// The nodes of the environment when the file names none: a list with commas, then Dify's own
+/// name for its one daemon.
+const ENV_NODES: &str = "TWOLANE_NODES";
+const ENV_DAEMON: &str = "PLUGIN_DAEMON_URL";
+
+const OWN: &str = "this is the gateway's own address";
+const OWN_HELP: &str = "requests would come back for ever: write where a plugin daemon listens";
+
+/// All nodes of the file so far, and where they must not be.
+pub(super) struct Roster {
+    own: Vec<SocketAddr>,
+    seen: HashMap<NodeId, Path>,
+}
+
+impl Roster {
+    /// `own` are the addresses on which the gateway itself listens.
+    pub(super) fn new(own: Vec<SocketAddr>) -> Self {
+        Self {
+            own,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// The nodes of one pool, checked against each other and against all before.
+    pub(super) fn list(&mut self, value: &Value<'_>) -> Vec<NodeEntry> {
+        let items = value.one_or_list();
+        if items.is_empty() && value.findings.sound(&value.path) {
+            value.wrong(
+                "a pool without nodes",
+                "write at least one, such as 10.0.0.11:5002",
+            );
+        }
+        let mut nodes: Vec<NodeEntry> = Vec::new();
+        for item in &items {
+            if let Some(node) = node(item) {
+                self.admit(item, &node, &nodes);
+                nodes.push(node);
+            }
+        }
+        let backups = !nodes.is_empty() && nodes.iter().all(|node| node.role == Role::Backup);
+        if backups && nodes.len() == items.len() {
+            value.wrong(
+                "only backups",
+                "a backup stands in for other nodes: leave one `role` out",
+            );
+        }
+        nodes
+    }
+
+    /// Checks one node against the others of its pool and of the file.
+    fn admit(&mut self, item: &Value<'_>, node: &NodeEntry, pool: &[NodeEntry]) {
+        let primary = |node: &NodeEntry| node.role == Role::Primary;
+        if primary(node) && pool.iter().any(primary) {
+            item.wrong(
+                "a second primary in the pool",
+                "make it a secondary: leave `role` out",
+            );
+        }
+        if self.is_own(&node.address) {
+            item.wrong(OWN, OWN_HELP);
+        }
+        if pool.iter().any(|other| other.address == node.address) {
+            item.wrong(
+                "a second node with this address in the pool",
+                "raise its weight instead",
+            );
+            return;
+        }
+        if let Some(first) = self.seen.get(&node.id) {
+            item.wrong(
+                "a second node with this id",
+                format!(
+                    "ids are unique in the whole file; the first is at {first}: give one an `id`"
+                ),
+            );
+        }
+        self.seen.insert(node.id.clone(), item.path.clone());
+    }
+
+    /// The nodes of the environment.
+    pub(super) fn environment(&mut self, root: &Table<'_>, env: Env<'_>) -> Vec<NodeEntry> {
+        let filled = |name| env(name).filter(|value| !value.trim().is_empty());
+        let (variable, texts) = match (filled(ENV_NODES), filled(ENV_DAEMON)) {
+            (Some(list), _) => (ENV_NODES, list.split(',').map(str::to_owned).collect()),
+            (None, Some(url)) => (ENV_DAEMON, vec![url]),
+            (None, None) => {
+                root.lacks(
+                    "nodes",
+                    format!("write `nodes: [10.0.0.11:5002]`, or set {ENV_NODES} or {ENV_DAEMON}"),
+                );
+                return Vec::new();
+            }
+        };
+        let wrong = |bad: BadAddress| root.findings.outside(variable, bad.what, bad.help);
+        let mut nodes: Vec<NodeEntry> = Vec::new();
+        for text in texts
+            .iter()
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty())
+        {
+            let address = match text.parse::<Address>() {
+                Ok(address) => address,
+                Err(bad) => {
+                    wrong(bad);
+                    continue;
+                }
+            };
+            let mut node = NodeEntry::at(address);
+            if nodes.iter().any(|other| other.address == node.address) {
+                wrong(BadAddress {
+                    what: "the same address twice",
+                    help: "remove one of the two",
+                });
+            }
+            if self.is_own(&node.address) {
+                wrong(BadAddress {
+                    what: OWN,
+                    help: OWN_HELP,
+                });
+            }
+            if variable == ENV_DAEMON {
+                node.id = NodeId::from("default");
+            }
+            nodes.push(node);
+        }
+        nodes
+    }
+
+    /// True when a listener of ours answers at this address for certain.
+    fn is_own(&self, address: &Address) -> bool {
+        let ip = match address.host.as_str() {
+            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+            host => host.parse::<IpAddr>().ok(),
+        };
+        self.own.iter().any(|own| {
+            let same = |ip: IpAddr| {
+                ip == own.ip()
+                    || (own.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
+            };
+            own.port() == address.port && ip.is_some_and(same)
+        })
+    }
+}
+
+fn node(item: &Value<'_>) -> Option<NodeEntry> {
+    let Tree::Table(_) = item.tree else {
+        return address(item).map(NodeEntry::at);
+    };
+    let table = item.table()?;
+    let placed = table.value("address");
+    if placed.is_none() {
+        table.lacks("address", "write where the node listens: host:5002");
+    }
+    // The other keys are read even when the address is wrong: all problems at once.
+    let id = table.value("id").and_then(|value| node_id(&value));
+    let role = role(&table);
+    let weight = table.or("weight", defaults::WEIGHT, |value| {
+        value.whole(
+            1..=1000,
+            "to take a node out of service: `enabled: false` or `drain: true`",
+        )
+    });
+    let enabled = table.or("enabled", true, Value::flag);
+    let drain = table.or("drain", false, Value::flag);
+    let at = NodeEntry::at(placed.and_then(|value| address(&value))?);
+    Some(NodeEntry {
+        id: id.unwrap_or_else(|| at.id.clone()),
+        address: at.address,
+        role,
+        weight,
+        enabled,
+        drain,
+    })
+}
+
+fn address(value: &Value<'_>) -> Option<Address> {
+    value
+        .text()?
+        .trim()
+        .parse()
+        .map_err(|bad: BadAddress| value.wrong(bad.what, bad.help))
+        .ok()
+}
+
+fn node_id(value: &Value<'_>) -> Option<NodeId> {
+    let id = value.text()?;
+    if id.is_empty() || id.len() > 128 || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        value.wrong(
+            "not a name",
+            "use at most 128 printable ASCII characters, no blanks",
+        );
+        return None;
+    }
+    Some(NodeId::from(id))
+}
+
+fn role(table: &Table<'_>) -> Role {
+    let words = Role::ALL.map(|role| (role.word(), role));
+    let Some(value) = table.value_or_alias("role", "backup") else {
+        return Role::default();
+    };
+    // The alias is HAProxy's flag, not a word.
+    if value.path == table.path.key("backup") {
+        return match value.flag() {
+            Some(true) => Role::Backup,
+            _ => Role::default(),
+        };
+    }
+    value.word("role", &words).unwrap_or_default()
+}

@@ -1,0 +1,148 @@
+//! Pools and routes.
+
+use super::nodes::Roster;
+use super::{Around, sections};
+use crate::config::defaults;
+use crate::config::pool::{Pool, RouteEntry};
+use crate::config::table::{Table, Value};
+use crate::config::tree::Tree;
+
+/// Every pool: those of the list, or the one that top-level `nodes` is short for.
+pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
+    let list = root.value("pools");
+    let short = ["nodes", "strategy", "fail_open"].map(|key| root.value(key));
+    let Some(list) = list else {
+        return vec![short_pool(root, short, around, roster)];
+    };
+    for value in short.into_iter().flatten() {
+        value.wrong(
+            "stands beside `pools`",
+            "top-level nodes, strategy and fail_open are short for one pool: move them into it",
+        );
+    }
+    let items = list.list().unwrap_or_default();
+    if items.is_empty() && root.findings.sound(&list.path) {
+        list.wrong(
+            "the list is empty",
+            "write `nodes: [10.0.0.11:5002]` instead",
+        );
+    }
+    let mut pools: Vec<Pool> = Vec::new();
+    for item in items {
+        if let Some(pool) = pool(&item, &pools, around, roster) {
+            pools.push(pool);
+        }
+    }
+    pools
+}
+
+fn pool(
+    item: &Value<'_>,
+    before: &[Pool],
+    around: &Around<'_>,
+    roster: &mut Roster,
+) -> Option<Pool> {
+    let table = item.table()?;
+    let named = table.value("name");
+    if named.is_none() {
+        table.lacks("name", "give the pool a name: routes refer to it");
+    }
+    let name = named.and_then(|value| pool_name(&value, before));
+    let nodes = table.value("nodes");
+    if nodes.is_none() {
+        table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
+    }
+    Some(Pool {
+        name: name.unwrap_or_default(),
+        strategy: strategy(table.value("strategy"), around),
+        fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
+        nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
+    })
+}
+
+fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
+    let name = value.text()?;
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(sign) {
+        value.wrong(
+            "not a name",
+            "use letters, digits, `-`, `_` and `.`, at most 64",
+        );
+        return None;
+    }
+    if before.iter().any(|pool| pool.name == name) {
+        value.wrong(
+            format!("a second pool named {}", value.shown()),
+            "names are unique",
+        );
+    }
+    Some(name.to_owned())
+}
+
+/// Top-level `nodes`, `strategy` and `fail_open`.
+fn short_pool(
+    root: &Table<'_>,
+    values: [Option<Value<'_>>; 3],
+    around: &Around<'_>,
+    roster: &mut Roster,
+) -> Pool {
+    let [nodes, word, fail_open] = values;
+    let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    Pool {
+        name: defaults::POOL.to_owned(),
+        strategy: strategy(word, around),
+        fail_open: fail_open
+            .and_then(|value| value.flag())
+            .unwrap_or(defaults::FAIL_OPEN),
+        nodes: match nodes {
+            Some(value) => roster.list(&value),
+            None => roster.environment(root, around.env),
+        },
+    }
+}
+
+fn strategy(value: Option<Value<'_>>, around: &Around<'_>) -> String {
+    let words: Vec<_> = around
+        .strategies
+        .iter()
+        .map(|word| (*word, *word))
+        .collect();
+    value
+        .and_then(|value| value.word("strategy", &words))
+        .unwrap_or(defaults::STRATEGY)
+        .to_owned()
+}
+
+/// The routes; each pool they name must exist.
+pub(super) fn routes(root: &Table<'_>, pools: &[Pool]) -> Vec<RouteEntry> {
+    let names: Vec<_> = pools.iter().map(|pool| pool.name.as_str()).collect();
+    let words: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
+    let list = root.value("routes").and_then(|value| value.list());
+    let mut routes: Vec<RouteEntry> = Vec::new();
+    for item in list.unwrap_or_default() {
+        let Some(table) = item.table() else { continue };
+        let (path, pool) = (table.value("path"), table.value("pool"));
+        if path.is_none() {
+            table.lacks("path", "write the beginning of a request's path: /plugin/");
+        }
+        if pool.is_none() {
+            table.lacks("pool", "write the name of a pool");
+        }
+        let prefix = path.as_ref().and_then(sections::path);
+        let target = pool.and_then(|value| value.word("pool", &words));
+        let (Some(prefix), Some(target)) = (prefix, target) else {
+            continue;
+        };
+        if let Some(value) = path.filter(|_| routes.iter().any(|route| route.path == prefix)) {
+            value.wrong(
+                format!("a second route for {}", value.shown()),
+                "remove one of the two",
+            );
+        }
+        routes.push(RouteEntry {
+            path: prefix,
+            pool: target.to_owned(),
+        });
+    }
+    routes
+}

@@ -1,0 +1,378 @@
+//! Every rule, broken once: what is refused, where, and with which cure.
+
+use crate::config::{Config, Known, NodeEntry, Problems, examine, load};
+use crate::model::{NodeId, Part, Role};
+use std::time::Duration;
+
+const KNOWN: Known = Known {
+    strategies: &["adaptive", "seed", "round_robin"],
+};
+const NODES: &str = "nodes: [10.0.0.1:5002]\n";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "TEN" => Some("10".to_owned()),
+        "FIVE_SECONDS" => Some("5s".to_owned()),
+        "YES" => Some("true".to_owned()),
+        "HOST" => Some("hunter2".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn read(text: &str) -> Result<Config, Problems> {
+    load(text, "test.yaml", &KNOWN, &env)
+}
+
+fn good(text: &str) -> Config {
+    read(text).unwrap_or_else(|problems| panic!("{text}\nis fine, but: {problems}"))
+}
+
+/// The text has this one problem and no other.
+fn refused(text: &str, at: &str, line: usize, what: &str) {
+    let problems = read(text).expect_err(text);
+    let [problem] = problems.list.as_slice() else {
+        panic!("{text}\nhas one problem, not these:\n{problems}");
+    };
+    let whole = problem.to_string();
+    assert_eq!(
+        (problem.at.as_str(), problem.line),
+        (at, line),
+        "{whole}\nin\n{text}"
+    );
+    assert!(whole.contains(what), "`{whole}` says `{what}`");
+    assert!(
+        problem.help.is_some() || what.contains("found"),
+        "{whole} has a cure"
+    );
+}
+
+/// The rows of a table, cell by cell.
+fn rows<const N: usize>(table: &str) -> impl Iterator<Item = [&str; N]> {
+    table.trim_matches('\n').lines().map(|row| {
+        let cells: Vec<_> = row.trim_start().split(" ; ").collect();
+        let cells = cells.try_into();
+        cells.unwrap_or_else(|_| panic!("{N} cells in: {row}"))
+    })
+}
+
+/// A file with one sound node and these lines, of which the second is wrong.
+fn refused_section(section: &str, entry: &str, at: &str, what: &str) {
+    refused(&format!("{NODES}{section}:\n  {entry}\n"), at, 3, what);
+}
+
+/// Text (`¶` ends a line), path, line, message.
+const POOLS: &str = r#"
+    threads: 1¶ ;  ; 1 ; `nodes` is missing
+    nodes: []¶ ;  ; 1 ; `nodes` is missing
+    - a¶- b¶ ;  ; 1 ; expected keys and values, found a list
+    pools: []¶ ; pools ; 1 ; the list is empty
+    pools:¶  - name: a¶    nodes: []¶ ; pools[0].nodes ; 3 ; a pool without nodes
+    pools:¶  - name: a¶ ; pools[0] ; 2 ; `nodes` is missing
+    pools:¶  - nodes: [a]¶ ; pools[0] ; 2 ; `name` is missing
+    pools:¶  - name: a b¶    nodes: [a]¶ ; pools[0].name ; 2 ; not a name
+    pools:¶  - {name: a, nodes: [a]}¶  - {name: a, nodes: [b]}¶ ; pools[1].name ; 3 ; a second pool named `a`
+    nodes: [a]¶pools: [{name: x, nodes: [b]}]¶ ; nodes ; 1 ; stands beside `pools`
+    strategy: seed¶pools: [{name: x, nodes: [b]}]¶ ; strategy ; 1 ; beside `pools`
+    nodes: [a]¶strategy: adaptiv¶ ; strategy ; 2 ; did you mean `adaptive`?
+    pools:¶  - name: x¶    strategy: fastest¶    nodes: [a]¶ ; pools[0].strategy ; 3 ; unknown strategy `fastest` (known here: adaptive, seed, round_robin)
+    nodes:¶  - {address: a, weight: 0}¶ ; nodes[0].weight ; 2 ; must be from 1 to 1000
+    nodes:¶  - {address: a, weight: 1001}¶ ; nodes[0].weight ; 2 ; drain: true
+    nodes:¶  - {address: a, weight: x}¶ ; nodes[0].weight ; 2 ; not a whole number
+    nodes:¶  - {address: a, id: ''}¶ ; nodes[0].id ; 2 ; not a name
+    nodes:¶  - {address: a, role: main}¶ ; nodes[0].role ; 2 ; unknown role `main`
+    nodes:¶  - {address: a, enabled: 1}¶ ; nodes[0].enabled ; 2 ; neither true nor
+    nodes:¶  - {id: a}¶ ; nodes[0] ; 2 ; `address` is missing
+    nodes:¶  - a¶  - a:5002¶ ; nodes[1] ; 3 ; a second node with this address
+    nodes:¶  - {id: x, address: a}¶  - {id: x, address: b}¶ ; nodes[1] ; 3 ; the first is at nodes[0]
+    pools:¶  - {name: x, nodes: [a]}¶  - {name: y, nodes: [a]}¶ ; pools[1].nodes[0] ; 3 ; a second node with this id
+    nodes:¶  - {address: a, role: primary}¶  - {address: b, role: primary}¶ ; nodes[1] ; 3 ; a second primary
+    nodes:¶  - {address: a, role: backup}¶ ; nodes ; 2 ; only backups
+    nodes:¶  - a¶  - {address: b, role: backup, backup: true}¶ ; nodes[1].backup ; 3 ; another name for `role`
+    nodes: [https://a:5002]¶ ; nodes[0] ; 1 ; TLS to nodes comes later
+    nodes: [http://a:5002/x]¶ ; nodes[0] ; 1 ; an address has no path
+    nodes: [5002]¶ ; nodes[0] ; 1 ; expected a text, found a number
+    nodes: [127.0.0.1:5002]¶ ; nodes[0] ; 1 ; the gateway's own address
+    nodes: ['localhost:5012']¶ ; nodes[0] ; 1 ; the gateway's own address
+    listen: 10.0.0.1:80¶nodes: [10.0.0.1:80]¶ ; nodes[0] ; 2 ; own address
+"#;
+
+#[test]
+fn pools_and_nodes_are_checked() {
+    refused("", "", 1, "`nodes` is missing");
+    for [text, at, line, what] in rows(POOLS) {
+        let line = line.parse().expect("a line");
+        refused(&text.replace('¶', "\n"), at, line, what);
+    }
+}
+
+#[test]
+fn routes_are_checked() {
+    for (route, at, what) in [
+        (
+            "{path: /e/, pool: man}",
+            "routes[0].pool",
+            "did you mean `main`?",
+        ),
+        (
+            "{path: e/, pool: main}",
+            "routes[0].path",
+            "not the path of a request",
+        ),
+        (
+            "{path: '/a b', pool: main}",
+            "routes[0].path",
+            "without blanks",
+        ),
+        ("{path: /e/}", "routes[0]", "`pool` is missing"),
+        ("{pool: main}", "routes[0]", "`path` is missing"),
+        ("/e/", "routes[0]", "expected a table, found a text"),
+    ] {
+        refused_section("routes", &format!("- {route}"), at, what);
+    }
+    let twice =
+        format!("{NODES}routes:\n  - {{path: /e, pool: main}}\n  - {{path: /e, pool: main}}\n");
+    refused(&twice, "routes[1].path", 4, "a second route for `/e`");
+}
+
+#[test]
+fn listeners_are_checked() {
+    for (text, at, what) in [
+        ("listen: [5002, 5002]\n", "listen[1]", "listed twice"),
+        ("listen: []\n", "listen", "the list is empty"),
+        (
+            "listen: localhost:5002\n",
+            "listen",
+            "names are not looked up",
+        ),
+        ("listen: 70000\n", "listen", "not a port"),
+        (
+            "listen: {}\n",
+            "listen",
+            "expected a single value, found a table",
+        ),
+        (
+            "admin: {listen: 0.0.0.0:5002, token: x}\n",
+            "admin.listen",
+            "the clients' port as well",
+        ),
+        (
+            "admin: {listen: 127.0.0.1:5002}\n",
+            "admin.listen",
+            "the clients' port as well",
+        ),
+        (
+            "admin: {listen: 5012}\n",
+            "admin.listen",
+            "add `token: ${TWOLANE_ADMIN_TOKEN}`",
+        ),
+        (
+            "admin: {listen: 5012, token: '${EMPTY}'}\n",
+            "admin.listen",
+            "without a token",
+        ),
+        ("admin: {token: 123}\n", "admin.token", "put it in quotes"),
+        ("threads: -1\n", "threads", "must be from 0 to 1024"),
+    ] {
+        refused(&format!("{text}{NODES}"), at, 1, what);
+    }
+}
+
+/// Section, its only entry, path, message.
+const SECTIONS: &str = r#"
+    learn ; window: 0 ; learn.window ; must be from 1 to 64
+    learn ; window: 65 ; learn.window ; must be from 1 to 64
+    learn ; min_samples: 0 ; learn.min_samples ; must be from 1 to 1000
+    learn ; exit_ratio: 0 ; learn.exit_ratio ; above 0, at most 1
+    learn ; exit_ratio: 1.01 ; learn.exit_ratio ; above 0, at most 1
+    learn ; exit_ratio: .nan ; learn.exit_ratio ; above 0, at most 1
+    learn ; long_threshold: 0s ; learn.long_threshold ; must be above 0
+    learn ; long_threshold: 5000 ; learn.long_threshold ; write 5s, 250ms or 10m
+    learn ; long_threshold: soon ; learn.long_threshold ; not a duration
+    learn ; long_threshold: 10M ; learn.long_threshold ; longer than a week
+    learn ; max_keys: 15 ; learn.max_keys ; must be from 16
+    learn ; score: medain ; learn.score ; did you mean `median`?
+    learn ; unknown: slow ; learn.unknown ; unknown class `slow`
+    learn ; key: [] ; learn.key ; write [op, plugin, item]
+    learn ; key: [plugin] ; learn.key ; begins with `op`
+    learn ; key: [op, path] ; learn.key ; without `path`
+    learn ; key: [path, op] ; learn.key ; alone
+    learn ; key: [op, plugin, plugin] ; learn.key[2] ; `plugin` stands twice
+    learn ; key: [op, plugn] ; learn.key[1] ; did you mean `plugin`?
+    learn ; key: op ; learn.key ; expected a list, found a text
+    learn ; pins: [{operation: a, class: slow}] ; learn.pins[0].class ; unknown class `slow`
+    learn ; pins: [{operation: a}] ; learn.pins[0] ; `class` is missing
+    learn ; pins: [{class: long}] ; learn.pins[0] ; `operation` is missing
+    learn ; pins: [{operation: '', class: long}] ; learn.pins[0].operation ; matches nothing
+    learn ; windw: 3 ; learn.windw ; did you mean `window`?
+    health ; interval: 0s ; health.interval ; must be above 0
+    health ; timeout: 0s ; health.timeout ; must be above 0
+    health ; fall: 0 ; health.fall ; must be from 1
+    health ; rise: 0 ; health.rise ; must be from 1
+    health ; path: health ; health.path ; begin it with `/`
+    retry ; attempts: 0 ; retry.attempts ; must be from 1 to 10
+    retry ; attempts: 11 ; retry.attempts ; must be from 1 to 10
+    timeouts ; connect: 0s ; timeouts.connect ; must be above 0
+    timeouts ; connect: 11m ; timeouts.connect ; not below timeouts.read, 660s
+    timeouts ; read: 0s ; timeouts.read ; must be above 0
+    timeouts ; reed: 5s ; timeouts.reed ; did you mean `read`?
+    limits ; body: 0 ; limits.body ; must be above 0
+    limits ; body: 5 apples ; limits.body ; write 100MiB
+    loops ; max_hops: 0 ; loops.max_hops ; must be from 1
+    debug ; headers: maybe ; debug.headers ; neither true nor false
+    state ; file: '' ; state.file ; no file has an empty name
+    state ; interval: 0s ; state.interval ; must be above 0
+    shutdown ; deadline: -1s ; shutdown.deadline ; not a duration
+    reload ; poll: 0s ; reload.poll ; must be above 0
+    reload ; poll: never ; reload.poll ; not a duration
+    strategies ; adaptve: {} ; strategies.adaptve ; did you mean `adaptive`?
+    strategies ; adaptive: {long_weight: -1} ; strategies.adaptive.long_weight ; from 0 to 1000
+    strategies ; seed: {two_nodes: art} ; strategies.seed.two_nodes ; unknown rule `art`
+"#;
+
+#[test]
+fn sections_are_checked() {
+    for [section, entry, at, what] in rows(SECTIONS) {
+        refused_section(section, entry, at, what);
+    }
+    refused(
+        &format!("{NODES}health: 5\n"),
+        "health",
+        2,
+        "expected a table, found a number",
+    );
+    refused(
+        &format!("{NODES}helth: {{}}\n"),
+        "helth",
+        2,
+        "did you mean `health`?",
+    );
+}
+
+#[test]
+fn a_short_read_timeout_is_a_warning() {
+    let text = format!("{NODES}timeouts:\n  read: 30s\n");
+    let loaded = examine(&text, "test.yaml", &KNOWN, &env).expect("a warning refuses nothing");
+    assert_eq!(loaded.config.timeouts.read, Duration::from_secs(30));
+    let warnings = loaded.warnings.to_string();
+    assert!(
+        warnings.starts_with("test.yaml:3:9: warning: timeouts.read: below the 600 s"),
+        "{warnings}"
+    );
+    let quiet = examine(NODES, "test.yaml", &KNOWN, &env).expect("sound");
+    assert!(quiet.warnings.list.is_empty());
+}
+
+#[test]
+fn a_probe_may_take_longer_than_the_interval() {
+    good(&format!("{NODES}health: {{interval: 1s, timeout: 5s}}\n"));
+}
+
+#[test]
+fn everything_may_come_from_the_environment() {
+    let config = good(
+        "nodes: ['${HOST}:5003']\nthreads: ${TEN}\ndebug: {headers: '${YES}'}\n\
+         learn: {long_threshold: '${FIVE_SECONDS}', exit_ratio: '${NONE:-0.5}'}\n\
+         listen: '${NONE:-5004}'\n",
+    );
+    assert_eq!(config.pools[0].nodes[0].address.host, "hunter2");
+    assert_eq!((config.threads, config.debug_headers), (10, true));
+    assert!((config.learn.exit_ratio - 0.5).abs() < f64::EPSILON);
+    assert_eq!(config.listen[0].port(), 5004);
+}
+
+#[test]
+fn what_came_from_the_environment_is_never_told() {
+    for text in [
+        "nodes: ['https://${HOST}']\n",
+        "nodes: [a]\nstrategy: ${HOST}\n",
+        "nodes: [a]\nlearn: {window: '${HOST}', score: '${HOST}', key: ['${HOST}']}\n",
+        "nodes: [a]\nhealth: '${HOST}'\n",
+        "nodes: [a]\nroutes: [{path: '${HOST}', pool: '${HOST}'}]\n",
+        "nodes: [a]\nlisten: ['${HOST}']\nthreads: ${HOST}\nlimits: {body: '${HOST}'}\n",
+        "nodes: [{address: a, id: '${HOST}'}, {address: b, id: '${HOST}'}]\n",
+    ] {
+        let problems = read(text).expect_err(text);
+        let told = format!("{problems}\n{problems:?}\n{}", problems.render());
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let told = read("nodes: [a]\nstrategy: ${HOST}\n")
+        .expect_err("unknown")
+        .to_string();
+    assert!(told.contains("unknown strategy `${HOST}`"), "{told}");
+}
+
+#[test]
+fn a_missing_variable_is_one_problem_and_not_two() {
+    refused(
+        "nodes: ['${NONE}']\n",
+        "nodes[0]",
+        1,
+        "the variable NONE is not set",
+    );
+    refused(
+        "pools:\n  - name: ${NONE}\n    nodes: [a]\n",
+        "pools[0].name",
+        2,
+        "write ${NONE:-default}",
+    );
+    refused(
+        &format!("{NODES}admin: {{listen: 5012, token: '${{NONE}}'}}\n"),
+        "admin.token",
+        2,
+        "the variable NONE is not set",
+    );
+}
+
+#[test]
+fn no_file_at_all_takes_the_nodes_of_the_environment() {
+    let with = |name: &'static str, value: &'static str| {
+        load("", "the environment", &KNOWN, &move |asked| {
+            (asked == name).then(|| value.to_owned())
+        })
+    };
+    let one = with("PLUGIN_DAEMON_URL", "http://plugin_daemon:5002/").expect("one node");
+    let node = NodeEntry {
+        id: NodeId::from("default"),
+        ..NodeEntry::at("plugin_daemon:5002".parse().expect("an address"))
+    };
+    assert_eq!(one, Config::default_with([node]));
+
+    let two = with("TWOLANE_NODES", "10.0.0.1:5002, 10.0.0.2").expect("two nodes");
+    let ids: Vec<_> = two.pools[0]
+        .nodes
+        .iter()
+        .map(|node| node.id.to_string())
+        .collect();
+    assert_eq!(ids, ["10.0.0.1:5002", "10.0.0.2:5002"]);
+
+    for (value, what) in [
+        ("a,a", "the same address twice"),
+        ("a,https://b", "https to nodes"),
+        ("127.0.0.1:5002", "own address"),
+    ] {
+        let problems = with("TWOLANE_NODES", value).expect_err(value);
+        assert_eq!(problems.list.len(), 1, "{problems}");
+        let told = problems.to_string();
+        assert!(
+            told.starts_with("the environment: TWOLANE_NODES: "),
+            "{told}"
+        );
+        assert!(told.contains(what), "{told}");
+    }
+}
+
+#[test]
+fn the_names_of_haproxy_are_understood() {
+    let config = good("nodes:\n  - a\n  - {address: b, backup: true}\nhealth: {inter: 3s}\n");
+    assert_eq!(config.pools[0].nodes[1].role, Role::Backup);
+    assert_eq!(config.health.interval, Duration::from_secs(3));
+}
+
+#[test]
+fn the_key_of_seed_000_is_the_path_alone() {
+    let config = good(&format!(
+        "{NODES}learn: {{key: [path], long_threshold: auto}}\n"
+    ));
+    assert_eq!(config.learn.key, [Part::Path]);
+}

@@ -1,0 +1,240 @@
+//! What holds when nothing is written, and why?
+
+use super::address::Address;
+use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
+use super::sections::{
+    Admin, Config, Health, Learn, Limits, Loops, Reload, Retry, Score, Shutdown, State, Threshold,
+    Timeouts, Unknown,
+};
+use crate::model::{NodeId, Part, Role};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The daemon's own port: the gateway takes its place without a change in Dify.
+pub(super) const PORT: u16 = 5002;
+/// On every interface, as the daemon does.
+pub(super) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+/// Ten above the data port, and only for this machine: it needs no token.
+pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5012);
+/// The pool of a file that names none.
+pub(super) const POOL: &str = "main";
+/// Knows plugins and classes; needs no capacity numbers.
+pub(super) const STRATEGY: &str = "adaptive";
+/// A wrong health verdict about every node must not take Dify down.
+pub(super) const FAIL_OPEN: bool = true;
+/// All nodes alike.
+pub(super) const WEIGHT: u16 = 1;
+
+/// The finest key that survives a change of tenant: what runs is a plugin's tool.
+const KEY: [Part; 3] = [Part::Op, Part::Plugin, Part::Item];
+/// Seed 000's `LongRequestThreshold`.
+pub(super) const LONG_THRESHOLD: Duration = Duration::from_secs(5);
+/// Enough below the threshold that noise does not flip a class back and forth.
+const EXIT_RATIO: f64 = 0.7;
+/// Seed 000's `StatisticsWindowSize`.
+const WINDOW: usize = 5;
+/// One slow start must not make an operation long.
+const MIN_SAMPLES: u32 = 3;
+/// Far more than plugins times tools, far less than a client could invent.
+const MAX_KEYS: usize = 4096;
+
+/// The daemon's own health route.
+const HEALTH_PATH: &str = "/health/check";
+/// A dead node is out after `fall` times this: 4 s.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+/// The route does no work; a second without an answer is a verdict.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
+/// One lost probe proves nothing.
+const FALL: usize = 2;
+/// An answer proves life.
+const RISE: usize = 1;
+
+/// Two other nodes are worth a try; more only spreads a request that kills.
+const ATTEMPTS: u8 = 3;
+
+/// Within one data centre a connection takes a millisecond or fails.
+const CONNECT: Duration = Duration::from_secs(1);
+/// The daemon's `PLUGIN_MAX_EXECUTION_TIMEOUT` (600 s) and a minute: it must be the first to end.
+const READ: Duration = Duration::from_secs(660);
+/// The daemon's limit itself: below it a reply can be cut off that was still to come.
+pub(super) const SHORTEST_READ: Duration = Duration::from_secs(600);
+/// A node that takes no bytes for a minute is gone.
+const WRITE: Duration = Duration::from_secs(60);
+/// nginx's `keepalive_timeout`.
+const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// nginx's `client_body_timeout`.
+const CLIENT_READ: Duration = Duration::from_secs(60);
+/// A stream may wait for its reader as long as for its writer.
+const CLIENT_WRITE: Duration = READ;
+/// nginx's `keepalive_timeout`, for the other side.
+const NODE_IDLE: Duration = Duration::from_secs(75);
+
+/// The daemon's `MAX_BUNDLE_PACKAGE_SIZE` (600 MiB) and room. It is streamed, never held.
+const BODY: u64 = 640 << 20;
+/// Gateway, a second one in front of it, and one more by mistake.
+const MAX_HOPS: u8 = 3;
+/// A crash loses at most this much of what was learned.
+const STATE_INTERVAL: Duration = Duration::from_secs(10);
+/// Nothing: `docker stop` kills after 10 s, and only a load balancer in front gains by waiting.
+const PRE_STOP_DELAY: Duration = Duration::ZERO;
+/// A plugin's longest run and half a minute.
+const DEADLINE: Duration = Duration::from_secs(630);
+/// Reading a small file costs nothing; a watch misses how Kubernetes swaps a `ConfigMap`.
+const POLL: Duration = Duration::from_secs(2);
+
+/// From `facts/policy.md` section 5: requests of the same plugin contend for one process.
+const PLUGIN_WEIGHT: f64 = 2.0;
+/// A long request occupies its node for longer, but not a core of it.
+const LONG_WEIGHT: f64 = 1.0;
+
+impl Config {
+    /// The configuration of a file that lists nothing but these nodes. At least one, please:
+    /// what a file says is checked, what a caller says is not.
+    #[must_use]
+    pub fn default_with(nodes: impl IntoIterator<Item = NodeEntry>) -> Self {
+        let pool = Pool {
+            name: POOL.to_owned(),
+            strategy: STRATEGY.to_owned(),
+            fail_open: FAIL_OPEN,
+            nodes: nodes.into_iter().collect(),
+        };
+        Self {
+            listen: vec![LISTEN],
+            admin: Admin::default(),
+            threads: 0,
+            pools: vec![pool],
+            routes: Vec::new(),
+            strategies: Strategies::default(),
+            learn: Learn::default(),
+            health: Health::default(),
+            retry: Retry::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            loops: Loops::default(),
+            debug_headers: false,
+            state: State::default(),
+            shutdown: Shutdown::default(),
+            reload: Reload::default(),
+        }
+    }
+}
+
+impl NodeEntry {
+    /// A node of which only the address is written; it is also its name.
+    #[must_use]
+    pub fn at(address: Address) -> Self {
+        Self {
+            id: NodeId::from(address.to_string()),
+            address,
+            role: Role::default(),
+            weight: WEIGHT,
+            enabled: true,
+            drain: false,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: ADMIN,
+            token: None,
+        }
+    }
+}
+
+impl Default for Strategies {
+    fn default() -> Self {
+        Self {
+            plugin_weight: PLUGIN_WEIGHT,
+            long_weight: LONG_WEIGHT,
+            two_nodes: TwoNodes::Prose,
+        }
+    }
+}
+
+impl Default for Learn {
+    fn default() -> Self {
+        Self {
+            key: KEY.to_vec(),
+            long_threshold: Threshold::Fixed(LONG_THRESHOLD),
+            exit_ratio: EXIT_RATIO,
+            score: Score::Decayed,
+            window: WINDOW,
+            min_samples: MIN_SAMPLES,
+            unknown: Unknown::Prior,
+            max_keys: MAX_KEYS,
+            pins: Vec::new(),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: HEALTH_PATH.to_owned(),
+            interval: HEALTH_INTERVAL,
+            timeout: HEALTH_TIMEOUT,
+            fall: FALL,
+            rise: RISE,
+            use_daemon_load: true,
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: ATTEMPTS }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: CONNECT,
+            read: READ,
+            write: WRITE,
+            client_idle: CLIENT_IDLE,
+            client_read: CLIENT_READ,
+            client_write: CLIENT_WRITE,
+            node_idle: NODE_IDLE,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: BODY }
+    }
+}
+
+impl Default for Loops {
+    fn default() -> Self {
+        Self { max_hops: MAX_HOPS }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            file: None,
+            interval: STATE_INTERVAL,
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            pre_stop_delay: PRE_STOP_DELAY,
+            deadline: DEADLINE,
+        }
+    }
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { poll: Some(POLL) }
+    }
+}

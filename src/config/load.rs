@@ -1,0 +1,186 @@
+//! Where does a configuration come from? From a text, a file, or the environment alone.
+
+use super::check::{self, Around};
+use super::file;
+use super::finding::{Finding, Findings};
+use super::probe::Spot;
+use super::problem::{Problem, Problems, Severity};
+use super::resolve::resolve;
+use super::sections::Config;
+use super::snippet;
+use super::tree::Path as Place;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// Looked for in this order when no file is named.
+const PLACES: [&str; 2] = ["conf/twolane.yaml", "/etc/twolane/twolane.yaml"];
+/// More are counted, not told: each costs a reading of the text, and nobody reads them.
+const TOLD: usize = 100;
+/// A file larger than this is not a configuration.
+const LARGEST: u64 = 4 << 20;
+
+/// The words that `config`, a lower layer, learns from its caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The strategies there are.
+    pub strategies: &'static [&'static str],
+}
+
+/// A configuration, and what else is known about its text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What the operator asked for.
+    pub config: Config,
+    /// [`content_hash`] of the text.
+    pub text_hash: u64,
+    /// What works and is probably not meant; often empty.
+    pub warnings: Problems,
+}
+
+/// The file that is taken when none is named, if there is one.
+#[must_use]
+pub fn find() -> Option<PathBuf> {
+    PLACES.iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+/// Loads a file, with the environment of the process.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_file(path: &Path, known: &Known) -> Result<Loaded, Problems> {
+    let place = path.display().to_string();
+    let text = read(path).map_err(|(what, help)| Problems::whole(&place, what, help))?;
+    examine(&text, &place, known, &|name| std::env::var(name).ok())
+}
+
+/// Loads a text. `place` is its name in messages, `env` the environment. An empty text is a
+/// configuration too, when the environment names a node.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(
+    text: &str,
+    place: &str,
+    known: &Known,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Problems> {
+    examine(text, place, known, env).map(|loaded| loaded.config)
+}
+
+/// Loads a text, as [`load`] does, and tells the warnings too.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn examine(
+    text: &str,
+    place: &str,
+    known: &Known,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
+    let parsed = file::parse(text).map_err(|broken| syntax(text, place, broken))?;
+    let mut tree = parsed.tree;
+    let findings = Findings::default();
+    for twice in parsed.duplicates {
+        findings.key(
+            &twice.path,
+            Spot::KeyAgain(twice.occurrence),
+            "this key stands twice".to_owned(),
+            "remove one of the two".to_owned(),
+        );
+    }
+    resolve(&mut tree, &Place::default(), env, &findings);
+    let around = Around {
+        strategies: known.strategies,
+        env,
+    };
+    let config = check::read(&tree, &around, &findings);
+    let problems = tell(text, place, findings.into_list());
+    let refused = |problem: &Problem| problem.severity == Severity::Error;
+    if problems.list.iter().any(refused) {
+        return Err(problems);
+    }
+    Ok(Loaded {
+        config,
+        text_hash: content_hash(text),
+        warnings: problems,
+    })
+}
+
+/// Tells whether a text changed. Equal in every process of the same build, and no secret: do not
+/// use it to hide one.
+#[must_use]
+pub fn content_hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn read(path: &Path) -> Result<String, (String, &'static str)> {
+    let help = "name a file with --config, or set PLUGIN_DAEMON_URL and name none";
+    let size = std::fs::metadata(path)
+        .map_err(|error| (error.to_string(), help))?
+        .len();
+    if size > LARGEST {
+        return Err(("larger than 4 MiB".to_owned(), "is it the right file?"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| (error.to_string(), help))?;
+    String::from_utf8(bytes).map_err(|error| (error.to_string(), "save the file as UTF-8"))
+}
+
+fn syntax(text: &str, place: &str, broken: file::Broken) -> Problems {
+    let (line, column) = broken.place;
+    let source = snippet::source(text, line);
+    let reference = source.as_ref().is_some_and(|line| line.contains("${"));
+    let help = if reference {
+        "inside [ ] and { } a ${VAR} needs quotes"
+    } else {
+        "is the indentation right, and every quote and bracket closed?"
+    };
+    let mut problems = Problems::whole(place, broken.what, help);
+    for problem in &mut problems.list {
+        problem.line = line;
+        problem.column = column;
+        problem.source.clone_from(&source);
+    }
+    problems
+}
+
+/// Looks up where the findings stand, and puts them into the order of the file.
+fn tell(text: &str, place: &str, findings: Vec<Finding>) -> Problems {
+    let more = findings.len().saturating_sub(TOLD);
+    let mut list: Vec<_> = findings
+        .into_iter()
+        .take(TOLD)
+        .map(|finding| locate(text, finding))
+        .collect();
+    list.sort_by(|a, b| (a.line, a.column, &a.at).cmp(&(b.line, b.column, &b.at)));
+    let mut problems = Problems {
+        place: place.to_owned(),
+        list,
+    };
+    if more > 0 {
+        let rest = Problems::whole(
+            place,
+            format!("and {more} more problems"),
+            "mend these first",
+        );
+        problems.list.extend(rest.list);
+    }
+    problems
+}
+
+fn locate(text: &str, finding: Finding) -> Problem {
+    let (line, column) = finding
+        .spot
+        .and_then(|spot| file::locate(text, &finding.path, spot))
+        .unwrap_or((0, 0));
+    Problem {
+        at: finding.path.to_string(),
+        line,
+        column,
+        source: snippet::source(text, line),
+        what: finding.what,
+        help: finding.help,
+        severity: finding.severity,
+    }
+}

@@ -1,0 +1,198 @@
+//! How would an operator write this configuration, with every key?
+//!
+//! The tree of a [`Config`] is written as YAML for `check --print`, and compared leaf by leaf by
+//! `diff`. A secret is `***` in it.
+
+use super::file;
+use super::pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+use super::sections::{Config, Health, Learn, Pin, Score, State, Threshold, Timeouts, Unknown};
+use super::tree::Tree;
+use super::unit::{write_duration, write_size};
+use std::time::Duration;
+
+/// The whole configuration as YAML, every key written, secrets masked.
+#[must_use]
+pub fn masked(config: &Config) -> String {
+    file::write(&tree(config))
+}
+
+/// The whole configuration, every key written, secrets masked.
+pub(super) fn tree(config: &Config) -> Tree {
+    let Config {
+        listen,
+        admin,
+        threads,
+        pools,
+        routes,
+        strategies,
+        learn,
+        health,
+        retry,
+        timeouts,
+        limits,
+        loops,
+        debug_headers,
+        state,
+        shutdown,
+        reload,
+    } = config;
+    let token = admin.token.as_ref().map_or(Tree::Null, |_| text("***"));
+    table([
+        ("listen", list(listen, |address| text(address))),
+        (
+            "admin",
+            table([("listen", text(admin.listen)), ("token", token)]),
+        ),
+        ("threads", whole(*threads)),
+        ("pools", list(pools, pool)),
+        ("routes", list(routes, route)),
+        ("strategies", strategies_tree(strategies)),
+        ("learn", learn_tree(learn)),
+        ("health", health_tree(health)),
+        ("retry", table([("attempts", whole(retry.attempts))])),
+        ("timeouts", timeouts_tree(timeouts)),
+        ("limits", table([("body", text(write_size(limits.body)))])),
+        ("loops", table([("max_hops", whole(loops.max_hops))])),
+        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
+        ("state", state_tree(state)),
+        (
+            "shutdown",
+            table([
+                ("pre_stop_delay", time(shutdown.pre_stop_delay)),
+                ("deadline", time(shutdown.deadline)),
+            ]),
+        ),
+        (
+            "reload",
+            table([("poll", reload.poll.map_or(text("off"), time))]),
+        ),
+    ])
+}
+
+fn pool(pool: &Pool) -> Tree {
+    table([
+        ("name", text(&pool.name)),
+        ("strategy", text(&pool.strategy)),
+        ("fail_open", Tree::Flag(pool.fail_open)),
+        ("nodes", list(&pool.nodes, node)),
+    ])
+}
+
+fn node(node: &NodeEntry) -> Tree {
+    table([
+        ("id", text(&node.id)),
+        ("address", text(&node.address)),
+        ("role", text(node.role)),
+        ("weight", whole(node.weight)),
+        ("enabled", Tree::Flag(node.enabled)),
+        ("drain", Tree::Flag(node.drain)),
+    ])
+}
+
+fn route(route: &RouteEntry) -> Tree {
+    table([("path", text(&route.path)), ("pool", text(&route.pool))])
+}
+
+fn strategies_tree(strategies: &Strategies) -> Tree {
+    let rule = match strategies.two_nodes {
+        TwoNodes::Prose => "prose",
+        TwoNodes::Diagram => "diagram",
+    };
+    let adaptive = table([
+        ("plugin_weight", Tree::Number(strategies.plugin_weight)),
+        ("long_weight", Tree::Number(strategies.long_weight)),
+    ]);
+    table([
+        ("adaptive", adaptive),
+        ("seed", table([("two_nodes", text(rule))])),
+    ])
+}
+
+fn learn_tree(learn: &Learn) -> Tree {
+    let threshold = match learn.long_threshold {
+        Threshold::Fixed(duration) => time(duration),
+        Threshold::Auto => text("auto"),
+    };
+    let score = match learn.score {
+        Score::Decayed => "decayed",
+        Score::Median => "median",
+        Score::Mean => "mean",
+    };
+    let unknown = match learn.unknown {
+        Unknown::Prior => "prior",
+        Unknown::Always(class) => class.word(),
+    };
+    table([
+        ("key", list(&learn.key, |part| text(part.word()))),
+        ("long_threshold", threshold),
+        ("exit_ratio", Tree::Number(learn.exit_ratio)),
+        ("score", text(score)),
+        ("window", whole(learn.window)),
+        ("min_samples", whole(learn.min_samples)),
+        ("unknown", text(unknown)),
+        ("max_keys", whole(learn.max_keys)),
+        ("pins", list(&learn.pins, pin)),
+    ])
+}
+
+fn pin(pin: &Pin) -> Tree {
+    let class = pin.class.map_or("auto", crate::model::Class::word);
+    table([("operation", text(&pin.operation)), ("class", text(class))])
+}
+
+fn health_tree(health: &Health) -> Tree {
+    table([
+        ("enabled", Tree::Flag(health.enabled)),
+        ("path", text(&health.path)),
+        ("interval", time(health.interval)),
+        ("timeout", time(health.timeout)),
+        ("fall", whole(health.fall)),
+        ("rise", whole(health.rise)),
+        ("use_daemon_load", Tree::Flag(health.use_daemon_load)),
+    ])
+}
+
+fn timeouts_tree(timeouts: &Timeouts) -> Tree {
+    table([
+        ("connect", time(timeouts.connect)),
+        ("read", time(timeouts.read)),
+        ("write", time(timeouts.write)),
+        ("client_idle", time(timeouts.client_idle)),
+        ("client_read", time(timeouts.client_read)),
+        ("client_write", time(timeouts.client_write)),
+        ("node_idle", time(timeouts.node_idle)),
+    ])
+}
+
+fn state_tree(state: &State) -> Tree {
+    let file = state.file.as_ref();
+    table([
+        ("file", file.map_or(Tree::Null, |file| text(file.display()))),
+        ("interval", time(state.interval)),
+    ])
+}
+
+fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
+    let entries = entries.into_iter();
+    Tree::Table(
+        entries
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
+}
+
+fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
+    Tree::List(items.iter().map(write).collect())
+}
+
+fn text(value: impl ToString) -> Tree {
+    Tree::Text(value.to_string())
+}
+
+fn time(duration: Duration) -> Tree {
+    Tree::Text(write_duration(duration))
+}
+
+fn whole<T: TryInto<i128>>(number: T) -> Tree {
+    Tree::Whole(number.try_into().unwrap_or(i128::MAX))
+}

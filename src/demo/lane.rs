@@ -1,0 +1,109 @@
+//! What is one lane of the race? Three stand-in daemons and a production gateway under one
+//! strategy.
+
+use super::CLOCK;
+use super::board::{Board, Learned, Result as CallResult, Summary};
+use super::caller::Caller;
+use super::daemon::{Daemon, Plugin, Settings, World};
+use super::trace::{COMPUTING, Trace};
+use crate::config;
+use crate::model::{Class, clock};
+use crate::server::{Embedded, Options, known};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const NODES: usize = 3;
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    strategy: &'static str,
+    gateway: Embedded,
+    caller: Arc<Caller>,
+    board: Arc<Board>,
+    /// Kept alive for as long as the lane runs.
+    _nodes: Vec<Daemon>,
+}
+
+impl Lane {
+    pub(super) async fn open(strategy: &'static str) -> io::Result<Self> {
+        let world = World::default();
+        let mut nodes = Vec::new();
+        for n in 1..=NODES {
+            nodes.push(
+                Daemon::start(Settings {
+                    clock_scale: 1.0 / CLOCK,
+                    plugins: COMPUTING.map(Plugin::blocking).to_vec(),
+                    ..Settings::named(&format!("node-{n}"), &world)
+                })
+                .await?,
+            );
+        }
+        let loaded = config::load(&yaml(strategy, &nodes), "demo", &known(), &|_| None);
+        let config = loaded.map_err(|problems| io::Error::other(problems.to_string()))?;
+        let gateway = Embedded::start(config, Options::default()).await?;
+        Ok(Self {
+            strategy,
+            caller: Arc::new(Caller::new(gateway.data())),
+            gateway,
+            board: Arc::new(Board::new(strategy)),
+            _nodes: nodes,
+        })
+    }
+
+    pub(super) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    /// Sends every call at its intended time, whatever became of the others.
+    pub(super) async fn race(self: Arc<Self>, trace: Arc<Trace>) {
+        let start = tokio::time::Instant::from_std(clock::now());
+        let mut calls = JoinSet::new();
+        for (id, call) in trace.calls.iter().enumerate() {
+            let due = start + call.at.div_f64(CLOCK);
+            tokio::time::sleep_until(due).await;
+            let (caller, board) = (Arc::clone(&self.caller), Arc::clone(&self.board));
+            let (kind, class, body) = (call.kind, call.class(), call.body(id));
+            board.begin();
+            calls.spawn(async move {
+                let answer = caller.call(kind.op, kind.plugin, &body).await;
+                let took = due.elapsed().mul_f64(CLOCK);
+                board.end(CallResult {
+                    class,
+                    took,
+                    answer,
+                });
+            });
+        }
+        while calls.join_next().await.is_some() {}
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let view = self.gateway.live().learner.view(usize::MAX, clock::now());
+        let learned = view
+            .into_iter()
+            .filter(|row| row.key.matches('|').count() >= 2)
+            .map(|row| Learned {
+                operation: row.key,
+                class: if row.long { Class::Long } else { Class::Short },
+                mean_s: row.avg_ms / 1e3 * CLOCK,
+                samples: row.total,
+            })
+            .collect();
+        self.board.summary(self.strategy, learned)
+    }
+}
+
+fn yaml(strategy: &str, nodes: &[Daemon]) -> String {
+    let threshold = Duration::from_secs(5).div_f64(CLOCK).as_millis();
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|node| format!("  - {{ id: {}, address: \"{}\" }}", node.id(), node.addr()))
+        .collect();
+    format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nstrategy: {strategy}\n\
+         learn: {{ long_threshold: {threshold}ms }}\ndebug: {{ headers: true }}\nnodes:\n{}\n",
+        nodes.join("\n")
+    )
+}

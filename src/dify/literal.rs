@@ -1,0 +1,202 @@
+//! How is a JSON text read that comes in pieces?
+
+/// The bytes of one JSON string between its quotes, decoded one by one. It keeps the first
+/// [`Literal::LONGEST`] bytes and allocates nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Literal {
+    bytes: [u8; Self::LONGEST],
+    length: usize,
+    escape: Escape,
+    /// The first half of a pair of `\u` escapes.
+    half: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escape {
+    None,
+    Begun,
+    /// `\u` and so many of its four digits.
+    Unicode {
+        digits: u8,
+        value: u16,
+    },
+}
+
+/// What a byte did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The text goes on.
+    More,
+    /// That was the closing quote.
+    End,
+    /// This is no JSON.
+    Bad,
+}
+
+impl Literal {
+    /// Longer texts are cut: no plugin has a tool of such a name.
+    pub(super) const LONGEST: usize = 128;
+
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: [0; Self::LONGEST],
+            length: 0,
+            escape: Escape::None,
+            half: None,
+        }
+    }
+
+    /// Forgets the text for the next one.
+    pub(super) fn clear(&mut self) {
+        self.length = 0;
+        self.escape = Escape::None;
+        self.half = None;
+    }
+
+    /// Takes the next byte after the opening quote.
+    pub(super) fn take(&mut self, byte: u8) -> Step {
+        match self.escape {
+            Escape::None => self.plain(byte),
+            Escape::Begun => self.escaped(byte),
+            Escape::Unicode { digits, value } => self.digit(byte, digits, value),
+        }
+    }
+
+    /// What was read, cut between two characters. `None` when it is no UTF-8.
+    pub(super) fn text(&self) -> Option<&str> {
+        let bytes = &self.bytes[..self.length];
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            // The cut may have gone through the last character.
+            Err(error) if error.error_len().is_none() && self.length + 4 > Self::LONGEST => {
+                std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn plain(&mut self, byte: u8) -> Step {
+        match byte {
+            b'\\' => {
+                self.escape = Escape::Begun;
+                return Step::More;
+            }
+            _ if self.half.is_some() => return Step::Bad,
+            b'"' => return Step::End,
+            0..0x20 => return Step::Bad,
+            _ => self.keep(&[byte]),
+        }
+        Step::More
+    }
+
+    fn escaped(&mut self, byte: u8) -> Step {
+        if self.half.is_some() && byte != b'u' {
+            return Step::Bad;
+        }
+        self.escape = Escape::None;
+        let meant = match byte {
+            b'"' | b'\\' | b'/' => byte,
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                self.escape = Escape::Unicode {
+                    digits: 0,
+                    value: 0,
+                };
+                return Step::More;
+            }
+            _ => return Step::Bad,
+        };
+        self.keep(&[meant]);
+        Step::More
+    }
+
+    fn digit(&mut self, byte: u8, digits: u8, value: u16) -> Step {
+        let Some(digit) = char::from(byte).to_digit(16) else {
+            return Step::Bad;
+        };
+        let value = (value << 4) | digit as u16;
+        if digits < 3 {
+            self.escape = Escape::Unicode {
+                digits: digits + 1,
+                value,
+            };
+            return Step::More;
+        }
+        self.escape = Escape::None;
+        let units = match self.half.take() {
+            Some(half) => [half, value],
+            None if (0xd800..0xdc00).contains(&value) => {
+                self.half = Some(value);
+                return Step::More;
+            }
+            None => [value, 0],
+        };
+        match char::decode_utf16(units).next() {
+            Some(Ok(character)) => {
+                self.keep(character.encode_utf8(&mut [0; 4]).as_bytes());
+                Step::More
+            }
+            _ => Step::Bad,
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.length < Self::LONGEST {
+                self.bytes[self.length] = byte;
+                self.length += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(quoted: &str) -> Option<String> {
+        let mut literal = Literal::new();
+        for &byte in quoted.as_bytes() {
+            match literal.take(byte) {
+                Step::More => {}
+                Step::End => return literal.text().map(str::to_owned),
+                Step::Bad => return None,
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        assert_eq!(
+            read(r#"a\"\\\/\b\f\n\r\t\u00fc\uD83D\uDE00z""#).unwrap(),
+            "a\"\\/\u{8}\u{c}\n\r\tü😀z"
+        );
+        for bad in [
+            r#"\x""#,
+            r#"\uD83D""#,
+            r#"\uD83Dx""#,
+            r#"\uD83D\n""#,
+            r#"\uDE00""#,
+            r#"\u00g0""#,
+            "\n\"",
+            "abc",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let long = format!("x{}\"", "😀".repeat(100));
+        assert_eq!(read(&long).unwrap(), format!("x{}", "😀".repeat(31)));
+        assert_eq!(
+            read(&format!("{}\"", "a".repeat(500))).unwrap().len(),
+            Literal::LONGEST
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! What does Dify say, and how do we answer in its words?
+//!
+//! | file | question |
+//! |---|---|
+//! | `words` | Which operations does the daemon have, and what are they usually like? |
+//! | `operation` | What is asked, of which plugin? |
+//! | `peek` | Which tool or model is it, in the head of the body? |
+//! | `literal` | How is a JSON text read that comes in pieces? |
+//! | `envelope` | How does the daemon say no? |
+//! | `health` | How does the daemon say that it is well? |
+//!
+//! Read from the daemon's source (0.6.10) and from Dify's client; nothing here opens a socket.
+
+pub mod envelope;
+pub mod health;
+mod literal;
+mod operation;
+mod peek;
+mod words;
+
+pub use operation::{Asked, Kind, Names, describe};
+pub use peek::Peek;

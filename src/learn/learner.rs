@@ -1,0 +1,213 @@
+//! Where is everything kept, and who decides?
+
+use super::Classifier;
+use super::entry::{Entry, Running};
+use super::estimate::Gauge;
+use super::pins::pinned;
+use super::rules::{Rules, Threshold, Unknown};
+use super::threshold::{Everything, START_NS, nanos};
+use crate::model::{Basis, Class, Operation, Sample, Verdict};
+use arc_swap::ArcSwap;
+use lru::LruCache;
+use parking_lot::Mutex;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Every key, in the order of use.
+pub(super) type Keys = LruCache<Arc<str>, Arc<Entry>, ahash::RandomState>;
+
+/// Learns durations per operation. Shared by all threads.
+///
+/// Locks are taken in the order `everything`, `keys`, an entry's; `keys` is held for look-ups
+/// only, and no two entries' at once.
+#[derive(Debug)]
+pub struct Learner {
+    rules: ArcSwap<Rules>,
+    pub(super) keys: Mutex<Keys>,
+    pub(super) everything: Mutex<Everything>,
+    /// The effective threshold in nanoseconds.
+    pub(super) threshold: AtomicU64,
+}
+
+impl Learner {
+    /// A learner that knows nothing yet.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        let threshold = match rules.long_threshold {
+            Threshold::Fixed(duration) => nanos(duration),
+            Threshold::Auto => START_NS,
+        };
+        let keys = LruCache::with_hasher(capacity(&rules), ahash::RandomState::default());
+        Self {
+            rules: ArcSwap::from_pointee(rules),
+            keys: Mutex::new(keys),
+            everything: Mutex::new(Everything::new()),
+            threshold: AtomicU64::new(threshold),
+        }
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// The threshold in force, wherever it comes from.
+    #[must_use]
+    pub fn threshold(&self) -> Duration {
+        Duration::from_nanos(self.threshold.load(Relaxed))
+    }
+
+    /// How many keys are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.lock().len()
+    }
+
+    /// Is nothing remembered?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Follows new rules without forgetting what they still allow: a smaller window keeps the
+    /// newest samples, a smaller table the latest keys. Every key is judged anew.
+    pub fn set_rules(&self, rules: Rules) {
+        let everything = self.everything.lock();
+        match (self.rules.load().long_threshold, rules.long_threshold) {
+            (Threshold::Auto, Threshold::Auto) => {}
+            (_, Threshold::Auto) => self.threshold.store(START_NS, Relaxed),
+            (_, Threshold::Fixed(duration)) => self.threshold.store(nanos(duration), Relaxed),
+        }
+        self.keys.lock().resize(capacity(&rules));
+        self.rules.store(Arc::new(rules));
+        let mean = everything.histogram.mean();
+        drop(everything);
+        self.refit_all(mean);
+    }
+
+    /// Drops what is known of one key. True if it was known.
+    pub fn forget(&self, key: &str) -> bool {
+        self.keys.lock().pop(key).is_some()
+    }
+
+    pub(super) fn gauge<'a>(&self, rules: &'a Rules, mean: f64) -> Gauge<'a> {
+        Gauge {
+            rules,
+            threshold: self.threshold.load(Relaxed),
+            mean,
+        }
+    }
+
+    /// Every entry, the latest used first.
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        let keys = self.keys.lock();
+        keys.iter().map(|(_, entry)| Arc::clone(entry)).collect()
+    }
+
+    pub(super) fn refit_all(&self, mean: f64) {
+        let rules = self.rules.load();
+        let gauge = self.gauge(&rules, mean);
+        for entry in self.entries() {
+            entry.state.lock().estimate.refit(gauge);
+        }
+    }
+
+    /// The entry of each level, made where there is none, finest first.
+    fn at_all_levels(
+        &self,
+        operation: &Operation,
+        now: Instant,
+    ) -> [Option<Arc<Entry>>; Operation::LEVELS] {
+        let mut found = [const { None }; Operation::LEVELS];
+        let mut keys = self.keys.lock();
+        for (slot, key) in found.iter_mut().zip(operation.levels()) {
+            *slot = Some(match keys.get(key) {
+                Some(entry) => Arc::clone(entry),
+                None => insert(&mut keys, key, now),
+            });
+        }
+        found
+    }
+
+    /// Counts a sample in the whole, moves an automatic threshold when it is time, and returns
+    /// the mean of everything.
+    fn count(&self, ns: u64) -> f64 {
+        let mut everything = self.everything.lock();
+        let due = everything.push(ns);
+        if due && self.rules.load().long_threshold == Threshold::Auto {
+            let old = self.threshold.load(Relaxed);
+            if let Some(new) = everything.moved(old) {
+                self.threshold.store(new, Relaxed);
+            }
+        }
+        everything.histogram.mean()
+    }
+}
+
+impl Classifier for Learner {
+    fn classify(&self, operation: &Operation, prior: Class, now: Instant) -> Verdict {
+        let rules = self.rules.load();
+        if let Some(class) = pinned(&rules.pins, operation) {
+            let basis = Basis::Pinned;
+            return Verdict { class, basis };
+        }
+        // The mean of everything matters to new samples only.
+        let gauge = self.gauge(&rules, 0.0);
+        for key in operation.levels() {
+            let entry = self.keys.lock().get(key).map(Arc::clone);
+            let verdict = entry.and_then(|entry| entry.state.lock().verdict(now, gauge));
+            if let Some(verdict) = verdict {
+                return verdict;
+            }
+        }
+        Verdict {
+            class: match rules.unknown {
+                Unknown::Prior => prior,
+                Unknown::Always(class) => class,
+            },
+            basis: Basis::Prior,
+        }
+    }
+
+    fn begin(&self, operation: &Operation, now: Instant) -> Running {
+        let mut keys = self.keys.lock();
+        let key = operation.as_str();
+        // Looked at without being moved: a request that begins has taught nothing yet.
+        let entry = match keys.peek(key) {
+            Some(entry) => Arc::clone(entry),
+            None => insert(&mut keys, key, now),
+        };
+        drop(keys);
+        entry.begin(now)
+    }
+
+    fn learn(&self, operation: &Operation, sample: Sample, now: Instant) {
+        let ns = nanos(sample.duration);
+        if sample.censored && ns < self.threshold.load(Relaxed) {
+            return;
+        }
+        let mean = self.count(ns);
+        let rules = self.rules.load();
+        let gauge = self.gauge(&rules, mean);
+        for entry in self.at_all_levels(operation, now).into_iter().flatten() {
+            let mut state = entry.state.lock();
+            state.estimate.push(ns, gauge);
+            state.last_seen = now;
+        }
+    }
+}
+
+/// Adds a key as the latest used; the least recently used one makes room.
+pub(super) fn insert(keys: &mut Keys, key: &str, now: Instant) -> Arc<Entry> {
+    let key: Arc<str> = key.into();
+    let entry = Entry::new(Arc::clone(&key), now);
+    keys.put(key, Arc::clone(&entry));
+    entry
+}
+
+fn capacity(rules: &Rules) -> NonZeroUsize {
+    NonZeroUsize::new(rules.max_keys).unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,54 @@
+//! Will this request be long?
+//!
+//! Nobody says beforehand how long a request will take, but operations repeat: what the same tool
+//! of the same plugin took lately is the best guess. [`Learner`] keeps durations per operation,
+//! from coarse to fine, and lets the finest key that knows enough decide.
+//!
+//! | file | question |
+//! |---|---|
+//! | `rules` | How does the operator want it done? |
+//! | `learner` | Where is everything kept, and who decides? |
+//! | `entry` | What is known of one key, and what runs under it now? |
+//! | `estimate` | Which score do one key's samples give, and is that long? |
+//! | `histogram` | How are durations counted so that old ones fade? |
+//! | `threshold` | From which duration on is a request long? |
+//! | `pins` | What did the operator decide himself? |
+//! | `view` | What does the operator see? |
+//! | `memory` | What outlives a restart? |
+
+mod entry;
+mod estimate;
+mod histogram;
+#[cfg(test)]
+mod laws;
+mod learner;
+mod memory;
+mod pins;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod threshold;
+mod view;
+
+pub use entry::Running;
+pub use learner::Learner;
+pub use memory::Memory;
+pub use rules::{Pin, Rules, Score, Threshold, Unknown};
+pub use view::KeyView;
+
+use crate::model::{Class, Operation, Sample, Verdict};
+use std::fmt;
+use std::time::Instant;
+
+/// Says beforehand whether a request will be long, and is told afterwards.
+pub trait Classifier: fmt::Debug + Send + Sync {
+    /// Short or long, and why. `prior` is what this kind of operation usually is.
+    fn classify(&self, operation: &Operation, prior: Class, now: Instant) -> Verdict;
+
+    /// Notes that a request of this operation runs from `now` until the value is dropped: an
+    /// operation that nobody knows is long as soon as one of its requests runs for too long.
+    fn begin(&self, operation: &Operation, now: Instant) -> Running;
+
+    /// Learns from one request that ended.
+    fn learn(&self, operation: &Operation, sample: Sample, now: Instant);
+}

@@ -1,0 +1,73 @@
+//! How do we answer in our own name?
+
+use super::Ctx;
+use crate::dify::{envelope, health};
+use crate::model::Rejection;
+use crate::observe::Ending;
+use crate::upstream::Live;
+use http::header;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+
+/// Writes a rejection: one line of the daemon's envelope, because Dify ignores the status and
+/// parses lines; an empty answer would read as success.
+pub(super) async fn reject(
+    live: &Live,
+    session: &mut Session,
+    ctx: &mut Ctx,
+    rejection: Rejection,
+) -> Result<()> {
+    let row = rejection.reason.row();
+    let mut header = ResponseHeader::build(row.status, Some(5))?;
+    header.insert_header("X-Twolane-Error", row.word)?;
+    if let Some(seconds) = row.retry_after {
+        header.insert_header(header::RETRY_AFTER, seconds)?;
+    }
+    live.parts.metrics.rejected(rejection.reason);
+    let body = envelope::envelope(&rejection);
+    ctx.ending = Some(Ending::Rejected);
+    ctx.rejection = Some(rejection);
+    // What is left of the request's body is not worth reading.
+    session.set_keepalive(None);
+    write(session, header, body).await
+}
+
+/// Writes the answer to `GET /health/check`, in the daemon's shape, so that probes written for a
+/// daemon keep working. Returns its status.
+pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
+    let nodes = live.snapshot().nodes();
+    let healthy = nodes.iter().filter(|node| node.is_healthy()).count();
+    let dispatching = nodes.iter().map(|node| node.total_in_flight()).sum();
+    let status = if healthy > 0 && !live.lifecycle.is_draining() {
+        200
+    } else {
+        503
+    };
+    let body = health::answer(&health::Answer {
+        active_dispatch_requests: dispatching,
+        active_requests: u32::try_from(live.lifecycle.open()).unwrap_or(u32::MAX),
+        build_time: None,
+        nodes_healthy: healthy,
+        nodes_total: nodes.len(),
+        status: if status == 200 { "ok" } else { "unavailable" },
+        version: env!("CARGO_PKG_VERSION"),
+    });
+    let header = ResponseHeader::build(status, Some(3))?;
+    write(session, header, body).await?;
+    Ok(status)
+}
+
+async fn write(session: &mut Session, mut header: ResponseHeader, body: String) -> Result<()> {
+    header.insert_header(header::CONTENT_TYPE, envelope::CONTENT_TYPE)?;
+    header.insert_header(header::CONTENT_LENGTH, body.len())?;
+    // RFC 9110, section 9.3.2: the answer to HEAD has no body.
+    let head_only = session.req_header().method == http::Method::HEAD;
+    session
+        .write_response_header(Box::new(header), head_only)
+        .await?;
+    if !head_only {
+        session.write_response_body(Some(body.into()), true).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What is known of one request, stage by stage?
+
+use crate::dify::Kind;
+use crate::learn::{Classifier, Running};
+use crate::model::{Operation, Outcome, Rejection, Verdict, clock};
+use crate::nodes::{Lease, Plugin, Tried};
+use crate::observe::Ending;
+use crate::select::Why;
+use crate::upstream::{Live, Passage, Pool, Snapshot};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One request, from its header to the end of its answer. Stages, not a bag: before routing there
+/// is no route, and between attempts there is no lease.
+#[derive(Debug)]
+pub struct Ctx {
+    /// The rules that hold for it, whatever is reloaded meanwhile.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// When its header was read.
+    pub(super) arrived: Instant,
+    /// Set by `request_filter`.
+    pub(super) routed: Option<Routed>,
+    /// The attempt that runs now.
+    pub(super) attempt: Option<Attempt>,
+    /// Nodes that were tried before.
+    pub(super) tried: Tried,
+    /// How it ended, once that is known.
+    pub(super) ending: Option<Ending>,
+    /// Why we answered ourselves, if we did.
+    pub(super) rejection: Option<Rejection>,
+    /// Counts it as inside until it is dropped.
+    _passage: Passage,
+}
+
+/// Where a request goes and what it is.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) pool: Arc<Pool>,
+    pub(super) kind: Kind,
+    /// Dify takes the first event and hangs up: that is success.
+    pub(super) single_result: bool,
+    /// The key under which it is learned; none for what is not learned.
+    pub(super) operation: Option<Operation>,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) verdict: Verdict,
+    /// Bytes of the request body sent to the current node.
+    pub(super) body_sent: u64,
+}
+
+/// One try on one node.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) lease: Lease,
+    /// Tells the learner that a request of this operation runs.
+    pub(super) running: Option<Running>,
+    pub(super) why: Why,
+    /// The node's status, once it answered.
+    pub(super) status: Option<u16>,
+    /// The node refused inside a 200 answer, as daemons do.
+    pub(super) refused_in_band: bool,
+    /// Whether any byte of an answer's body came.
+    pub(super) body_began: bool,
+}
+
+impl Attempt {
+    /// How an attempt that came to the answer's end ended.
+    pub(super) fn answered(&self) -> Outcome {
+        let executed = self
+            .status
+            .is_some_and(|status| (200..300).contains(&status));
+        if executed && !self.refused_in_band {
+            Outcome::Answered
+        } else {
+            Outcome::Refused
+        }
+    }
+}
+
+impl Ctx {
+    pub(super) fn new(live: &Live) -> Self {
+        Self {
+            snapshot: live.snapshot(),
+            arrived: clock::now(),
+            routed: None,
+            attempt: None,
+            tried: Tried::new(),
+            ending: None,
+            rejection: None,
+            _passage: live.lifecycle.enter(),
+        }
+    }
+
+    /// Ends the running attempt, if there is one: frees the node, counts, learns.
+    pub(super) fn settle(&mut self, live: &Live, outcome: impl FnOnce(&Attempt) -> Outcome) {
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
+        let now = clock::now();
+        let outcome = outcome(&attempt);
+        let node = attempt.lease.node().id().clone();
+        live.parts.metrics.attempt(&node, outcome);
+        drop(attempt.running);
+        let sample = attempt.lease.settle(outcome, now);
+        self.tried.push(node);
+        let operation = self
+            .routed
+            .as_ref()
+            .and_then(|routed| routed.operation.as_ref());
+        if let (Some(operation), Some(sample)) = (operation, sample) {
+            live.learner.learn(operation, sample, now);
+        }
+    }
+}

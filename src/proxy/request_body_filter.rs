@@ -1,0 +1,25 @@
+//! What of the request's body goes to the node? All of it, up to the limit.
+
+use super::Ctx;
+use crate::admit::too_large;
+use bytes::Bytes;
+use pingora::{Error, ErrorType, Result};
+
+pub(super) fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut Ctx) -> Result<()> {
+    if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+        // Pingora issue 935: an empty last piece would write a second end-of-chunks mark.
+        *body = None;
+    }
+    let Some(routed) = &mut ctx.routed else {
+        return Ok(());
+    };
+    routed.body_sent += body.as_ref().map_or(0, |piece| piece.len() as u64);
+    let limits = &ctx.snapshot.config.limits;
+    if routed.body_sent > limits.body {
+        // Without Content-Length the node has seen the first part; its connection is dropped.
+        let rejection = too_large(limits);
+        let status = ErrorType::HTTPStatus(rejection.reason.row().status);
+        return Err(Error::because(status, "body over the limit", rejection));
+    }
+    Ok(())
+}

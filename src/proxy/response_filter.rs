@@ -1,0 +1,23 @@
+//! What does the client see besides the node's own answer? Nothing, unless asked for.
+
+use super::Ctx;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+
+pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
+    if !ctx.snapshot.config.debug_headers {
+        return Ok(());
+    }
+    let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());
+    response.insert_header("X-Twolane-Attempts", attempts.to_string())?;
+    if let Some(routed) = &ctx.routed {
+        let verdict = &routed.verdict;
+        response.insert_header("X-Twolane-Class", verdict.class.word())?;
+        response.insert_header("X-Twolane-Basis", verdict.basis.word())?;
+    }
+    if let Some(attempt) = &ctx.attempt {
+        response.insert_header("X-Twolane-Node", attempt.lease.node().id().as_str())?;
+        response.insert_header("X-Twolane-Why", attempt.why.word())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Which node gets this attempt? Chosen and leased without a pause between.
+
+use super::ctx::{Attempt, Ctx};
+use crate::learn::Classifier;
+use crate::model::rejection::Reason;
+use crate::model::{Rejection, Request, clock};
+use crate::nodes::{Lease, NoCandidate};
+use crate::upstream::{Ask, Live};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    let Some(routed) = &mut ctx.routed else {
+        return Error::e_explain(ErrorType::InternalError, "not routed");
+    };
+    let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
+    let ask = Ask {
+        request: Request::new(routed.verdict.class, routed.plugin.index()).attempt(number),
+        tried: &ctx.tried,
+        luck: fastrand::u64(..),
+    };
+    let pick = routed
+        .pool
+        .choose(&ask)
+        .map_err(|refused| nobody(&refused))?;
+    let now = clock::now();
+    routed.body_sent = 0;
+    log::debug!(
+        "node chosen node={} why={} attempt={number} class={} basis={} operation={}",
+        pick.node.id(),
+        pick.why.word(),
+        routed.verdict.class,
+        routed.verdict.basis.word(),
+        routed
+            .operation
+            .as_ref()
+            .map_or("-", |operation| operation.as_str()),
+    );
+    ctx.attempt = Some(Attempt {
+        lease: Lease::take(&pick.node, &routed.plugin, routed.verdict.class, now),
+        running: routed
+            .operation
+            .as_ref()
+            .map(|operation| live.learner.begin(operation, now)),
+        why: pick.why,
+        status: None,
+        refused_in_band: false,
+        body_began: false,
+    });
+    Ok(Box::new(pick.peer))
+}
+
+/// The answer when nobody may serve. Dify recognises the daemon's phrase and calls the request
+/// retryable.
+pub(super) fn no_node(detail: &str) -> Rejection {
+    Rejection::new(
+        Reason::NoNode,
+        format!("no available node, twolane: {detail}"),
+    )
+}
+
+fn nobody(refused: &NoCandidate) -> Box<Error> {
+    let status = ErrorType::HTTPStatus(Reason::NoNode.row().status);
+    Error::because(status, "no node may serve", no_node(&refused.to_string()))
+}

@@ -1,0 +1,29 @@
+//! How does it start, reload and stop?
+//!
+//! The composition root: the only module that knows all others. [`run`] is the program;
+//! [`Embedded`] is the same gateway on the caller's runtime, for tests and the demo.
+
+mod assemble;
+mod chores;
+mod embedded;
+mod panics;
+mod reload;
+mod run;
+mod services;
+mod signals;
+mod state;
+
+pub use assemble::Options;
+pub use embedded::Embedded;
+pub use run::{StartError, run};
+
+use crate::config::Known;
+use crate::select;
+
+/// The words that the configuration may use and that higher layers define.
+#[must_use]
+pub const fn known() -> Known {
+    Known {
+        strategies: select::WORDS,
+    }
+}

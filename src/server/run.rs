@@ -1,0 +1,139 @@
+//! How does the program run?
+
+use super::reload::Reloader;
+use super::signals::{self, Shutdown};
+use super::{Options, assemble, chores, known, panics, services, state};
+use crate::admin::{Admin, Hands};
+use crate::config::{Config, Loaded};
+use crate::proxy::Proxy;
+use crate::upstream::Live;
+use pingora::server::configuration::Opt;
+use pingora::server::{RunArgs, Server};
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// Why the gateway could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A port is taken or may not be opened.
+    Listen(SocketAddr, std::io::Error),
+    /// Anything else.
+    Other(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error}; is another gateway or a plugin daemon \
+                 running there? Change `listen:` or stop it"
+            ),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<(), StartError> {
+    panics::install();
+    let other = |error: &dyn fmt::Display| StartError::Other(error.to_string());
+    let mut config = loaded.config;
+    settle_ports(&mut config)?;
+    let conf = services::server_conf(&config);
+    let opt = Opt::default();
+    let mut server = Server::new_with_opt_and_conf(Some(opt), conf);
+    server.bootstrap();
+
+    // Background tasks have a thread of their own: they go on while the proxy is busy.
+    let background = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()
+        .map_err(|error| other(&error))?;
+    let (listen, admin) = (config.listen.clone(), config.admin.listen);
+    let live = background
+        .block_on(assemble::assemble(config, options))
+        .map_err(StartError::Other)?;
+    let hash = loaded.text_hash;
+    let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known()));
+    let (closing, closed) = watch::channel(false);
+    start_background(&background, &live, &reloader, closed);
+
+    let mut data_service = services::data(&server.configuration, Proxy::new(Arc::clone(&live)));
+    listen
+        .iter()
+        .for_each(|address| data_service.add_tcp(&address.to_string()));
+    let hands: Arc<dyn Hands> = reloader;
+    let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
+    admin_service.add_tcp(&admin.to_string());
+    server.add_service(data_service);
+    server.add_service(admin_service);
+    log::info!(
+        "serving gateway={} listen={listen:?} admin={admin} nodes={}",
+        live.identity.name,
+        live.snapshot().nodes().len()
+    );
+    server.run(RunArgs {
+        shutdown_signal: Box::new(Shutdown {
+            live: Arc::clone(&live),
+            closing,
+        }),
+    });
+    save(&live);
+    Ok(())
+}
+
+fn start_background(
+    background: &Runtime,
+    live: &Arc<Live>,
+    reloader: &Arc<Reloader>,
+    closed: watch::Receiver<bool>,
+) {
+    let (never, running) = watch::channel(false);
+    background.block_on(async {
+        live.parts.checks.round().await;
+        live.lifecycle.note_ready();
+        chores::spawn(live, reloader, &running);
+    });
+    let hangup = signals::reload_on_hangup(Arc::clone(reloader));
+    background.spawn(async move {
+        if let Err(error) = hangup.await {
+            log::error!("SIGHUP cannot be received error={error}");
+        }
+    });
+    let live = Arc::clone(live);
+    background.spawn(async move {
+        signals::drained(&live, closed).await;
+        save(&live);
+        drop(never);
+        // Pingora's main thread sleeps through its whole grace period by now.
+        std::process::exit(0);
+    });
+}
+
+fn save(live: &Live) {
+    if let Some(file) = &live.snapshot().config.state.file {
+        state::save(file, &live.learner);
+    }
+}
+
+/// Pingora opens ports in a task that would wait half a minute for a taken one; an operator wants
+/// to know at once. Port 0 becomes the port that was free.
+fn settle_ports(config: &mut Config) -> Result<(), StartError> {
+    for address in config.listen.iter_mut().chain([&mut config.admin.listen]) {
+        let free = TcpListener::bind(*address).and_then(|listener| listener.local_addr());
+        *address = free.map_err(|error| StartError::Listen(*address, error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Which listeners are there?
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::proxy::Proxy;
+use pingora::apps::HttpServerOptions;
+use pingora::server::configuration::ServerConf;
+use pingora::services::listening::Service;
+use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use std::sync::Arc;
+
+/// Attempts are limited per request by `retry.attempts`, which can be reloaded; Pingora's own limit
+/// is fixed at start and only has to be larger.
+const CEILING: usize = 16;
+/// Idle connections to nodes, per thread. More than a fleet of Dify workers keeps busy.
+const IDLE_CONNECTIONS: usize = 512;
+
+/// Pingora's settings, from ours.
+pub(super) fn server_conf(config: &Config) -> ServerConf {
+    ServerConf {
+        threads: match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        },
+        max_retries: CEILING,
+        upstream_keepalive_pool_size: IDLE_CONNECTIONS,
+        grace_period_seconds: Some(config.shutdown.deadline.as_secs() + 5),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+/// The data listener's service, without an address yet.
+pub(super) fn data(conf: &Arc<ServerConf>, proxy: Proxy) -> Service<HttpProxy<Proxy>> {
+    let mut service = http_proxy_service_with_name(conf, proxy, "data");
+    if let Some(app) = service.app_logic_mut() {
+        let mut options = HttpServerOptions::default();
+        // Plain HTTP/2 detection reads 24 bytes before it knows anything, and a shorter request
+        // would hang there.
+        options.h2c = false;
+        app.server_options = Some(options);
+    }
+    service
+}
+
+/// The admin listener's service, without an address yet. One thread: it answers when the data
+/// plane is busy.
+pub(super) fn admin(admin: Admin) -> Service<Admin> {
+    let mut service = Service::new("admin".to_owned(), admin);
+    service.threads = Some(1);
+    service
+}

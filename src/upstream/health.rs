@@ -1,0 +1,191 @@
+//! Is a node alive? Our check, in Pingora's health check service.
+
+use crate::config::Health;
+use crate::dify::health::judge;
+use crate::nodes::Roster;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::server::ShutdownWatch;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use pingora_load_balancing::health_check::HealthCheck;
+use pingora_load_balancing::{Backend, HealthCheckService, HealthRegistry};
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// An answer to a check longer than this is not a daemon's.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// `GET /health/check`, 200 and JSON `status == "ok"`, all within one timeout. Its settings can
+/// change while it runs.
+pub struct NodeCheck {
+    settings: Arc<ArcSwap<Health>>,
+    roster: Arc<Roster>,
+    connector: Connector,
+}
+
+impl NodeCheck {
+    async fn fetch(&self, address: SocketAddr, settings: &Health) -> Result<(u16, Vec<u8>)> {
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(settings.timeout);
+        peer.options.read_timeout = Some(settings.timeout);
+        let (mut session, _reused) = self.connector.get_http_session(&peer).await?;
+        let mut request = RequestHeader::build("GET", settings.path.as_bytes(), None)?;
+        request.insert_header("Host", address.to_string())?;
+        request.insert_header("User-Agent", "twolane-health")?;
+        session.write_request_header(Box::new(request)).await?;
+        session.finish_request_body().await?;
+        session.read_response_header().await?;
+        let status = session
+            .response_header()
+            .map_or(0, |header| header.status.as_u16());
+        let mut body = Vec::new();
+        while let Some(chunk) = session.read_response_body().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_ANSWER {
+                return Error::e_explain(ErrorType::InvalidHTTPHeader, "the answer is too long");
+            }
+        }
+        let idle = Some(settings.interval * 2);
+        self.connector
+            .release_http_session(session, &peer, idle)
+            .await;
+        Ok((status, body))
+    }
+
+    async fn probe(&self, address: SocketAddr) -> Result<()> {
+        let settings = self.settings.load_full();
+        // A total timeout: one per read would let a dripping node hold a whole round of checks.
+        let answer = tokio::time::timeout(settings.timeout, self.fetch(address, &settings)).await;
+        let Ok(answer) = answer else {
+            return Error::e_explain(ErrorType::ReadTimedout, "no answer to the health check");
+        };
+        let (status, body) = answer?;
+        let report = judge(status, &body)
+            .map_err(|why| Error::explain(ErrorType::Custom("unhealthy"), why))?;
+        if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
+            for node in self.roster.at(address) {
+                node.note_reported(running);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HealthCheck for NodeCheck {
+    async fn check(&self, target: &Backend) -> Result<()> {
+        let Some(address) = target.addr.as_inet().copied() else {
+            return Error::e_explain(ErrorType::InternalError, "not an IP address");
+        };
+        let result = self.probe(address).await;
+        for node in self.roster.at(address) {
+            node.note_check(result.is_ok());
+        }
+        result
+    }
+
+    async fn health_status_change(&self, target: &Backend, healthy: bool) {
+        let Some(address) = target.addr.as_inet().copied() else {
+            return;
+        };
+        for node in self.roster.at(address) {
+            node.set_healthy(healthy);
+        }
+    }
+
+    fn backend_summary(&self, target: &Backend) -> String {
+        let nodes = target
+            .addr
+            .as_inet()
+            .map(|address| self.roster.at(*address));
+        let names = nodes.unwrap_or_default();
+        let names: Vec<_> = names.iter().map(|node| node.id().as_str()).collect();
+        format!("node {} at {}", names.join(", "), target.addr)
+    }
+
+    fn health_threshold(&self, success: bool) -> usize {
+        let settings = self.settings.load();
+        if success {
+            settings.rise
+        } else {
+            settings.fall
+        }
+    }
+}
+
+impl fmt::Debug for NodeCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeCheck").finish_non_exhaustive()
+    }
+}
+
+/// The checks of all nodes of all pools: one probe per address, whatever pools it is in.
+pub struct Checks {
+    registry: Arc<HealthRegistry>,
+    settings: Arc<ArcSwap<Health>>,
+}
+
+impl Checks {
+    /// Checks of the roster's nodes.
+    #[must_use]
+    pub fn new(roster: &Arc<Roster>, settings: &Health) -> Self {
+        // By address alone: a node whose weight changes keeps its health.
+        let registry = HealthRegistry::with_equivalence(|member| {
+            let mut hasher = DefaultHasher::new();
+            member.addr.hash(&mut hasher);
+            hasher.finish()
+        });
+        let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
+        registry.set_health_check(Box::new(NodeCheck {
+            settings: Arc::clone(&settings),
+            roster: Arc::clone(roster),
+            connector: Connector::new(None),
+        }));
+        Self {
+            registry: Arc::new(registry),
+            settings,
+        }
+    }
+
+    pub(super) const fn registry(&self) -> &Arc<HealthRegistry> {
+        &self.registry
+    }
+
+    /// New settings; path, timeout and thresholds hold from the next check on.
+    pub fn set(&self, settings: &Health) {
+        self.settings.store(Arc::new(settings.clone()));
+    }
+
+    /// One round of checks over all nodes, at once.
+    pub async fn round(&self) {
+        if self.settings.load().enabled {
+            self.registry.run_health_check(true).await;
+        }
+    }
+
+    /// Checks until `stop` says true. The interval is read when this starts.
+    pub async fn run(&self, stop: ShutdownWatch) {
+        let settings = self.settings.load_full();
+        if !settings.enabled {
+            return;
+        }
+        let mut service = HealthCheckService::new(Arc::clone(&self.registry));
+        service.health_check_frequency = Some(settings.interval);
+        service.parallel_health_check = true;
+        service.run(stop, None).await;
+    }
+}
+
+impl fmt::Debug for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checks")
+            .field("settings", &self.settings.load())
+            .finish_non_exhaustive()
+    }
+}

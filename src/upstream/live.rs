@@ -1,0 +1,95 @@
+//! What do all requests share? The current snapshot, and what outlives snapshots.
+
+use super::lifecycle::Lifecycle;
+use super::snapshot::{Parts, Snapshot};
+use crate::admit::PSEUDONYM;
+use crate::learn::Learner;
+use crate::model::clock;
+use crate::nodes::Plugins;
+use crate::share::{News, SharedState};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// One running gateway, as its requests and its operator see it.
+#[derive(Debug)]
+pub struct Live {
+    snapshot: ArcSwap<Snapshot>,
+    /// Nodes, checks, metrics.
+    pub parts: Parts,
+    /// The plugins seen in traffic.
+    pub plugins: Plugins,
+    /// What was learned.
+    pub learner: Learner,
+    /// Open or closing, and how many are inside.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Who we are.
+    pub identity: Identity,
+    /// The way to the other gateways.
+    pub share: Box<dyn SharedState>,
+    /// What they last told.
+    pub news: ArcSwap<Option<News>>,
+}
+
+/// A gateway's name, new with every start: a loop must be told from a neighbour.
+#[derive(Debug)]
+pub struct Identity {
+    /// The pseudonym in `Via`: `twolane-` and eight hexadecimal digits.
+    pub name: String,
+    /// For durations.
+    pub started: Instant,
+    /// For people.
+    pub started_wall: SystemTime,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            name: format!("{PSEUDONYM}{:08x}", fastrand::u32(..)),
+            started: clock::now(),
+            started_wall: clock::wall(),
+        }
+    }
+}
+
+impl Live {
+    /// Puts a first snapshot into service.
+    #[must_use]
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        parts: Parts,
+        learner: Learner,
+        share: Box<dyn SharedState>,
+    ) -> Self {
+        Self {
+            snapshot: ArcSwap::new(snapshot),
+            parts,
+            plugins: Plugins::new(),
+            learner,
+            lifecycle: Arc::default(),
+            identity: Identity::default(),
+            share,
+            news: ArcSwap::from_pointee(None),
+        }
+    }
+
+    /// The rules for a request that comes in now. Pin it; do not ask twice.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Puts a snapshot into service for requests to come.
+    pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        self.parts.checks.set(&snapshot.config.health);
+        self.snapshot.store(snapshot);
+    }
+
+    /// Whether clients should be sent here: the first checks are over, the end is not announced,
+    /// and at least one node can work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let healthy = || self.snapshot().nodes().iter().any(|node| node.is_healthy());
+        self.lifecycle.is_ready() && !self.lifecycle.is_draining() && healthy()
+    }
+}

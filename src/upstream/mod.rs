@@ -1,0 +1,22 @@
+//! How do we reach the nodes?
+//!
+//! The only speaker of Pingora's load balancing: membership and active health are Pingora's,
+//! preference and load are ours. State lives in the nodes, because Pingora rebuilds selectors
+//! whenever membership changes.
+
+pub mod discovery;
+mod health;
+mod lifecycle;
+mod live;
+mod membership;
+mod peer;
+mod pool;
+mod selector;
+mod snapshot;
+
+pub use health::{Checks, NodeCheck};
+pub use lifecycle::{Lifecycle, Passage};
+pub use live::{Identity, Live};
+pub use pool::{Pick, Pool};
+pub use selector::Ask;
+pub use snapshot::{Parts, Snapshot};

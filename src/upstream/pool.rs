@@ -1,0 +1,125 @@
+//! Which node of this pool?
+
+use super::discovery::Discovery;
+use super::membership::Membership;
+use super::selector::{self, Ask, Selector, SelectorConfig};
+use crate::config::{self, Timeouts};
+use crate::nodes::{NoCandidate, Node, Roster};
+use crate::observe::PoolMetrics;
+use crate::select::{Guarded, Strategy, Why};
+use pingora::upstreams::peer::HttpPeer;
+use pingora_load_balancing::{Backends, HealthRegistry, LoadBalancer};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often host names are resolved again.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// Nodes that serve the same routes under one strategy.
+pub struct Pool {
+    name: String,
+    strategy: String,
+    balancer: LoadBalancer<Selector>,
+    crew: super::membership::Crew,
+    /// What is counted for it.
+    pub metrics: PoolMetrics,
+}
+
+/// A node that was chosen, and how to reach it.
+#[derive(Debug)]
+pub struct Pick {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Where Pingora connects.
+    pub peer: HttpPeer,
+    /// The reason.
+    pub why: Why,
+}
+
+impl Pool {
+    /// Opens a pool and finds its nodes for the first time.
+    pub(super) async fn open(
+        settings: &config::Pool,
+        strategy: Arc<dyn Strategy>,
+        source: Box<dyn Discovery>,
+        timeouts: &Timeouts,
+        shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),
+    ) -> Self {
+        let (roster, registry, metrics) = shared;
+        let crew = super::membership::Crew::default();
+        let membership = Membership {
+            source,
+            roster: Arc::clone(roster),
+            crew: Arc::clone(&crew),
+        };
+        let rules = SelectorConfig {
+            crew: Arc::clone(&crew),
+            strategy: Guarded::new(strategy),
+            fail_open: settings.fail_open,
+            timeouts: timeouts.clone(),
+        };
+        let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
+        let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));
+        balancer.update_frequency = Some(REFRESH);
+        // A pool whose names cannot be resolved yet starts empty and fills later.
+        let _logged_by_membership = balancer.update().await;
+        Self {
+            name: settings.name.clone(),
+            strategy: settings.strategy.clone(),
+            balancer,
+            crew,
+            metrics,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The word of its strategy.
+    #[must_use]
+    pub fn strategy(&self) -> &str {
+        &self.strategy
+    }
+
+    /// Its nodes, in the order in which they were configured.
+    #[must_use]
+    pub fn nodes(&self) -> Arc<Vec<Arc<Node>>> {
+        self.crew.load_full()
+    }
+
+    /// Chooses a node for one attempt.
+    ///
+    /// # Errors
+    /// When no node may serve: why, counted.
+    pub fn choose(&self, ask: &Ask<'_>) -> Result<Pick, NoCandidate> {
+        let said = selector::ask(ask, |key| {
+            // Whether a node may serve was settled by the screen, with the health that the same
+            // checks report; Pingora's own verdict is not asked a second time.
+            self.balancer.select_with(key, 1, |_member, _healthy| true);
+        })?;
+        self.metrics.chosen(said.why.word());
+        Ok(Pick {
+            node: Arc::clone(&said.members.nodes[said.at]),
+            peer: said.members.peers[said.at].clone(),
+            why: said.why,
+        })
+    }
+
+    /// Looks for changes of membership until `stop` says true.
+    pub(super) async fn refresh(&self, stop: pingora::server::ShutdownWatch) {
+        self.balancer.run(stop, None).await;
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.name)
+            .field("strategy", &self.strategy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! How does our choice go through Pingora's selection hook?
+//!
+//! The question travels in the hook's key, so that [`Selector::iter`] is a pure function of it;
+//! the answer's reason does not fit into Pingora's `Backend` and is left on the calling thread,
+//! where the caller on the same stack picks it up.
+
+use super::membership::Crew;
+use super::peer::peer;
+use crate::config::Timeouts;
+use crate::model::{Class, Dice, NodeId, PluginIndex, Request};
+use crate::nodes::{NoCandidate, Node, Tried, screen};
+use crate::select::{Guarded, Strategy, Why};
+use pingora::upstreams::peer::HttpPeer;
+use pingora_load_balancing::Backend;
+use pingora_load_balancing::selection::{BackendIter, BackendSelection};
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What is asked of a pool: which request, not where again, with which luck.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// The request.
+    pub request: Request,
+    /// Nodes it has tried.
+    pub tried: &'a Tried,
+    /// Seeds the dice.
+    pub luck: u64,
+}
+
+const FIXED: usize = 12;
+
+impl Ask<'_> {
+    fn write(&self, key: &mut Vec<u8>) {
+        key.push(self.request.class as u8);
+        key.push(self.request.attempt);
+        key.extend(self.request.plugin.0.to_le_bytes());
+        key.extend(self.luck.to_le_bytes());
+        for node in self.tried {
+            key.extend(node.as_str().as_bytes());
+            key.push(b'\n');
+        }
+    }
+}
+
+fn read(key: &[u8]) -> Option<(Request, Tried, Dice)> {
+    let (fixed, names) = key.split_first_chunk::<FIXED>()?;
+    let [class, attempt, plugin @ ..] = fixed;
+    let class = *Class::ALL.get(usize::from(*class))?;
+    let luck = u64::from_le_bytes(plugin[2..].try_into().ok()?);
+    let plugin = PluginIndex(u16::from_le_bytes([plugin[0], plugin[1]]));
+    let tried = names
+        .split(|&byte| byte == b'\n')
+        .filter(|name| !name.is_empty())
+        .filter_map(|name| std::str::from_utf8(name).ok())
+        .map(NodeId::from)
+        .collect();
+    let request = Request::new(class, plugin).attempt(*attempt);
+    Some((request, tried, Dice::with_seed(luck)))
+}
+
+/// What the selector decided.
+pub(super) struct Said {
+    pub(super) members: Arc<Members>,
+    pub(super) at: usize,
+    pub(super) why: Why,
+}
+
+thread_local! {
+    static SAID: Cell<Option<Result<Said, NoCandidate>>> = const { Cell::new(None) };
+}
+
+/// Asks through Pingora's hook: `select` is the pool's `LoadBalancer::select_with`.
+pub(super) fn ask(ask: &Ask<'_>, select: impl FnOnce(&[u8])) -> Result<Said, NoCandidate> {
+    thread_local! {
+        static KEY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut key = KEY.take();
+    key.clear();
+    ask.write(&mut key);
+    SAID.set(None);
+    select(&key);
+    KEY.set(key);
+    SAID.take().unwrap_or_else(|| Err(NoCandidate::default()))
+}
+
+/// The nodes of a pool with what it takes to reach each, at the same positions.
+#[derive(Default)]
+pub(super) struct Members {
+    pub(super) nodes: Vec<Arc<Node>>,
+    pub(super) peers: Vec<HttpPeer>,
+    pingora: Vec<Backend>,
+}
+
+/// What outlives a selector.
+pub(super) struct SelectorConfig {
+    pub(super) crew: Crew,
+    pub(super) strategy: Guarded,
+    pub(super) fail_open: bool,
+    pub(super) timeouts: Timeouts,
+}
+
+/// Our rule in Pingora's frame. Rebuilt on every change of membership.
+pub(super) struct Selector {
+    members: Arc<Members>,
+    rules: Option<Arc<SelectorConfig>>,
+}
+
+impl fmt::Debug for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selector")
+            .field("nodes", &self.members.nodes.len())
+            .finish()
+    }
+}
+
+impl BackendSelection for Selector {
+    type Iter = One;
+    type Config = Arc<SelectorConfig>;
+
+    fn build(_members: &BTreeSet<Backend>) -> Self {
+        Self {
+            members: Arc::default(),
+            rules: None,
+        }
+    }
+
+    fn build_with_config(members: &BTreeSet<Backend>, config: &Self::Config) -> Self {
+        let by_address: HashMap<SocketAddr, &Backend> = members
+            .iter()
+            .filter_map(|member| Some((*member.addr.as_inet()?, member)))
+            .collect();
+        let mut chosen = Members::default();
+        for node in config.crew.load().iter() {
+            if let Some(&member) = by_address.get(&node.address()) {
+                chosen.nodes.push(Arc::clone(node));
+                chosen.peers.push(peer(node.address(), &config.timeouts));
+                chosen.pingora.push(member.clone());
+            }
+        }
+        Self {
+            members: Arc::new(chosen),
+            rules: Some(Arc::clone(config)),
+        }
+    }
+
+    fn iter(self: &Arc<Self>, key: &[u8]) -> One {
+        let said = self.decide(key);
+        let at = said.as_ref().ok().map(|said| said.at);
+        SAID.set(Some(said));
+        One {
+            selector: Arc::clone(self),
+            at,
+        }
+    }
+}
+
+impl Selector {
+    fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
+        let (Some(rules), Some((request, tried, mut dice))) = (&self.rules, read(key)) else {
+            return Err(NoCandidate::default());
+        };
+        let among = screen(&self.members.nodes, &tried, rules.fail_open)?;
+        let choice = rules.strategy.choose(&request, &among, &mut dice);
+        let why = if among.is_fail_open() {
+            Why::FailOpen
+        } else {
+            choice.why
+        };
+        Ok(Said {
+            members: Arc::clone(&self.members),
+            at: among.pool_position(choice.at),
+            why,
+        })
+    }
+}
+
+/// The one node that was chosen. Another attempt asks again, with this node among the tried.
+pub(super) struct One {
+    selector: Arc<Selector>,
+    at: Option<usize>,
+}
+
+impl BackendIter for One {
+    fn next(&mut self) -> Option<&Backend> {
+        let at = self.at.take()?;
+        self.selector.members.pingora.get(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smallvec::smallvec;
+
+    #[test]
+    fn a_question_survives_the_way_through_the_key() {
+        let tried: Tried = smallvec!["n1".into(), "daemon@10.0.0.7".into()];
+        let ask = Ask {
+            request: Request::new(Class::Long, PluginIndex(1023)).attempt(3),
+            tried: &tried,
+            luck: 0x0123_4567_89ab_cdef,
+        };
+        let mut key = Vec::new();
+        ask.write(&mut key);
+        let (request, names, mut dice) = read(&key).expect("what was written can be read");
+        assert_eq!(request.class, Class::Long);
+        assert_eq!(request.plugin, PluginIndex(1023));
+        assert_eq!(request.attempt, 3);
+        assert_eq!(names, tried);
+        assert_eq!(dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+        assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
+    }
+}

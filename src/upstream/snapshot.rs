@@ -1,0 +1,131 @@
+//! What holds for a request that comes in now? Everything compiled from one configuration.
+
+use super::Checks;
+use super::discovery::{Discovery, Fixed};
+use super::pool::Pool;
+use crate::config::{self, Config};
+use crate::nodes::{Node, Roster};
+use crate::observe::Metrics;
+use crate::route::Table;
+use crate::select::{self, Strategy, Why};
+use std::fmt;
+use std::sync::Arc;
+
+/// Immutable, and pinned by each request from its first hook on: a reload never changes the rules
+/// of a running request.
+pub struct Snapshot {
+    /// The configuration it was compiled from.
+    pub config: Config,
+    /// 1 for the first snapshot of the process, one more for each reload.
+    pub version: u64,
+    routes: Table,
+    pools: Vec<Arc<Pool>>,
+    /// Dropped with the snapshot: tells its pools to stop looking for members.
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+/// What snapshots are compiled from besides the configuration; it outlives them all.
+#[derive(Debug)]
+pub struct Parts {
+    /// The nodes, across reloads.
+    pub roster: Arc<Roster>,
+    /// Their checks.
+    pub checks: Checks,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
+    pub strategies: Vec<(String, Arc<dyn Strategy>)>,
+}
+
+impl Snapshot {
+    /// Compiles a checked configuration. Nodes that were known before keep all that is known of
+    /// them.
+    ///
+    /// # Errors
+    /// When a strategy is unknown: a configuration that was not checked against this program.
+    pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
+        // Everything that can be refused comes before anything that is applied.
+        let strategies = config
+            .pools
+            .iter()
+            .map(|pool| strategy(pool, &config.strategies, parts))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut pools = Vec::with_capacity(config.pools.len());
+        for (settings, strategy) in config.pools.iter().zip(strategies) {
+            let source: Box<dyn Discovery> = Box::new(Fixed::new(settings.nodes.clone()));
+            let whys = Why::ALL.iter().map(|why| why.word());
+            let metrics = parts.metrics.pool(&settings.name, whys);
+            let shared = (&parts.roster, parts.checks.registry(), metrics);
+            let pool = Pool::open(settings, strategy, source, &config.timeouts, shared).await;
+            pools.push(Arc::new(pool));
+        }
+        let routes = Table::new(&config.routes, |name| {
+            pools.iter().position(|pool| pool.name() == name)
+        });
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        for (pool, settings) in pools.iter().zip(&config.pools) {
+            if !Fixed::new(settings.nodes.clone()).is_literal() {
+                let (pool, stopped) = (Arc::clone(pool), stopped.clone());
+                tokio::spawn(async move { pool.refresh(stopped).await });
+            }
+        }
+        Ok(Arc::new(Self {
+            config,
+            version,
+            routes,
+            pools,
+            stop,
+        }))
+    }
+
+    /// The pool for a path.
+    #[must_use]
+    pub fn pool_for(&self, path: &str) -> &Arc<Pool> {
+        &self.pools[self.routes.find(path)]
+    }
+
+    /// Every pool, in the order in which they were configured.
+    #[must_use]
+    pub fn pools(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+
+    /// Every node once, in the order of the pools.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        self.pools
+            .iter()
+            .flat_map(|pool| pool.nodes().iter().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+}
+
+fn strategy(
+    pool: &config::Pool,
+    rules: &config::Strategies,
+    parts: &Parts,
+) -> Result<Arc<dyn Strategy>, String> {
+    let custom = parts
+        .strategies
+        .iter()
+        .find(|(name, _)| *name == pool.strategy)
+        .map(|(_, strategy)| Arc::clone(strategy));
+    custom
+        .or_else(|| select::build(&pool.strategy, rules))
+        .ok_or_else(|| format!("pool {}: no strategy {}", pool.name, pool.strategy))
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("version", &self.version)
+            .field("pools", &self.pools)
+            .finish_non_exhaustive()
+    }
+}

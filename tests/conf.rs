@@ -1,0 +1,499 @@
+//! Is every file that we hand out sound, and is every mistake in one told?
+//!
+//! The files of `conf/` are read as an operator's would be, then broken in every place where one
+//! could slip.
+
+use proptest::prelude::*;
+use serde_yaml::{Mapping, Value};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use twolane::config::{
+    self, Change, Config, Known, Loaded, NodeEntry, Pin, Problems, RouteEntry, Score, Severity,
+    Threshold, TwoNodes, Unknown,
+};
+use twolane::model::{Class, NodeId, Part, Role, Secret};
+
+const KNOWN: Known = Known {
+    strategies: &[
+        "adaptive",
+        "seed",
+        "round_robin",
+        "weighted_round_robin",
+        "least_in_flight",
+        "two_choices",
+        "peak_ewma",
+        "consistent_hash",
+    ],
+};
+const TOKEN: &str = "hunter2-hunter2";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "PLUGIN_DAEMON_URL" => Some("http://plugin_daemon:5002".to_owned()),
+        "TWOLANE_ADMIN_TOKEN" => Some(TOKEN.to_owned()),
+        _ => None,
+    }
+}
+
+fn examine(text: &str) -> Result<Loaded, Problems> {
+    config::examine(text, "test.yaml", &KNOWN, &env)
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conf")
+}
+
+/// Name and text of every file that we hand out.
+fn files() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for folder in [root(), root().join("examples")] {
+        for entry in fs::read_dir(folder).expect("the folder is there") {
+            let path = entry.expect("it can be listed").path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                let text = fs::read_to_string(&path).expect("it can be read");
+                files.push((path.display().to_string(), text));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn reference() -> String {
+    fs::read_to_string(root().join("reference.yaml")).expect("the reference is there")
+}
+
+#[test]
+fn every_file_is_sound_and_says_what_it_is_for() {
+    let files = files();
+    assert!(files.len() >= 9, "only {} files", files.len());
+    for (name, text) in &files {
+        let loaded = examine(text).unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
+        assert!(
+            loaded.warnings.list.is_empty(),
+            "{name}: {}",
+            loaded.warnings
+        );
+        assert!(text.starts_with("# "), "{name} begins with its purpose");
+        // What is printed is a configuration again, and the same.
+        if loaded.config.admin.token.is_none() {
+            let again = examine(&config::masked(&loaded.config)).expect("printed YAML is sound");
+            assert_eq!(again.config, loaded.config, "{name}");
+        }
+    }
+    let minimal = fs::read_to_string(root().join("examples/minimal.yaml")).expect("it is there");
+    assert_eq!(minimal.lines().count(), 6, "minimal stays minimal");
+}
+
+#[test]
+fn the_reference_is_the_defaults() {
+    let loaded = examine(&reference()).expect("the reference is sound");
+    let node = NodeEntry::at("127.0.0.1:5003".parse().expect("an address"));
+    let default = Config::default_with([node]);
+    assert_eq!(loaded.config, default);
+    assert_eq!(config::diff(&loaded.config, &default), []);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let node = NodeEntry::at("127.0.0.1:5003".parse().expect("an address"));
+    let mut full = Config::default_with([node]);
+    let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
+    let written: Value = serde_yaml::from_str(&reference()).expect("YAML");
+    assert_eq!(
+        written, printed,
+        "the reference is what is printed of the defaults"
+    );
+
+    // Keys of lists that are empty by default, short forms and aliases stand in comments.
+    full.routes.push(route("/x"));
+    full.learn.pins.push(pin());
+    let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
+    let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
+    mappings(&printed, "", &mut |_, mapping| {
+        keys.extend(mapping.keys().filter_map(Value::as_str).map(str::to_owned));
+    });
+    assert!(keys.len() > 60, "{keys:?}");
+    for key in keys {
+        let named =
+            reference().contains(&format!("{key}:")) || reference().contains(&format!("`{key}`"));
+        assert!(named, "the reference does not name {key}");
+    }
+}
+
+fn route(path: &str) -> RouteEntry {
+    RouteEntry {
+        path: path.to_owned(),
+        pool: "main".to_owned(),
+    }
+}
+
+fn pin() -> Pin {
+    Pin {
+        operation: "tool/*".to_owned(),
+        class: Some(Class::Long),
+    }
+}
+
+/// Visits every mapping with its path.
+fn mappings(value: &Value, path: &str, visit: &mut dyn FnMut(&str, &Mapping)) {
+    match value {
+        Value::Mapping(mapping) => {
+            visit(path, mapping);
+            for (key, value) in mapping {
+                let key = key.as_str().expect("keys are text");
+                mappings(value, &join(path, key), visit);
+            }
+        }
+        Value::Sequence(items) => {
+            for (at, item) in items.iter().enumerate() {
+                mappings(item, &format!("{path}[{at}]"), visit);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// The mapping at this path, changeable.
+fn at<'a>(value: &'a mut Value, goal: &str, path: &str) -> Option<&'a mut Mapping> {
+    if path == goal {
+        return value.as_mapping_mut();
+    }
+    match value {
+        Value::Mapping(mapping) => mapping.iter_mut().find_map(|(key, value)| {
+            let key = key.as_str().expect("keys are text");
+            at(value, goal, &join(path, key))
+        }),
+        Value::Sequence(items) => items
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, item)| at(item, goal, &format!("{path}[{index}]"))),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_refused_in_every_table() {
+    let mut tried = 0;
+    for (name, text) in files() {
+        let value: Value = serde_yaml::from_str(&text).expect("YAML");
+        let mut paths = Vec::new();
+        mappings(&value, "", &mut |path, _| paths.push(path.to_owned()));
+        for path in paths {
+            let mut broken = value.clone();
+            let table = at(&mut broken, &path, "").expect("the table is there");
+            table.insert("bogus_key".into(), 1.into());
+            let text = serde_yaml::to_string(&broken).expect("YAML");
+            let line = 1 + text
+                .lines()
+                .position(|line| line.contains("bogus_key"))
+                .expect("it is written");
+            let problems = examine(&text).expect_err("a key that does not exist");
+            let told = format!("{name}: {problems}");
+            assert_eq!(problems.list.len(), 1, "{told}");
+            assert_eq!(problems.list[0].at, join(&path, "bogus_key"), "{told}");
+            assert_eq!(problems.list[0].line, line, "{told}");
+            assert!(told.contains("unknown key `bogus_key`"), "{told}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 50, "only {tried} tables");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_with_its_line() {
+    let mut tried = 0;
+    for (name, text) in files() {
+        let lines: Vec<_> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let entry = line.trim_start();
+            let scalar = entry.split_once(": ").is_some_and(|(key, _)| {
+                key.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            });
+            if !scalar {
+                continue;
+            }
+            let mut twice = lines.clone();
+            twice.insert(number + 1, line);
+            let problems = examine(&twice.join("\n")).expect_err("a key that stands twice");
+            let told = format!("{name}: {problems}");
+            assert_eq!(problems.list.len(), 1, "{told}");
+            assert_eq!(problems.list[0].line, number + 2, "{told}");
+            assert!(told.contains("this key stands twice"), "{told}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 60, "only {tried} lines");
+}
+
+const BROKEN: &str = r#"listen: [5002, localhost:1]
+admin:
+  listen: 0.0.0.0:5012
+  tokn: hunter2-hunter2
+nodes:
+  - 10.0.0.11:5002
+  - address: 10.0.0.12:5002
+    weight: 0
+    weight: 5
+  - https://10.0.0.13:5002
+strategy: ${STRATEGY:-adaptiv}
+learn:
+  long_treshold: 5s
+  window: 65
+  key: [op, plugn]
+health: 5
+timeouts:
+  connect: 10
+  read: ${READ_TIMEOUT}
+"#;
+
+#[test]
+fn problems_of_every_kind_are_told_in_one_run_with_their_lines() {
+    let problems = examine(BROKEN).expect_err("it is full of mistakes");
+    let found: Vec<_> = problems
+        .list
+        .iter()
+        .map(|problem| (problem.at.as_str(), problem.line, problem.column))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("listen[1]", 1, 16),
+            ("admin.listen", 3, 11),
+            ("admin.tokn", 4, 3),
+            ("nodes[1].weight", 8, 13),
+            ("nodes[1].weight", 9, 5),
+            ("nodes[2]", 10, 5),
+            ("strategy", 11, 11),
+            ("learn.long_treshold", 13, 3),
+            ("learn.window", 14, 11),
+            ("learn.key[1]", 15, 13),
+            ("health", 16, 9),
+            ("timeouts.connect", 18, 12),
+            ("timeouts.read", 19, 9),
+        ],
+        "{problems}"
+    );
+    let severe = |problem: &config::Problem| problem.severity == Severity::Error;
+    assert!(problems.list.iter().all(severe));
+}
+
+#[test]
+fn a_problem_looks_like_a_compilers() {
+    let text = "nodes: [10.0.0.11:5002]\nlearn:\n  long_treshold: 5s   # as in seed 000\n";
+    let problems = config::load(text, "conf/twolane.yaml", &KNOWN, &env).expect_err("a slip");
+    assert_eq!(
+        problems.render(),
+        "\
+error: unknown key `long_treshold`
+ --> conf/twolane.yaml:3:3
+  |
+3 |   long_treshold: 5s   # as in seed 000
+  |   ^^^^^^^^^^^^^
+  |
+  = note: at learn.long_treshold
+  = help: did you mean `long_threshold`?"
+    );
+    assert_eq!(
+        problems.to_string(),
+        "conf/twolane.yaml:3:3: learn.long_treshold: unknown key `long_treshold` \
+         (did you mean `long_threshold`?)"
+    );
+}
+
+#[test]
+fn secrets_are_in_no_text_that_we_write() {
+    let problems = examine(BROKEN).expect_err("it is full of mistakes");
+    let mut told = vec![
+        problems.to_string(),
+        format!("{problems:?}"),
+        problems.render(),
+    ];
+
+    let text = fs::read_to_string(root().join("examples/open-admin.yaml")).expect("it is there");
+    let loaded = examine(&text).expect("sound");
+    let token = loaded.config.admin.token.as_ref().map(Secret::expose);
+    assert_eq!(token, Some(TOKEN), "the token did arrive");
+    told.push(format!("{loaded:?}"));
+    told.push(config::masked(&loaded.config));
+    let mut other = loaded.config.clone();
+    other.admin.token = Some(Secret::new(format!("{TOKEN}-2")));
+    told.push(format!("{:?}", config::diff(&loaded.config, &other)));
+
+    let inline = format!("nodes: [a]\nadmin: {{token: {TOKEN}, listn: x}}\nbad: [\n");
+    told.push(examine(&inline).expect_err("no YAML").render());
+    let inline = format!("nodes: [a]\nadmin: {{token: {TOKEN}, listn: x}}\n");
+    told.push(examine(&inline).expect_err("a slip").render());
+    for text in told {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_told_with_its_line() {
+    for (text, line) in [
+        ("nodes: [a\nlisten: 5002\n", 2),
+        ("nodes: [a]\n\tlisten: 5002\n", 2),
+        ("nodes: [${HOST}]\n", 1),
+        ("nodes: !tag [a]\n", 1),
+    ] {
+        let problems = examine(text).expect_err(text);
+        assert_eq!(problems.list[0].line, line, "{problems}");
+    }
+    let problems = examine("nodes: [${HOST}:1]\n").expect_err("not quoted");
+    assert!(
+        problems.to_string().contains("a ${VAR} needs quotes"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_file_is_loaded_from_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("twolane.yaml");
+    let missing = config::load_file(&path, &KNOWN).expect_err("it is not there");
+    assert!(missing.to_string().contains("No such file"), "{missing}");
+    fs::write(&path, b"nodes: [\xff]").expect("written");
+    assert!(config::load_file(&path, &KNOWN).is_err(), "not UTF-8");
+    let text = "nodes: [10.0.0.1:5002]\n";
+    fs::write(&path, text).expect("written");
+    let loaded = config::load_file(&path, &KNOWN).expect("sound");
+    assert_eq!(loaded.text_hash, config::content_hash(text));
+    assert_ne!(loaded.text_hash, config::content_hash(""));
+    assert_eq!(
+        config::find().as_deref(),
+        Some(Path::new("conf/twolane.yaml"))
+    );
+}
+
+#[test]
+fn a_change_of_the_listener_needs_a_restart() {
+    let old = examine("nodes: [10.0.0.1:5002]").expect("sound").config;
+    let new = examine("nodes: [10.0.0.1:5002]\nlisten: 5003\nretry: {attempts: 2}");
+    assert_eq!(
+        config::diff(&old, &new.expect("sound").config),
+        [
+            Change::NeedsRestart("listen".to_owned()),
+            Change::Live("retry.attempts".to_owned(), "3".to_owned(), "2".to_owned()),
+        ]
+    );
+}
+
+/// What has few values, other than by default.
+fn other_words(mut config: Config) -> Config {
+    config.learn.key = vec![Part::Op, Part::Version, Part::Tenant];
+    config.routes = vec![route("/e/"), route("/plugin/")];
+    config.strategies.two_nodes = TwoNodes::Diagram;
+    config
+}
+
+/// A sound configuration, every kind of value in it.
+fn any_config() -> impl Strategy<Value = Config> {
+    let nodes = prop::collection::vec(
+        (1..=1000_u16, any::<bool>(), any::<bool>(), 0..3_usize),
+        1..6,
+    );
+    let times = prop::collection::vec(1..600_000_u64, 12);
+    let classes = prop::option::of(prop::bool::ANY);
+    let learn = (
+        0.01..1.0_f64,
+        1..=64_usize,
+        16..9999_usize,
+        0..3_usize,
+        classes,
+    );
+    (nodes, times, learn, 1..u64::MAX >> 1).prop_map(|(nodes, times, learn, body)| {
+        let entries = nodes
+            .iter()
+            .enumerate()
+            .map(|(at, (weight, enabled, drain, role))| {
+                let address = format!("10.0.0.{at}:5002").parse().expect("an address");
+                NodeEntry {
+                    id: NodeId::from(format!("node-{at}")),
+                    weight: *weight,
+                    enabled: *enabled,
+                    drain: *drain,
+                    // At most one primary, and never only backups: the first is an ordinary one.
+                    role: [Role::Secondary, Role::Backup, Role::Secondary]
+                        [if at == 0 { 0 } else { *role }],
+                    ..NodeEntry::at(address)
+                }
+            });
+        let mut config = Config::default_with(entries);
+        let time = |at: usize| Duration::from_millis(times[at]);
+        let class = |long| if long { Class::Long } else { Class::Short };
+        let (exit_ratio, window, max_keys, score, unknown) = learn;
+        config.learn.exit_ratio = exit_ratio;
+        config.learn.window = window;
+        config.learn.max_keys = max_keys;
+        config.learn.score = [Score::Decayed, Score::Median, Score::Mean][score];
+        config.learn.unknown = unknown.map_or(Unknown::Prior, |long| Unknown::Always(class(long)));
+        config.learn.long_threshold =
+            unknown.map_or(Threshold::Auto, |_| Threshold::Fixed(time(0)));
+        config.learn.pins = vec![
+            pin(),
+            Pin {
+                class: None,
+                ..pin()
+            },
+        ];
+        config.strategies.plugin_weight = exit_ratio * 10.0;
+        config.health.interval = time(1);
+        config.health.timeout = time(2);
+        config.timeouts.read = time(3) + Duration::from_secs(700);
+        config.timeouts.connect = time(4);
+        config.state.interval = time(5);
+        config.state.file = Some("/var/lib/twolane/learned.json".into());
+        config.shutdown.deadline = time(6);
+        config.reload.poll = unknown.map(|_| time(7));
+        config.limits.body = body;
+        other_words(config)
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_us_panic(text in "\\PC{0,200}") {
+        let _ = examine(&text).map_err(|problems| problems.render());
+    }
+
+    #[test]
+    fn no_yaml_like_text_makes_us_panic(
+        text in "(([ ]{0,4}(nodes|learn|key|admin|token|x|- |\\? |&a |\\*a|<<|[0-9.]{1,4}|\\$\\{A|\\}|:-|: |, |\\[|\\]|\\{|\\}|\"|'|#|!|\\||>|ü)){0,6}\n){0,8}"
+    ) {
+        let _ = examine(&text).map_err(|problems| problems.render());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_or_changed_does_not_make_us_panic(
+        from in 0..6000_usize, length in 0..40_usize, put in "\\PC{0,6}"
+    ) {
+        let text: Vec<char> = reference().chars().collect();
+        let (from, to) = (from.min(text.len()), (from + length).min(text.len()));
+        let changed: String = text[..from].iter().copied()
+            .chain(put.chars())
+            .chain(text[to..].iter().copied())
+            .collect();
+        let _ = examine(&changed).map_err(|problems| problems.render());
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again(config in any_config()) {
+        let printed = config::masked(&config);
+        let again = examine(&printed).map_err(|problems| TestCaseError::fail(problems.render()))?;
+        prop_assert_eq!(again.config, config);
+    }
+}
