@@ -136,6 +136,10 @@ fn code_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim().is_empty())
 }
 
+fn outside_quotes(line: &str) -> String {
+    line.split('"').step_by(2).collect()
+}
+
 fn complain(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
@@ -182,6 +186,8 @@ fn outside_words_stay_at_the_edge() {
     for source in sources() {
         for (at, line) in code_lines(&source) {
             for (word, places) in EDGES {
+                // Texts may name what code may not use.
+                let line = outside_quotes(line);
                 let spoken = line
                     .split(|c: char| !(c.is_alphanumeric() || c == '_'))
                     .any(|token| {
@@ -243,10 +249,10 @@ fn one_word_for_one_thing() {
     }) {
         for (at, line) in source.text.lines().enumerate() {
             // The seed's own paths and keys keep their names.
-            let line = line
-                .to_lowercase()
-                .replace("/cluster/", " ")
-                .replace("cluster:status", " ");
+            let mut line = line.to_lowercase();
+            for own in ["/cluster/master", "/cluster/", "cluster:status"] {
+                line = line.replace(own, " ");
+            }
             for token in line.split(|c: char| !c.is_alphabetic()) {
                 if WORDS.contains(&token) {
                     problems.push(format!("{}:{}: {token}", source.name, at + 1));

@@ -112,19 +112,12 @@ impl Call {
 
     /// The body as Dify writes it, with the stand-in's script where the tool's parameters are.
     pub(super) fn body(&self, id: usize) -> Value {
-        let work = self.work.as_secs_f64() * 1e3;
-        let first = if self.kind.events > 1 {
-            work * 0.1
-        } else {
-            work
-        };
-        let gap = if self.kind.events > 1 {
-            (work - first) / f64::from(self.kind.events - 1)
-        } else {
-            0.0
-        };
+        let work = u64::try_from(self.work.as_millis()).unwrap_or(u64::MAX);
+        let gaps = u64::from(self.kind.events - 1);
+        let first = if gaps > 0 { work / 10 } else { work };
+        let gap = (work - first).checked_div(gaps).unwrap_or(0);
         let script = json!({
-            "id": format!("{id}"), "ttfb_ms": first.round(), "gap_ms": gap.round(),
+            "id": id.to_string(), "ttfb_ms": first, "gap_ms": gap,
             "events": self.kind.events, "event_bytes": 64,
         });
         let item = self.kind.item;

@@ -24,6 +24,8 @@ mod laws;
 mod learner;
 mod memory;
 mod pins;
+#[cfg(test)]
+mod rig;
 mod rules;
 #[cfg(test)]
 mod tests;

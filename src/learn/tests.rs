@@ -1,77 +1,9 @@
 //! Does learning keep what the checklist promises? One test per row, named after it.
 
+use super::rig::{SECOND, bench, each_score, op};
 use super::*;
-use crate::model::{Basis, clock};
+use crate::model::Basis;
 use std::time::Duration;
-
-pub(super) const SECOND: u64 = 1000;
-
-/// A learner with a hand on the clock.
-pub(super) struct Bench {
-    pub(super) learner: Learner,
-    pub(super) now: Instant,
-}
-
-pub(super) fn bench(change: impl FnOnce(&mut Rules)) -> Bench {
-    let mut rules = Rules {
-        unknown: Unknown::Always(Class::Short),
-        ..Rules::default()
-    };
-    change(&mut rules);
-    Bench {
-        learner: Learner::new(rules),
-        now: clock::now(),
-    }
-}
-
-pub(super) fn each_score(test: impl Fn(Score)) {
-    for score in [Score::Decayed, Score::Median, Score::Mean] {
-        test(score);
-    }
-}
-
-pub(super) fn op(parts: &str) -> Operation {
-    let mut parts = parts.split(' ');
-    let mut operation = Operation::new(parts.next().unwrap());
-    parts.for_each(|part| operation.push(part));
-    operation
-}
-
-impl Bench {
-    pub(super) fn took(&self, key: &str, times: usize, ms: u64) {
-        for _ in 0..times {
-            self.sample(key, Duration::from_millis(ms), false);
-        }
-    }
-
-    pub(super) fn broke_off(&self, key: &str, times: usize, ms: u64) {
-        for _ in 0..times {
-            self.sample(key, Duration::from_millis(ms), true);
-        }
-    }
-
-    pub(super) fn sample(&self, key: &str, duration: Duration, censored: bool) {
-        let sample = Sample { duration, censored };
-        self.learner.learn(&op(key), sample, self.now);
-    }
-
-    pub(super) fn verdict(&self, key: &str) -> Verdict {
-        self.learner.classify(&op(key), Class::Short, self.now)
-    }
-
-    pub(super) fn long(&self, key: &str) -> bool {
-        self.verdict(key).class == Class::Long
-    }
-
-    pub(super) fn view(&self, key: &str) -> KeyView {
-        let views = self.learner.view(usize::MAX, self.now);
-        views.into_iter().find(|view| view.key == key).unwrap()
-    }
-
-    pub(super) fn wait(&mut self, ms: u64) {
-        self.now += Duration::from_millis(ms);
-    }
-}
 
 #[test]
 fn f013_exactly_the_threshold_is_long() {
@@ -126,7 +58,7 @@ fn f015_the_duration_learned_is_the_duration_given() {
     // What is measured is the caller's business; nothing is lost or added here.
     let bench = bench(|_| {});
     bench.sample("e", Duration::from_nanos(1_034_567_891), false);
-    assert_eq!(bench.view("e").samples_ms, [1034.567_891]);
+    assert_eq!(bench.view("e").samples_ms, [1_034.567_891]);
 }
 
 #[test]
@@ -392,7 +324,7 @@ fn f025_a_key_is_shown_with_all_its_figures() {
     assert_eq!((view.total, view.running, view.long), (7, 0, false));
     assert_eq!(view.samples_ms, [300.0, 400.0, 500.0, 600.0, 700.0]);
     let near = |found: f64, right: f64, by: f64| {
-        assert!((found / right - 1.0).abs() < by, "{found} {right}")
+        assert!((found / right - 1.0).abs() < by, "{found} {right}");
     };
     near(view.avg_ms, 500.0, 1e-9);
     near(view.max_ms, 700.0, 1e-9);

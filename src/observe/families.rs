@@ -1,7 +1,8 @@
-//! Which metric families exist? One table, so that names, help and labels are read in one place.
+//! Which metric families exist? Names, help and labels, read in one place.
 
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Result,
 };
 
 /// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
@@ -11,67 +12,31 @@ const BUCKETS: &[f64] = &[
     1200.0, 2400.0,
 ];
 
-/// Every family of the gateway. Labels come from closed sets: nodes and pools are configured,
-/// the rest are words of enums; never a path, a tenant or a plugin.
+/// What happens to requests. Labels come from closed sets: nodes and pools are configured, the rest
+/// are words of enums; never a path, a tenant or a plugin.
 #[derive(Debug)]
-pub(super) struct Families {
-    pub(super) requests: IntCounterVec,
-    pub(super) request_duration: HistogramVec,
+pub(super) struct Requests {
+    pub(super) ended: IntCounterVec,
+    pub(super) duration: HistogramVec,
     pub(super) first_byte: HistogramVec,
     pub(super) rejections: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) choices: IntCounterVec,
     pub(super) verdicts: IntCounterVec,
-    pub(super) open_requests: IntGauge,
-    pub(super) operations: IntGauge,
-    pub(super) reloads: IntCounterVec,
-    pub(super) reload_successful: IntGauge,
-    pub(super) node_up: IntGaugeVec,
-    pub(super) daemon_healthy: IntGaugeVec,
-    pub(super) node_in_flight: IntGaugeVec,
-    pub(super) node_hand: IntGaugeVec,
-    pub(super) node_beyond: IntGaugeVec,
-    pub(super) threshold: GaugeVec,
+    pub(super) open: IntGauge,
 }
 
-impl Families {
-    pub(super) fn register(into: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            into.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            into.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            into.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let histogram = |name: &str, help: &str, labels: &[&str]| {
-            let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-            let family = HistogramVec::new(opts, labels)?;
-            into.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
-        let threshold = GaugeVec::new(
-            Opts::new(
-                "twolane_long_threshold_seconds",
-                "From here on a duration is long.",
-            ),
-            &[],
-        )?;
-        into.register(Box::new(threshold.clone()))?;
+impl Requests {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        let counter = |name, help, labels| counter(into, name, help, labels);
+        let histogram = |name, help, labels| histogram(into, name, help, labels);
         Ok(Self {
-            requests: counter(
+            ended: counter(
                 "twolane_requests_total",
-                "Requests by pool, class and how they ended: a status class, client_gone or rejected.",
+                "Requests by how they ended: a status class, rejected, client_gone or broken.",
                 &["pool", "class", "code"],
             )?,
-            request_duration: histogram(
+            duration: histogram(
                 "twolane_request_duration_seconds",
                 "From the request's header to the end of the answer.",
                 &["pool", "class"],
@@ -101,24 +66,30 @@ impl Families {
                 "Requests classified, by class and ground.",
                 &["class", "basis"],
             )?,
-            open_requests: gauge(
+            open: gauge(
+                into,
                 "twolane_open_requests",
                 "Requests between their header and the end of their answer.",
             )?,
-            operations: gauge(
-                "twolane_operations",
-                "Operations whose durations are remembered.",
-            )?,
-            reloads: counter(
-                "twolane_config_reloads_total",
-                "Reloads of the configuration by result.",
-                &["result"],
-            )?,
-            reload_successful: gauge(
-                "twolane_config_last_reload_successful",
-                "1 when the last reload was taken, 0 when it was refused.",
-            )?,
-            node_up: gauges(
+        })
+    }
+}
+
+/// How the nodes are.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) up: IntGaugeVec,
+    pub(super) daemon_healthy: IntGaugeVec,
+    pub(super) in_flight: IntGaugeVec,
+    pub(super) hand: IntGaugeVec,
+    pub(super) beyond: IntGaugeVec,
+}
+
+impl Nodes {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        let gauges = |name, help, labels| gauges(into, name, help, labels);
+        Ok(Self {
+            up: gauges(
                 "twolane_node_up",
                 "1 when the node's checks pass.",
                 &["node"],
@@ -128,22 +99,84 @@ impl Families {
                 "The same under the name that published alert rules use.",
                 &["node"],
             )?,
-            node_in_flight: gauges(
+            in_flight: gauges(
                 "twolane_node_in_flight",
                 "Requests of this gateway on the node.",
                 &["node", "class"],
             )?,
-            node_hand: gauges(
+            hand: gauges(
                 "twolane_node_state",
                 "1 for the state the operator put the node in.",
                 &["node", "state"],
             )?,
-            node_beyond: gauges(
+            beyond: gauges(
                 "twolane_node_beyond",
                 "Requests the node reports beyond those of this gateway.",
                 &["node"],
             )?,
+        })
+    }
+}
+
+/// How the gateway is.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) operations: IntGauge,
+    pub(super) reloads: IntCounterVec,
+    pub(super) reload_successful: IntGauge,
+    pub(super) threshold: Gauge,
+}
+
+impl Gateway {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        let threshold = Gauge::new(
+            "twolane_long_threshold_seconds",
+            "From here on a duration is long.",
+        )?;
+        into.register(Box::new(threshold.clone()))?;
+        Ok(Self {
+            operations: gauge(
+                into,
+                "twolane_operations",
+                "Operations whose durations are remembered.",
+            )?,
+            reloads: counter(
+                into,
+                "twolane_config_reloads_total",
+                "Reloads of the configuration by result.",
+                &["result"],
+            )?,
+            reload_successful: gauge(
+                into,
+                "twolane_config_last_reload_successful",
+                "1 when the last reload was taken, 0 when it was refused.",
+            )?,
             threshold,
         })
     }
+}
+
+fn counter(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+    into.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn gauges(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+    let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    into.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn gauge(into: &Registry, name: &str, help: &str) -> Result<IntGauge> {
+    let gauge = IntGauge::new(name, help)?;
+    into.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn histogram(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
+    let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    let family = HistogramVec::new(opts, labels)?;
+    into.register(Box::new(family.clone()))?;
+    Ok(family)
 }

@@ -1,6 +1,6 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::families::Families;
+use super::families::{Gateway, Nodes, Requests};
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
 use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
@@ -96,7 +96,9 @@ impl PoolMetrics {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    families: Families,
+    requests: Requests,
+    nodes: Nodes,
+    gateway: Gateway,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -107,21 +109,25 @@ impl Metrics {
     /// When two families have one name: a fault of ours, found by any test.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let families = Families::register(&registry)?;
+        let requests = Requests::register(&registry)?;
+        let nodes = Nodes::register(&registry)?;
+        let gateway = Gateway::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
-        families.reload_successful.set(1);
+        gateway.reload_successful.set(1);
         let verdicts = Class::ALL
             .into_iter()
             .flat_map(|class| BASES.map(|basis| (class, basis)))
             .map(|(class, basis)| {
-                let counter = families.verdicts.with_label_values(&[class.word(), basis]);
+                let counter = requests.verdicts.with_label_values(&[class.word(), basis]);
                 (class, basis, counter)
             })
             .collect();
         Ok(Self {
             registry,
-            families,
+            requests,
+            nodes,
+            gateway,
             verdicts,
         })
     }
@@ -129,20 +135,17 @@ impl Metrics {
     /// The counters of one pool; `whys` are the words its strategies may say.
     #[must_use]
     pub fn pool(&self, name: &str, whys: impl Iterator<Item = &'static str>) -> PoolMetrics {
-        let families = &self.families;
+        let families = &self.requests;
         PoolMetrics {
             requests: Class::ALL.map(|class| {
                 Ending::WORDS.map(|code| {
                     families
-                        .requests
+                        .ended
                         .with_label_values(&[name, class.word(), code])
                 })
             }),
-            duration: Class::ALL.map(|class| {
-                families
-                    .request_duration
-                    .with_label_values(&[name, class.word()])
-            }),
+            duration: Class::ALL
+                .map(|class| families.duration.with_label_values(&[name, class.word()])),
             first_byte: Class::ALL
                 .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
             choices: whys
@@ -173,20 +176,20 @@ impl Metrics {
             Outcome::Abandoned => "abandoned",
         };
         let labels = [node.as_str(), word];
-        self.families.attempts.with_label_values(&labels).inc();
+        self.requests.attempts.with_label_values(&labels).inc();
     }
 
     /// We answered in our own name.
     pub fn rejected(&self, reason: Reason) {
         let labels = [reason.row().word];
-        self.families.rejections.with_label_values(&labels).inc();
+        self.requests.rejections.with_label_values(&labels).inc();
     }
 
     /// A reload was taken or refused.
     pub fn reloaded(&self, taken: bool) {
         let result = if taken { "success" } else { "failure" };
-        self.families.reloads.with_label_values(&[result]).inc();
-        self.families.reload_successful.set(i64::from(taken));
+        self.gateway.reloads.with_label_values(&[result]).inc();
+        self.gateway.reload_successful.set(i64::from(taken));
     }
 
     /// The page for Prometheus. What is counted elsewhere (nodes, open requests, keys) is handed
@@ -195,40 +198,37 @@ impl Metrics {
     /// # Errors
     /// When the encoder fails.
     pub fn page(&self, nodes: &[NodeState], gauges: Gauges) -> prometheus::Result<Vec<u8>> {
-        let families = &self.families;
-        for family in [
-            &families.node_up,
-            &families.daemon_healthy,
-            &families.node_beyond,
+        let family = &self.nodes;
+        for each in [
+            &family.up,
+            &family.daemon_healthy,
+            &family.beyond,
+            &family.in_flight,
+            &family.hand,
         ] {
-            family.reset();
+            // A node that is gone must not go on being shown.
+            each.reset();
         }
-        families.node_in_flight.reset();
-        families.node_hand.reset();
         for node in nodes {
             let id = node.id.as_str();
-            for family in [&families.node_up, &families.daemon_healthy] {
-                family.with_label_values(&[id]).set(i64::from(node.up));
+            for each in [&family.up, &family.daemon_healthy] {
+                each.with_label_values(&[id]).set(i64::from(node.up));
             }
-            families
-                .node_beyond
+            family
+                .beyond
                 .with_label_values(&[id])
                 .set(i64::from(node.beyond));
-            families
-                .node_hand
-                .with_label_values(&[id, node.hand])
-                .set(1);
+            family.hand.with_label_values(&[id, node.hand]).set(1);
             for class in Class::ALL {
-                let gauge = families
-                    .node_in_flight
-                    .with_label_values(&[id, class.word()]);
+                let gauge = family.in_flight.with_label_values(&[id, class.word()]);
                 gauge.set(i64::from(node.in_flight[class.index()]));
             }
         }
-        families.open_requests.set(gauges.open_requests);
-        families.operations.set(gauges.operations);
-        let threshold = families.threshold.with_label_values::<&str>(&[]);
-        threshold.set(gauges.long_threshold.as_secs_f64());
+        self.requests.open.set(gauges.open_requests);
+        self.gateway.operations.set(gauges.operations);
+        self.gateway
+            .threshold
+            .set(gauges.long_threshold.as_secs_f64());
         let mut page = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
         Ok(page)

@@ -1,8 +1,8 @@
 //! What happens to one request?
 //!
-//! `impl ProxyHttp` is a table of contents: one file per hook, in the order in which Pingora calls
-//! them. A hook file decides nothing that needs a test without a session; decisions are in the
-//! core.
+//! One file per Pingora hook, named like it; `hooks` is their table of contents, in the order in
+//! which Pingora calls them. A hook file decides nothing that needs a test without a session;
+//! decisions are in the core.
 
 mod answer;
 mod ctx;
@@ -10,6 +10,7 @@ mod early_request_filter;
 mod error_while_proxy;
 mod fail_to_connect;
 mod fail_to_proxy;
+mod hooks;
 mod logging;
 mod peek;
 mod request_body_filter;
@@ -21,159 +22,4 @@ mod upstream_response_body_filter;
 mod upstream_response_filter;
 
 pub use ctx::Ctx;
-
-use crate::upstream::Live;
-use async_trait::async_trait;
-use bytes::Bytes;
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::modules::http::HttpModules;
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, Result};
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use std::sync::Arc;
-use std::time::Duration;
-
-/// The data plane: what Pingora drives for each request.
-#[derive(Debug)]
-pub struct Proxy {
-    live: Arc<Live>,
-}
-
-impl Proxy {
-    /// Serves requests by what is live.
-    #[must_use]
-    pub const fn new(live: Arc<Live>) -> Self {
-        Self { live }
-    }
-}
-
-#[async_trait]
-impl ProxyHttp for Proxy {
-    type CTX = Ctx;
-
-    fn new_ctx(&self) -> Ctx {
-        Ctx::new(&self.live)
-    }
-
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {
-        // None: nothing is compressed, nothing may hold an event back.
-    }
-
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
-        early_request_filter::run(&self.live, session, ctx);
-        Ok(())
-    }
-
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        request_filter::run(&self.live, session, ctx).await
-    }
-
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(&self.live, ctx)
-    }
-
-    fn fail_to_connect(
-        &self,
-        session: &mut Session,
-        _peer: &HttpPeer,
-        ctx: &mut Ctx,
-        error: Box<Error>,
-    ) -> Box<Error> {
-        fail_to_connect::run(&self.live, session, ctx, error)
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        request: &mut RequestHeader,
-        ctx: &mut Ctx,
-    ) -> Result<()> {
-        upstream_request_filter::run(&self.live, session, request, ctx)
-    }
-
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        ctx: &mut Ctx,
-    ) -> Result<()> {
-        request_body_filter::run(body, end_of_stream, ctx)
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        _session: &mut Session,
-        response: &mut ResponseHeader,
-        ctx: &mut Ctx,
-    ) -> Result<()> {
-        upstream_response_filter::run(response, ctx);
-        Ok(())
-    }
-
-    fn upstream_response_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        ctx: &mut Ctx,
-    ) -> Result<Option<Duration>> {
-        upstream_response_body_filter::run(&self.live, body.as_ref(), end_of_stream, ctx);
-        Ok(None)
-    }
-
-    async fn response_filter(
-        &self,
-        _session: &mut Session,
-        response: &mut ResponseHeader,
-        ctx: &mut Ctx,
-    ) -> Result<()> {
-        response_filter::run(response, ctx)
-    }
-
-    fn error_while_proxy(
-        &self,
-        _peer: &HttpPeer,
-        session: &mut Session,
-        error: Box<Error>,
-        ctx: &mut Ctx,
-        client_reused: bool,
-    ) -> Box<Error> {
-        error_while_proxy::run(&self.live, session, error, ctx, client_reused)
-    }
-
-    async fn fail_to_proxy(
-        &self,
-        session: &mut Session,
-        error: &Error,
-        ctx: &mut Ctx,
-    ) -> FailToProxy {
-        fail_to_proxy::run(&self.live, session, error, ctx).await
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        logging::run(&self.live, session, error, ctx);
-    }
-
-    fn suppress_error_log(&self, _session: &Session, ctx: &Ctx, _error: &Error) -> bool {
-        // `logging` writes one line that says more, at the level it deserves.
-        ctx.ending.is_some()
-    }
-
-    fn suppress_proxy_warn_log(
-        &self,
-        _session: &Session,
-        _ctx: &Ctx,
-        _error: &Error,
-        _context: pingora_proxy::ProxyWarnLogContext,
-    ) -> bool {
-        // `fail_to_connect` and `error_while_proxy` say it with the node's name.
-        true
-    }
-
-    fn request_summary(&self, session: &Session, _ctx: &Ctx) -> String {
-        // Never the query: callers put tokens there.
-        let header = session.req_header();
-        format!("{} {}", header.method, header.uri.path())
-    }
-}
+pub use hooks::Proxy;

@@ -27,9 +27,9 @@ pub(super) async fn run(session: &mut Session) -> Result<Result<Option<String>, 
     let mut peek = Peek::new();
     session.enable_retry_buffering();
     while let Some(chunk) = session.read_request_body().await? {
-        let done = peek.feed(&chunk);
+        let wants_more = peek.feed(&chunk);
         let one_piece_only = length > REPLAY_BUFFER && !chunk.is_empty();
-        if done || one_piece_only {
+        if !wants_more || one_piece_only {
             break;
         }
     }

@@ -55,7 +55,7 @@ async fn check(live: Arc<Live>, mut stop: watch::Receiver<bool>) {
 async fn run_checks(live: &Live, stop: watch::Receiver<bool>) {
     live.parts.checks.run(stop).await;
     // Checks that are switched off return at once; a reload may switch them on.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Tells the fleet what we hold and hears what the others hold.

@@ -103,7 +103,7 @@ impl Hands for Reloader {
         match &result {
             Ok(changes) => log::info!("configuration reloaded changes={changes:?}"),
             Err(problems) => {
-                log::error!("reload refused, the old configuration serves on\n{problems}")
+                log::error!("reload refused, the old configuration serves on\n{problems}");
             }
         }
         result
