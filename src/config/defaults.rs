@@ -3,8 +3,8 @@
 use super::address::Address;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
 use super::sections::{
-    Admin, Config, Health, Learn, Limits, Loops, Reload, Retry, Score, Shutdown, State, Threshold,
-    Timeouts, Unknown,
+    Admin, Config, Cooldown, Health, Learn, Limits, Loops, Reload, Retry, Score, Shutdown, State,
+    Threshold, Timeouts, Unknown,
 };
 use crate::model::{NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -86,6 +86,24 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
+/// Model calls with a long history and a picture stay below it; memory is bounded by it times the
+/// requests under way.
+const REPLAY_BODY: u64 = 4 << 20;
+/// More repetition than this keeps a fleet down that has just fallen over ("Metastable failures in
+/// the wild", OSDI 2022).
+const BUDGET_RATIO: f64 = 0.1;
+/// A quiet gateway may still repeat.
+const BUDGET_FLOOR: u32 = 3;
+/// nginx counts to one and ejects on noise; three in a row are no noise.
+const MAX_FAILS: u32 = 3;
+/// Slower failures than three in this time are not worth a rest.
+const FAIL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A daemon needs longer to restart; shorter rests cost requests.
+const REST: Duration = Duration::from_secs(10);
+/// After five minutes somebody has looked.
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// A plugin is started within a minute or so of its install; asking every 5 s at first finds it.
+const ABSENT: Duration = Duration::from_secs(5);
 
 impl Config {
     /// The configuration of a file that lists nothing but these nodes. At least one, please:
@@ -108,6 +126,7 @@ impl Config {
             learn: Learn::default(),
             health: Health::default(),
             retry: Retry::default(),
+            cooldown: Cooldown::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             loops: Loops::default(),
@@ -185,7 +204,24 @@ impl Default for Health {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: ATTEMPTS }
+        Self {
+            attempts: ATTEMPTS,
+            body_limit: REPLAY_BODY,
+            budget_ratio: BUDGET_RATIO,
+            budget_floor: BUDGET_FLOOR,
+        }
+    }
+}
+
+impl Default for Cooldown {
+    fn default() -> Self {
+        Self {
+            max_fails: MAX_FAILS,
+            fail_timeout: FAIL_TIMEOUT,
+            base: REST,
+            longest: LONGEST_REST,
+            absent: ABSENT,
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Config {
     pub health: Health,
     /// How failed attempts are repeated.
     pub retry: Retry,
+    /// How nodes rest after failures.
+    pub cooldown: Cooldown,
     /// How long we wait for whom.
     pub timeouts: Timeouts,
     /// What is too large.
@@ -136,10 +138,34 @@ pub struct Health {
 }
 
 /// How failed attempts are repeated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
-    /// At most so many nodes are tried for one request, the first included.
+    /// At most so many nodes may fail one request, the first included. A node that answers that
+    /// it does not have the plugin has not failed it.
     pub attempts: u8,
+    /// A dispatch body up to this size, in bytes, is kept until a node has taken the request, so
+    /// that it can go to another. Above it, nodes known to have the plugin are preferred.
+    pub body_limit: u64,
+    /// Repeated requests may be this share of all requests of a pool ...
+    pub budget_ratio: f64,
+    /// ... and so many per second whatever the share.
+    pub budget_floor: u32,
+}
+
+/// How nodes rest after failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cooldown {
+    /// So many failures without a success between them begin a rest; 0 = never.
+    pub max_fails: u32,
+    /// Failures older than this are forgotten.
+    pub fail_timeout: Duration,
+    /// The first rest; each further one is twice as long until a request succeeds.
+    pub base: Duration,
+    /// No rest is longer, not even one that a node asks for.
+    pub longest: Duration,
+    /// For so long a node is believed that it does not have a plugin; twice as long each further
+    /// time, up to twelve times this.
+    pub absent: Duration,
 }
 
 /// How long we wait for whom.

@@ -60,14 +60,7 @@ impl Snapshot {
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
             let shared = (&parts.roster, parts.checks.registry(), metrics);
-            let pool = Pool::open(
-                settings,
-                strategy,
-                Box::new(source),
-                &config.timeouts,
-                shared,
-            )
-            .await;
+            let pool = Pool::open(settings, strategy, Box::new(source), &config, shared).await;
             let pool = Arc::new(pool);
             if !literal {
                 changing.push(Arc::clone(&pool));

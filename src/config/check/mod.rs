@@ -55,6 +55,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         learn: learn::learn(&root.section("learn")),
         health: sections::health(&root.section("health")),
         retry: sections::retry(&root.section("retry")),
+        cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
         limits: sections::limits(&root.section("limits")),
         loops: sections::loops(&root.section("loops")),

@@ -3,7 +3,7 @@
 use crate::config::address;
 use crate::config::pool::{Strategies, TwoNodes};
 use crate::config::sections::{
-    Admin, Health, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
+    Admin, Cooldown, Health, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
 };
 use crate::config::table::{Table, Value};
 use crate::config::{defaults, unit};
@@ -127,8 +127,34 @@ pub(super) fn path(value: &Value<'_>) -> Option<String> {
 
 pub(super) fn retry(section: &Table<'_>) -> Retry {
     let attempts = |value: &Value<'_>| value.whole(1..=10, "1 tries one node and no other");
+    let ratio = |value: &Value<'_>| {
+        value.number("from 0 to 1", "0.1", |number| (0.0..=1.0).contains(&number))
+    };
+    let default = Retry::default();
     Retry {
-        attempts: section.or("attempts", Retry::default().attempts, attempts),
+        attempts: section.or("attempts", default.attempts, attempts),
+        body_limit: section.or("body_limit", default.body_limit, Value::size),
+        budget_ratio: section.or("budget_ratio", default.budget_ratio, ratio),
+        budget_floor: section.or("budget_floor", default.budget_floor, |value| {
+            value.whole(
+                0..=1_000_000,
+                "a quiet pool may still repeat so many per second",
+            )
+        }),
+    }
+}
+
+pub(super) fn cooldown(section: &Table<'_>) -> Cooldown {
+    let default = Cooldown::default();
+    let time = |key, default: Duration| section.or(key, default, Value::duration);
+    Cooldown {
+        max_fails: section.or("max_fails", default.max_fails, |value| {
+            value.whole(0..=1_000_000, "0 switches it off")
+        }),
+        fail_timeout: time("fail_timeout", default.fail_timeout),
+        base: time("base", default.base),
+        longest: time("longest", default.longest),
+        absent: time("absent", default.absent),
     }
 }
 
