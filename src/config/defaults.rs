@@ -3,8 +3,8 @@
 use super::address::Address;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Learn, Limits, Loops, Reload, Retry, Score, Shutdown, State,
-    Threshold, Timeouts, Unknown,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Score, Shutdown,
+    State, Threshold, Timeouts, Unknown,
 };
 use crate::model::{NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -86,6 +86,14 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
+/// The daemon's own pages: its profiler, its administration, its metrics, which are one node's each.
+const DENIED: [&str; 3] = ["/debug/pprof", "/admin", "/metrics"];
+/// The daemon reads hooks through a limit of 10 MiB and cuts off the rest without a word.
+const HOOK_BODY: u64 = 10 << 20;
+/// Database work: milliseconds, or something is broken.
+const SHORT_READ: Duration = Duration::from_secs(30);
+/// The daemon's MAX_SERVERLESS_TRANSACTION_TIMEOUT is 300 s.
+const TRANSACTION_READ: Duration = Duration::from_secs(310);
 /// Model calls with a long history and a picture stay below it; memory is bounded by it times the
 /// requests under way.
 const REPLAY_BODY: u64 = 4 << 20;
@@ -125,6 +133,7 @@ impl Config {
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
+            kinds: Kinds::default(),
             retry: Retry::default(),
             cooldown: Cooldown::default(),
             timeouts: Timeouts::default(),
@@ -209,6 +218,21 @@ impl Default for Retry {
             body_limit: REPLAY_BODY,
             budget_ratio: BUDGET_RATIO,
             budget_floor: BUDGET_FLOOR,
+        }
+    }
+}
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            denied: DENIED.map(str::to_owned).to_vec(),
+            hook_body: HOOK_BODY,
+            management_read: SHORT_READ,
+            management_write: READ,
+            one_writer: true,
+            asset_read: SHORT_READ,
+            transaction_read: TRANSACTION_READ,
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::file;
 use super::pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 use super::sections::{
-    Config, Cooldown, Health, Learn, Pin, Retry, Score, State, Threshold, Timeouts, Unknown,
+    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, State, Threshold, Timeouts, Unknown,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -29,6 +29,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         strategies,
         learn,
         health,
+        kinds,
         retry,
         cooldown,
         timeouts,
@@ -49,6 +50,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("kinds", kinds_tree(kinds)),
         ("strategies", strategies_tree(strategies)),
         ("learn", learn_tree(learn)),
         ("health", health_tree(health)),
@@ -69,6 +71,28 @@ pub(super) fn tree(config: &Config) -> Tree {
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
+        ),
+    ])
+}
+
+fn kinds_tree(kinds: &Kinds) -> Tree {
+    let writer = if kinds.one_writer { "tenant" } else { "any" };
+    table([
+        ("enabled", Tree::Flag(kinds.enabled)),
+        ("denied", list(&kinds.denied, |path| text(path))),
+        ("hook", table([("body", text(write_size(kinds.hook_body)))])),
+        (
+            "management",
+            table([
+                ("read", time(kinds.management_read)),
+                ("write", time(kinds.management_write)),
+                ("writer", text(writer)),
+            ]),
+        ),
+        ("asset", table([("read", time(kinds.asset_read))])),
+        (
+            "transaction",
+            table([("read", time(kinds.transaction_read))]),
         ),
     ])
 }

@@ -21,6 +21,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Which request goes to which pool; what no route takes goes to the first pool.
     pub routes: Vec<RouteEntry>,
+    /// How kinds of requests are treated.
+    pub kinds: Kinds,
     /// The parameters of the strategies that have any.
     pub strategies: Strategies,
     /// How durations are learned.
@@ -54,6 +56,27 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Required as `Authorization: Bearer` on everything but `/livez` and `/readyz`, when set.
     pub token: Option<Secret>,
+}
+
+/// How kinds of requests are treated; a kind is told by method and path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// False: requests are not told apart, and everything is forwarded as it came.
+    pub enabled: bool,
+    /// Paths, and all below them, that clients of the data port may not ask for.
+    pub denied: Vec<String>,
+    /// Bytes that `/e/` takes; the daemon cuts off what is beyond its own limit without a word.
+    pub hook_body: u64,
+    /// Patience with reading management calls, between bytes.
+    pub management_read: Duration,
+    /// Patience with writing ones: uninstalling waits for running calls.
+    pub management_write: Duration,
+    /// True: a tenant's writing management calls go to one node while it may serve.
+    pub one_writer: bool,
+    /// Patience with assets.
+    pub asset_read: Duration,
+    /// Patience with calls back from serverless plugins, which send a heartbeat.
+    pub transaction_read: Duration,
 }
 
 /// How durations are learned, and when one is long.

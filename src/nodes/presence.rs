@@ -1,6 +1,6 @@
 //! Does a node run a plugin?
 //!
-//! One word per (node, plugin), because that is where Dify's most common complaint comes from: a
+//! One word per (node, plugin), because that is where Dify's most frequent complaint comes from: a
 //! plugin that is installed, but whose process is not on the node that was asked.
 
 use crate::model::PluginPlace;

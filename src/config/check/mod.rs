@@ -51,6 +51,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         }),
         routes: pools::routes(root, &pools),
         pools,
+        kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),
         learn: learn::learn(&root.section("learn")),
         health: sections::health(&root.section("health")),

@@ -3,7 +3,7 @@
 use crate::config::address;
 use crate::config::pool::{Strategies, TwoNodes};
 use crate::config::sections::{
-    Admin, Cooldown, Health, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
+    Admin, Cooldown, Health, Kinds, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
 };
 use crate::config::table::{Table, Value};
 use crate::config::{defaults, unit};
@@ -123,6 +123,29 @@ pub(super) fn path(value: &Value<'_>) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
+}
+
+pub(super) fn kinds(section: &Table<'_>) -> Kinds {
+    let default = Kinds::default();
+    let denied = section.value("denied").map(|value| {
+        let entries = value.list().unwrap_or_default();
+        entries.iter().filter_map(path).collect()
+    });
+    let hook = section.section("hook");
+    let management = section.section("management");
+    let (asset, transaction) = (section.section("asset"), section.section("transaction"));
+    let writer = |value: &Value<'_>| value.word("writer", &[("tenant", true), ("any", false)]);
+    let time = |section: &Table<'_>, key, default| section.or(key, default, Value::duration);
+    Kinds {
+        enabled: section.or("enabled", default.enabled, Value::flag),
+        denied: denied.unwrap_or(default.denied),
+        hook_body: hook.or("body", default.hook_body, Value::size),
+        management_read: time(&management, "read", default.management_read),
+        management_write: time(&management, "write", default.management_write),
+        one_writer: management.or("writer", default.one_writer, writer),
+        asset_read: time(&asset, "read", default.asset_read),
+        transaction_read: time(&transaction, "read", default.transaction_read),
+    }
 }
 
 pub(super) fn retry(section: &Table<'_>) -> Retry {

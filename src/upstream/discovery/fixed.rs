@@ -152,9 +152,8 @@ mod tests {
         let fixed = Fixed::new(vec![node("no-such-host.invalid")], Arc::clone(&names));
         assert!(fixed.discover().await.is_err());
         let known = vec![IpAddr::from([127, 0, 0, 3])];
-        let mut last_good = names.last_good.lock();
-        last_good.insert("no-such-host.invalid".into(), known);
-        drop(last_good);
+        let host = "no-such-host.invalid".to_owned();
+        names.last_good.lock().insert(host, known);
         let entries = fixed.discover().await.expect("the last good address stays");
         assert_eq!(entries[0].address, "127.0.0.3:5002".parse().unwrap());
     }
