@@ -32,7 +32,7 @@
 //! 5. `upstream/pool.rs` and `upstream/selector.rs`: through Pingora's selection hook ...
 //! 6. `nodes/screen.rs`: ... to those who may serve,
 //! 7. `select/adaptive.rs`: and to the one who should.
-//! 8. `proxy/fail_to_connect.rs` and `proxy/error_while_proxy.rs`: what if the node fails?
+//! 8. `proxy/hold.rs`, `proxy/again.rs` and `admit/again.rs`: what if the node refuses or fails?
 //! 9. `proxy/upstream_response_body_filter.rs`: the last piece; the node is free.
 //! 10. `nodes/lease.rs`, then `learn/learner.rs`: what did it teach?
 //! 11. `proxy/fail_to_proxy.rs` and [`model::rejection`]: what do we say if nobody can serve it?
