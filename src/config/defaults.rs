@@ -82,7 +82,7 @@ const DEADLINE: Duration = Duration::from_secs(630);
 /// Reading a small file costs nothing; a watch misses how Kubernetes swaps a `ConfigMap`.
 const POLL: Duration = Duration::from_secs(2);
 
-/// From `facts/policy.md` section 5: requests of the same plugin contend for one process.
+/// Requests of the same plugin contend for one process: each counts three times.
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;

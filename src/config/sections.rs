@@ -107,8 +107,7 @@ pub struct Learn {
 pub enum Threshold {
     /// At this duration.
     Fixed(Duration),
-    /// Where 70 % of all work lies above (`facts/policy.md` 5.3), between 0.5 s and 30 s; 5 s
-    /// until enough was seen.
+    /// Where 70 % of all work lies above, between 0.5 s and 30 s; 5 s until enough was seen.
     Auto,
 }
 

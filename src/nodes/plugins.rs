@@ -41,8 +41,8 @@ struct Table {
 }
 
 impl Plugins {
-    /// So many plugins have places of their own (`facts/policy.md` 5.1); a node holds one counter
-    /// for each. Beyond that, plugins share the place of "no plugin".
+    /// So many plugins have places of their own; a node holds one counter for each. Beyond that,
+    /// plugins share the place of "no plugin".
     pub const CAPACITY: u16 = 1024;
 
     /// An empty table.

@@ -263,8 +263,8 @@ fn loads() -> impl proptest::strategy::Strategy<Value = (u16, Vec<(usize, u8, bo
     )
 }
 proptest! {
-    /// `facts/policy.md` 6.3: a node that carries no more of anything than another, and less of
-    /// something, is never passed over for it.
+    /// A node that carries no more of anything than another, and less of something, is never
+    /// passed over for it.
     #[test]
     fn adaptive_never_prefers_a_dominated_node((nodes, leases, plugin, seed) in loads()) {
         let mut rig = Rig::new(nodes);
