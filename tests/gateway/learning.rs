@@ -300,8 +300,8 @@ async fn f023_a_pin_decides_from_the_first_call_on() {
         (class_of(&first), basis_of(&first), node_of(&first)),
         ("long", "pinned", "n2")
     );
+    expect_class(&rig, "a/other", "t", "short", "learned").await;
     ask_at_once(&rig.dify(), "a/quick", &tool("t", slow()), 5).await;
     expect_class(&rig, "a/quick", "t", "short", "pinned").await;
-    expect_class(&rig, "a/pinned", "free", "short", "prior").await;
-    expect_class(&rig, "a/other", "t", "short", "prior").await;
+    expect_class(&rig, "a/pinned", "free", "short", "learned").await;
 }

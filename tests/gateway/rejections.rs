@@ -125,7 +125,11 @@ async fn f058_a_wrong_verdict_about_all_nodes_takes_nobody_down_when_failing_ope
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f058_a_node_that_says_nothing_is_a_504_of_one_line() {
-    let rig = Rig::new(3, &format!("{UNCHECKED}timeouts: {{ read: 150ms }}\n")).await;
+    let rig = Rig::new(
+        3,
+        &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 150ms }}\n"),
+    )
+    .await;
     let hang = || sim(json!({"id": "once", "fail": "hang"}));
     let answer = ask(&rig.dify(), PLUGIN, hang()).await;
     expect_rejection(&answer, 504, "node_timeout");
@@ -148,7 +152,11 @@ async fn f058_a_node_that_says_nothing_is_a_504_of_one_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f058_silence_in_the_middle_of_a_stream_is_a_broken_end() {
-    let rig = Rig::new(1, &format!("{UNCHECKED}timeouts: {{ read: 150ms }}\n")).await;
+    let rig = Rig::new(
+        1,
+        &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 150ms }}\n"),
+    )
+    .await;
     let script = sim(json!({"fail": "hang", "fail_after": 2}));
     let mut stream = rig.dify().open("llm/invoke", PLUGIN, script).await.unwrap();
     for _ in 0..2 {
