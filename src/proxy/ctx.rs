@@ -43,6 +43,8 @@ pub(super) struct Routed {
     pub(super) operation: Option<Operation>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) verdict: Verdict,
+    /// It only reads: running it twice does no harm.
+    pub(super) read: bool,
     /// Bytes of the request body sent to the current node.
     pub(super) body_sent: u64,
 }

@@ -25,10 +25,11 @@ pub(super) fn run(
         );
     }
     ctx.settle(live, |attempt| outcome(attempt, node_broke, single_result));
-    // Only what reads may run twice, and only before anything was answered. Pingora holds the
-    // body for a second attempt while it is small.
+    // Only what reads may run twice, and only before anything was answered: a hook runs a plugin,
+    // whatever its method promises. Pingora holds the body for a second attempt while it is small.
     let session = session.as_ref();
-    let may_repeat = session.req_header().method.is_idempotent()
+    let reads = ctx.routed.as_ref().is_some_and(|routed| routed.read);
+    let may_repeat = reads
         && session.response_written().is_none()
         && !session.retry_buffer_truncated()
         && ctx.tried.len() < usize::from(ctx.snapshot.config.retry.attempts);

@@ -105,6 +105,7 @@ fn routed(live: &Live, request: &RequestHeader, ctx: &Ctx, item: Option<&str>) -
         plugin: live.plugins.find(asked.plugin),
         operation,
         verdict,
+        read: asked.read,
         body_sent: 0,
     }
 }
