@@ -244,3 +244,30 @@ async fn f015_first_then_close_is_success_two_hundred_times() {
     );
     assert_eq!(rig.ledger().len(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f058_a_hook_that_breaks_off_runs_once_whatever_its_method() {
+    let rig = Rig::new(2, UNCHECKED).await;
+    let dify = rig.dify();
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST"] {
+        for node in &rig.nodes {
+            node.unscript("e/hook");
+        }
+        // Connections that were used before: on them Pingora takes a reset for bad luck.
+        for _ in 0..8 {
+            let warm = dify.raw(method, "/e/hook/x", &[], b"").await.unwrap();
+            assert_eq!(warm.status, 200);
+        }
+        for node in &rig.nodes {
+            node.script("e/hook", Script::failing(Fail::Reset));
+        }
+        let id = [("X-Request-Id", method)];
+        let answer = dify.raw(method, "/e/hook/x", &id, b"").await.unwrap();
+        assert_eq!(answer.status, 502, "{method}");
+    }
+    assert_eq!(
+        rig.ledger().duplicates(),
+        std::collections::BTreeMap::new(),
+        "a hook runs a plugin: what may have run is not sent again, whatever the method promises"
+    );
+}
