@@ -194,9 +194,12 @@ impl Node {
         self.beyond.load(Ordering::Relaxed)
     }
 
-    /// Takes the node's own count of running requests: what exceeds ours is somebody else's.
-    pub fn note_reported(&self, running: u32) {
-        let beyond = running.saturating_sub(self.total_in_flight());
+    /// Takes the node's own count of running requests: what exceeds ours is somebody else's. The
+    /// node counted at some moment since `ours_before` was read; a request of ours that ended in
+    /// between must not look like a stranger's.
+    pub fn note_reported(&self, running: u32, ours_before: u32) {
+        let ours = self.total_in_flight().max(ours_before);
+        let beyond = running.saturating_sub(ours);
         self.beyond.store(beyond, Ordering::Relaxed);
     }
 
@@ -301,10 +304,12 @@ mod tests {
     #[test]
     fn f008_load_beyond_ours_counts_once() {
         let node = node();
-        node.note_reported(50);
+        node.note_reported(50, 0);
         assert_eq!(node.load(), 50);
+        node.note_reported(1, 1);
+        assert_eq!(node.load(), 0, "ours ended since the node counted it");
         node.count_up(Class::Long, PluginPlace::NONE);
-        node.note_reported(50);
+        node.note_reported(50, 1);
         assert_eq!(node.load(), 50, "our own request is among the fifty");
     }
 }

@@ -1,8 +1,15 @@
 //! The gateway between stand-in daemons and a Dify that reads as Dify does.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod bodies;
+mod choosing;
+mod counters;
 mod forward;
+mod learning;
 mod presence;
+mod rejections;
+mod rig;
+mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
 
