@@ -1,7 +1,10 @@
 //! The gateway between stand-in daemons and a Dify that reads as Dify does.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod admin;
 mod forward;
+mod health;
+
 #[path = "../support/mod.rs"]
 mod support;
 
