@@ -61,7 +61,10 @@ impl Roster {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Node>> {
         let known = self.known.lock();
-        known.values().filter_map(|known| known.node.upgrade()).collect()
+        known
+            .values()
+            .filter_map(|known| known.node.upgrade())
+            .collect()
     }
 
     fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry) -> Arc<Node> {

@@ -171,7 +171,10 @@ impl Checks {
     pub fn set(&self, settings: &Health) {
         self.settings.store(Arc::new(settings.clone()));
         if !settings.enabled {
-            self.roster.all().iter().for_each(|node| node.forget_checks());
+            self.roster
+                .all()
+                .iter()
+                .for_each(|node| node.forget_checks());
         }
     }
 

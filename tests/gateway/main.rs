@@ -4,7 +4,7 @@
 mod admin;
 mod forward;
 mod health;
-
+mod reload;
 #[path = "../support/mod.rs"]
 mod support;
 
