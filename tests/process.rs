@@ -122,7 +122,8 @@ async fn f099_a_hangup_reloads_and_a_broken_file_only_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f006_what_was_learned_survives_kill_nine_and_no_lease_does() {
     let (folder, node) = (folder(), node().await);
-    let rules = "learn: { long_threshold: 20ms }\nstate: { file: state.json, interval: 100ms }\n";
+    let rules = "learn: { long_threshold: 20ms, unknown: short }\n\
+                 state: { file: state.json, interval: 100ms }\n";
     let mut first = Serving::with_file(folder.path(), &over(&node, rules)).await;
     let slow = || json!({"ttfb_ms": 40});
     for _ in 0..4 {
@@ -208,7 +209,7 @@ async fn f006_what_was_learned_is_saved_at_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains_refuses_readiness_first_and_exits_when_the_last_stream_ended() {
-    let rules = "shutdown: { pre_stop_delay: 2s, deadline: 600s }\n";
+    let rules = "shutdown: { pre_stop_delay: 5s, deadline: 600s }\n";
     let (_folder, gate, mut serving) = behind_gate(rules).await;
     let mut held = hold(&serving, &gate).await;
     serving.program.signal("TERM");
@@ -423,10 +424,9 @@ async fn check_says_ok_and_prints_no_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f139_without_a_file_the_environments_node_is_enough() {
-    let (folder, node) = (folder(), node().await);
-    let url = format!("http://{}", node.addr());
+    let folder = folder();
     let mut check = command(folder.path(), &["check"]);
-    check.env("PLUGIN_DAEMON_URL", &url);
+    check.env("PLUGIN_DAEMON_URL", "http://127.0.0.1:5003");
     let fine = output(check).await;
     assert!(
         said(&fine).contains("the environment: ok (1 nodes"),
@@ -434,21 +434,31 @@ async fn f139_without_a_file_the_environments_node_is_enough() {
         said(&fine),
         errors(&fine)
     );
-    // The default ports may be taken on this machine, so a file names others, and nothing else.
-    let file = write(
-        &folder,
-        "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\n",
+    let (code, told) = refused(folder.path(), &["check"]).await;
+    assert_eq!(code, Some(78), "without it there is no node: {told}");
+    assert!(
+        told.contains("PLUGIN_DAEMON_URL"),
+        "the cure is named: {told}"
     );
-    let mut run = command(folder.path(), &["--config", &file]);
-    run.env("PLUGIN_DAEMON_URL", &url);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f139_the_shipped_file_is_found_and_serves_with_a_url_alone() {
+    let (folder, node) = (folder(), node().await);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/twolane.yaml");
+    std::fs::create_dir(folder.path().join("conf")).unwrap();
+    std::fs::copy(shipped, folder.path().join("conf/twolane.yaml")).unwrap();
+    let mut run = command(folder.path(), &[]);
+    // Its default ports may be taken on this machine.
+    run.env("TWOLANE_LISTEN", "127.0.0.1:0")
+        .env("TWOLANE_ADMIN", "127.0.0.1:0")
+        .env("PLUGIN_DAEMON_URL", format!("http://{}", node.addr()));
     let serving = Serving::start(run).await;
     call(&serving.dify(), json!({})).await;
     let page = serving.ask("/cluster/nodes").await.unwrap().json();
     assert_eq!(page["nodes"][0]["id"], "default", "it is called default");
     assert_eq!(page["nodes"].as_array().unwrap().len(), 1, "and is alone");
     assert_eq!(node.ledger().len(), 1, "the call went to it");
-    let (code, told) = refused(folder.path(), &["check"]).await;
-    assert_eq!(code, Some(78), "with neither there is no node: {told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

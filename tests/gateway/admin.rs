@@ -182,6 +182,14 @@ async fn f080_stats_count_calls_and_take_top_and_prefix() {
         narrow,
         "clients that encode the prefix mean the same rows"
     );
+    for odd in ["%", "%7", "%zz", "%+7", "%é"] {
+        let answer = gateway.admin(&format!("/cluster/stats?prefix={odd}")).await;
+        assert!(
+            answer.status < 500,
+            "a prefix that is no code ends nothing: {odd} made {}",
+            answer.status
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

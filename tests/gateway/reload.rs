@@ -285,6 +285,13 @@ fn short_load(dify: Dify, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<usiz
     })
 }
 
+async fn all_answered(load: Vec<tokio::task::JoinHandle<usize>>) {
+    for client in load {
+        let answered = within("the load ends", client).await.unwrap();
+        assert!(answered > 0, "the load ran through the reloads");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f099_a_hundred_reloads_under_fifty_streams_and_load_harm_nobody() {
     const STREAMS: usize = 50;
@@ -320,10 +327,7 @@ async fn f099_a_hundred_reloads_under_fifty_streams_and_load_harm_nobody() {
         );
     }
     stop.store(true, Ordering::Release);
-    for client in load {
-        let answered = within("the load ends", client).await.unwrap();
-        assert!(answered > 0, "the load ran through the reloads");
-    }
+    all_answered(load).await;
     assert_eq!(filed.version(), 101, "all hundred were taken");
     for (old, new) in before.iter().zip(live_nodes(&filed)) {
         assert!(Arc::ptr_eq(old, &new), "{} stays the same node", old.id());

@@ -19,7 +19,10 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     for name in [
         "PLUGIN_DAEMON_URL",
         "RUST_LOG",
+        "TWOLANE_ADMIN",
+        "TWOLANE_ADMIN_TOKEN",
         "TWOLANE_CONFIG",
+        "TWOLANE_LISTEN",
         "TWOLANE_NODES",
     ] {
         command.env_remove(name);
