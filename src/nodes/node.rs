@@ -171,6 +171,13 @@ impl Node {
         }
     }
 
+    /// Nobody checks any more: the node counts as healthy, and the next check, should there be one,
+    /// is a first one again.
+    pub fn forget_checks(&self) {
+        self.checked.store(false, Ordering::Relaxed);
+        self.set_healthy(true);
+    }
+
     /// Live leases of one class.
     #[must_use]
     pub fn in_flight(&self, class: Class) -> u32 {
