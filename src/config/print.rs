@@ -58,7 +58,13 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
-        ("loops", table([("max_hops", whole(loops.max_hops))])),
+        (
+            "loops",
+            table([
+                ("marks", Tree::Flag(loops.marks)),
+                ("max_hops", whole(loops.max_hops)),
+            ]),
+        ),
         ("debug", table([("headers", Tree::Flag(*debug_headers))])),
         ("state", state_tree(state)),
         (

@@ -18,17 +18,19 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         request: Request::new(routed.verdict.class, routed.plugin.place()).attempt(number),
         tried: &ctx.tried,
         luck: fastrand::u64(..),
+        affinity: routed.affinity,
     };
     if number == 1 {
         routed.pool.budget.deposit();
     }
     let misses = ctx.misses;
-    let pick = routed
+    let mut pick = routed
         .pool
         .choose(&ask)
         .map_err(|refused| nobody(&refused, misses))?;
     let now = clock::now();
     routed.body_sent = 0;
+    pick.peer.options.read_timeout = Some(routed.treatment.read);
     log::debug!(
         "node chosen node={} why={} attempt={number} class={} basis={} operation={}",
         pick.node.id(),
@@ -52,7 +54,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         body_began: false,
         held: None,
     });
-    Ok(Box::new(pick.peer))
+    Ok(pick.peer)
 }
 
 /// The answer when nobody may serve. Dify recognises the daemon's phrase and calls the request

@@ -61,6 +61,8 @@ pub enum Why {
     Main,
     /// Seed 000: the other node was busy and the main node idle.
     Overflow,
+    /// All requests of this key go to one node.
+    Affinity,
     /// Every node is unhealthy; one is tried all the same.
     FailOpen,
     /// The strategy failed; round robin chose in its place.
@@ -71,12 +73,13 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OnlyCandidate,
         Self::LeastLoaded,
         Self::Turn,
         Self::Main,
         Self::Overflow,
+        Self::Affinity,
         Self::FailOpen,
         Self::Fallback,
         Self::Custom,
@@ -91,6 +94,7 @@ impl Why {
             Self::Turn => "turn",
             Self::Main => "main",
             Self::Overflow => "overflow",
+            Self::Affinity => "affinity",
             Self::FailOpen => "fail_open",
             Self::Fallback => "fallback",
             Self::Custom => "custom",

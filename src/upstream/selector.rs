@@ -9,7 +9,8 @@ use super::peer::peer;
 use crate::config::Timeouts;
 use crate::model::{Class, Dice, NodeId, PluginPlace, Request, clock};
 use crate::nodes::{NoCandidate, Node, Screening, Tried, screen};
-use crate::select::{Guarded, Strategy, Why};
+use crate::route::winner;
+use crate::select::{Choice, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
@@ -28,9 +29,11 @@ pub struct Ask<'a> {
     pub tried: &'a Tried,
     /// Seeds the dice.
     pub luck: u64,
+    /// Chosen by rendezvous with this key, in place of the strategy.
+    pub affinity: Option<u64>,
 }
 
-const FIXED: usize = 14;
+const FIXED: usize = 22;
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
@@ -39,6 +42,7 @@ impl Ask<'_> {
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
+        key.extend(self.affinity.unwrap_or(0).to_le_bytes());
         for node in self.tried {
             key.extend(node.as_str().as_bytes());
             key.push(b'\n');
@@ -46,11 +50,15 @@ impl Ask<'_> {
     }
 }
 
-fn read(key: &[u8]) -> Option<(Request, Tried, Dice)> {
+/// A request, where it was tried, with which luck, and its affinity (0 = none).
+type Question = (Request, Tried, Dice, u64);
+
+fn read(key: &[u8]) -> Option<Question> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
     let [class, attempt, plugin @ ..] = fixed;
     let class = *Class::ALL.get(usize::from(*class))?;
-    let luck = u64::from_le_bytes(plugin[4..].try_into().ok()?);
+    let luck = u64::from_le_bytes(plugin[4..12].try_into().ok()?);
+    let affinity = u64::from_le_bytes(plugin[12..].try_into().ok()?);
     let plugin = PluginPlace {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
@@ -62,7 +70,7 @@ fn read(key: &[u8]) -> Option<(Request, Tried, Dice)> {
         .map(NodeId::from)
         .collect();
     let request = Request::new(class, plugin).attempt(*attempt);
-    Some((request, tried, Dice::with_seed(luck)))
+    Some((request, tried, Dice::with_seed(luck), affinity))
 }
 
 /// What the selector decided.
@@ -163,7 +171,8 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some((request, tried, mut dice))) = (&self.rules, read(key)) else {
+        let (Some(rules), Some((request, tried, mut dice, affinity))) = (&self.rules, read(key))
+        else {
             return Err(NoCandidate::default());
         };
         let screening = Screening {
@@ -173,7 +182,15 @@ impl Selector {
             fail_open: rules.fail_open,
         };
         let among = screen(&self.members.nodes, &screening)?;
-        let choice = rules.strategy.choose(&request, &among, &mut dice);
+        let choice = if affinity == 0 {
+            rules.strategy.choose(&request, &among, &mut dice)
+        } else {
+            let names = among.iter().map(|node| node.id().as_str());
+            Choice {
+                at: winner(affinity, names).unwrap_or(0),
+                why: Why::Affinity,
+            }
+        };
         let why = if among.is_fail_open() {
             Why::FailOpen
         } else {
@@ -216,14 +233,17 @@ mod tests {
             request: Request::new(Class::Long, PLACE).attempt(3),
             tried: &tried,
             luck: 0x0123_4567_89ab_cdef,
+            affinity: Some(77),
         };
         let mut key = Vec::new();
         ask.write(&mut key);
-        let (request, names, mut dice) = read(&key).expect("what was written can be read");
+        let (request, names, mut dice, affinity) =
+            read(&key).expect("what was written can be read");
         assert_eq!(request.class, Class::Long);
         assert_eq!(request.plugin, PLACE);
         assert_eq!(request.attempt, 3);
         assert_eq!(names, tried);
+        assert_eq!(affinity, 77);
         assert_eq!(dice.u64(..), Dice::with_seed(ask.luck).u64(..));
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
     }

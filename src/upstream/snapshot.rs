@@ -6,7 +6,7 @@ use super::pool::Pool;
 use crate::config::{self, Config};
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::Table;
+use crate::route::{Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// The configuration it was compiled from.
     pub config: Config,
+    /// How kinds of requests are treated.
+    pub treatments: Treatments,
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
     routes: Table,
@@ -76,6 +78,7 @@ impl Snapshot {
             tokio::spawn(async move { pool.refresh(stopped).await });
         }
         Ok(Arc::new(Self {
+            treatments: Treatments::new(&config),
             config,
             version,
             routes,

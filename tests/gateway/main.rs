@@ -7,6 +7,7 @@ mod choosing;
 mod counters;
 mod forward;
 mod health;
+mod kinds;
 mod learning;
 mod presence;
 mod rejections;
