@@ -32,6 +32,7 @@ fn row(pool: &Pool, node: &Node) -> Value {
         "checked": node.is_checked(),
         "in_flight": { "short": short, "long": long, "total": short + long },
         "beyond": node.beyond(),
+        "resting_ms": ms(node.resting(clock::now())),
         "is_working": short + long > 0,
         "is_long_request": long > 0,
         "served": node.taken(),

@@ -1,8 +1,18 @@
 //! May it go now, or must it wait?
 //!
-//! Today: whether a request may pass at all. Caps and the room where requests wait for a node
-//! move in here.
+//! | file | question |
+//! |---|---|
+//! | `entry` | May this request pass at all? |
+//! | `again` | May it go again, to another node? |
+//! | `blame` | Whose fault was it? |
+//! | `budget` | How much may be repeated? |
 
+mod again;
+mod blame;
+mod budget;
 mod entry;
 
+pub use again::{Again, End, Facts, MOST_MISSES, may_go_again};
+pub use blame::Blame;
+pub use budget::Budget;
 pub use entry::{Arrival, PSEUDONYM, admit, too_large};

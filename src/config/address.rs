@@ -198,7 +198,7 @@ mod tests {
     fn a_port_alone_listens_everywhere() {
         assert_eq!(listen("5002"), Ok(defaults::LISTEN));
         assert_eq!(listen("[::]:5002").map(|address| address.port()), Ok(5002));
-        for wrong in ["", "0", "70000", "localhost:5002", "127.0.0.1:0"] {
+        for wrong in ["", "0", "70000", "localhost:5002"] {
             assert!(listen(wrong).is_err(), "{wrong}");
         }
     }

@@ -3,8 +3,8 @@
 use super::address::Address;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
 use super::sections::{
-    Admin, Config, Health, Learn, Limits, Loops, Reload, Retry, Score, Shutdown, State, Threshold,
-    Timeouts, Unknown,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Score, Shutdown,
+    State, Threshold, Timeouts, Unknown,
 };
 use crate::model::{NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -82,10 +82,36 @@ const DEADLINE: Duration = Duration::from_secs(630);
 /// Reading a small file costs nothing; a watch misses how Kubernetes swaps a `ConfigMap`.
 const POLL: Duration = Duration::from_secs(2);
 
-/// From `facts/policy.md` section 5: requests of the same plugin contend for one process.
+/// Requests of the same plugin contend for one process: each counts three times.
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
+/// The daemon's own pages: its profiler, its administration, its metrics, which are one node's each.
+const DENIED: [&str; 3] = ["/debug/pprof", "/admin", "/metrics"];
+/// The daemon reads hooks through a limit of 10 MiB and cuts off the rest without a word.
+const HOOK_BODY: u64 = 10 << 20;
+/// Database work: milliseconds, or something is broken.
+const SHORT_READ: Duration = Duration::from_secs(30);
+/// The daemon's MAX_SERVERLESS_TRANSACTION_TIMEOUT is 300 s.
+const TRANSACTION_READ: Duration = Duration::from_secs(310);
+/// Model calls with a long history and a picture stay below it; memory is bounded by it times the
+/// requests under way.
+const REPLAY_BODY: u64 = 4 << 20;
+/// More repetition than this keeps a fleet down that has just fallen over ("Metastable failures in
+/// the wild", OSDI 2022).
+const BUDGET_RATIO: f64 = 0.1;
+/// A quiet gateway may still repeat.
+const BUDGET_FLOOR: u32 = 3;
+/// nginx counts to one and ejects on noise; three in a row are no noise.
+const MAX_FAILS: u32 = 3;
+/// Slower failures than three in this time are not worth a rest.
+const FAIL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A daemon needs longer to restart; shorter rests cost requests.
+const REST: Duration = Duration::from_secs(10);
+/// After five minutes somebody has looked.
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// A plugin is started within a minute or so of its install; asking every 5 s at first finds it.
+const ABSENT: Duration = Duration::from_secs(5);
 
 impl Config {
     /// The configuration of a file that lists nothing but these nodes. At least one, please:
@@ -107,7 +133,9 @@ impl Config {
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
+            kinds: Kinds::default(),
             retry: Retry::default(),
+            cooldown: Cooldown::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             loops: Loops::default(),
@@ -185,7 +213,39 @@ impl Default for Health {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: ATTEMPTS }
+        Self {
+            attempts: ATTEMPTS,
+            body_limit: REPLAY_BODY,
+            budget_ratio: BUDGET_RATIO,
+            budget_floor: BUDGET_FLOOR,
+        }
+    }
+}
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            denied: DENIED.map(str::to_owned).to_vec(),
+            hook_body: HOOK_BODY,
+            management_read: SHORT_READ,
+            management_write: READ,
+            one_writer: true,
+            asset_read: SHORT_READ,
+            transaction_read: TRANSACTION_READ,
+        }
+    }
+}
+
+impl Default for Cooldown {
+    fn default() -> Self {
+        Self {
+            max_fails: MAX_FAILS,
+            fail_timeout: FAIL_TIMEOUT,
+            base: REST,
+            longest: LONGEST_REST,
+            absent: ABSENT,
+        }
     }
 }
 

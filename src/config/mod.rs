@@ -31,6 +31,6 @@ pub use pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Health, Learn, Limits, Loops, Pin, Reload, Retry, Score, Shutdown, State,
-    Threshold, Timeouts, Unknown,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Pin, Reload, Retry, Score,
+    Shutdown, State, Threshold, Timeouts, Unknown,
 };

@@ -5,7 +5,9 @@
 
 use super::file;
 use super::pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
-use super::sections::{Config, Health, Learn, Pin, Score, State, Threshold, Timeouts, Unknown};
+use super::sections::{
+    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, State, Threshold, Timeouts, Unknown,
+};
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
 use std::time::Duration;
@@ -27,7 +29,9 @@ pub(super) fn tree(config: &Config) -> Tree {
         strategies,
         learn,
         health,
+        kinds,
         retry,
+        cooldown,
         timeouts,
         limits,
         loops,
@@ -46,10 +50,12 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("kinds", kinds_tree(kinds)),
         ("strategies", strategies_tree(strategies)),
         ("learn", learn_tree(learn)),
         ("health", health_tree(health)),
-        ("retry", table([("attempts", whole(retry.attempts))])),
+        ("retry", retry_tree(retry)),
+        ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", table([("max_hops", whole(loops.max_hops))])),
@@ -66,6 +72,47 @@ pub(super) fn tree(config: &Config) -> Tree {
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
         ),
+    ])
+}
+
+fn kinds_tree(kinds: &Kinds) -> Tree {
+    let writer = if kinds.one_writer { "tenant" } else { "any" };
+    table([
+        ("enabled", Tree::Flag(kinds.enabled)),
+        ("denied", list(&kinds.denied, |path| text(path))),
+        ("hook", table([("body", text(write_size(kinds.hook_body)))])),
+        (
+            "management",
+            table([
+                ("read", time(kinds.management_read)),
+                ("write", time(kinds.management_write)),
+                ("writer", text(writer)),
+            ]),
+        ),
+        ("asset", table([("read", time(kinds.asset_read))])),
+        (
+            "transaction",
+            table([("read", time(kinds.transaction_read))]),
+        ),
+    ])
+}
+
+fn retry_tree(retry: &Retry) -> Tree {
+    table([
+        ("attempts", whole(retry.attempts)),
+        ("body_limit", text(write_size(retry.body_limit))),
+        ("budget_ratio", Tree::Number(retry.budget_ratio)),
+        ("budget_floor", whole(retry.budget_floor)),
+    ])
+}
+
+fn cooldown_tree(cooldown: &Cooldown) -> Tree {
+    table([
+        ("max_fails", whole(cooldown.max_fails)),
+        ("fail_timeout", time(cooldown.fail_timeout)),
+        ("base", time(cooldown.base)),
+        ("longest", time(cooldown.longest)),
+        ("absent", time(cooldown.absent)),
     ])
 }
 

@@ -21,6 +21,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Which request goes to which pool; what no route takes goes to the first pool.
     pub routes: Vec<RouteEntry>,
+    /// How kinds of requests are treated.
+    pub kinds: Kinds,
     /// The parameters of the strategies that have any.
     pub strategies: Strategies,
     /// How durations are learned.
@@ -29,6 +31,8 @@ pub struct Config {
     pub health: Health,
     /// How failed attempts are repeated.
     pub retry: Retry,
+    /// How nodes rest after failures.
+    pub cooldown: Cooldown,
     /// How long we wait for whom.
     pub timeouts: Timeouts,
     /// What is too large.
@@ -52,6 +56,27 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Required as `Authorization: Bearer` on everything but `/livez` and `/readyz`, when set.
     pub token: Option<Secret>,
+}
+
+/// How kinds of requests are treated; a kind is told by method and path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// False: requests are not told apart, and everything is forwarded as it came.
+    pub enabled: bool,
+    /// Paths, and all below them, that clients of the data port may not ask for.
+    pub denied: Vec<String>,
+    /// Bytes that `/e/` takes; the daemon cuts off what is beyond its own limit without a word.
+    pub hook_body: u64,
+    /// Patience with reading management calls, between bytes.
+    pub management_read: Duration,
+    /// Patience with writing ones: uninstalling waits for running calls.
+    pub management_write: Duration,
+    /// True: a tenant's writing management calls go to one node while it may serve.
+    pub one_writer: bool,
+    /// Patience with assets.
+    pub asset_read: Duration,
+    /// Patience with calls back from serverless plugins, which send a heartbeat.
+    pub transaction_read: Duration,
 }
 
 /// How durations are learned, and when one is long.
@@ -82,8 +107,7 @@ pub struct Learn {
 pub enum Threshold {
     /// At this duration.
     Fixed(Duration),
-    /// Where 70 % of all work lies above (`facts/policy.md` 5.3), between 0.5 s and 30 s; 5 s
-    /// until enough was seen.
+    /// Where 70 % of all work lies above, between 0.5 s and 30 s; 5 s until enough was seen.
     Auto,
 }
 
@@ -136,10 +160,34 @@ pub struct Health {
 }
 
 /// How failed attempts are repeated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
-    /// At most so many nodes are tried for one request, the first included.
+    /// At most so many nodes may fail one request, the first included. A node that answers that
+    /// it does not have the plugin has not failed it.
     pub attempts: u8,
+    /// A dispatch body up to this size, in bytes, is kept until a node has taken the request, so
+    /// that it can go to another. Above it, nodes known to have the plugin are preferred.
+    pub body_limit: u64,
+    /// Repeated requests may be this share of all requests of a pool ...
+    pub budget_ratio: f64,
+    /// ... and so many per second whatever the share.
+    pub budget_floor: u32,
+}
+
+/// How nodes rest after failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cooldown {
+    /// So many failures without a success between them begin a rest; 0 = never.
+    pub max_fails: u32,
+    /// Failures older than this are forgotten.
+    pub fail_timeout: Duration,
+    /// The first rest; each further one is twice as long until a request succeeds.
+    pub base: Duration,
+    /// No rest is longer, not even one that a node asks for.
+    pub longest: Duration,
+    /// For so long a node is believed that it does not have a plugin; twice as long each further
+    /// time, up to twelve times this.
+    pub absent: Duration,
 }
 
 /// How long we wait for whom.

@@ -7,6 +7,7 @@
 //! | `peek` | Which tool or model is it, in the head of the body? |
 //! | `literal` | How is a JSON text read that comes in pieces? |
 //! | `envelope` | How does the daemon say no? |
+//! | `refusal` | What does a node's error answer mean, and did anything run? |
 //! | `health` | How does the daemon say that it is well? |
 //!
 //! Read from the daemon's source (0.6.10) and from Dify's client; nothing here opens a socket.
@@ -16,7 +17,9 @@ pub mod health;
 mod literal;
 mod operation;
 mod peek;
+mod refusal;
 mod words;
 
 pub use operation::{Asked, Kind, Names, describe};
 pub use peek::Peek;
+pub use refusal::Refusal;

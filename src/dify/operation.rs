@@ -67,8 +67,8 @@ pub struct Asked<'r> {
     pub version: Option<&'r str>,
     /// The tenant of the path.
     pub tenant: Option<&'r str>,
-    /// Nothing changes when it is done twice: table 1 of the daemon's facts, rows 1, 2, 13, 16,
-    /// 17, 20, 21. Never true for a plugin's call.
+    /// Nothing changes when it is done twice: the health check, metrics, assets, extraction, and
+    /// the GETs and looking-up POSTs of management. Never true for a plugin's call.
     pub read: bool,
     word: Option<&'static Word>,
 }
@@ -130,7 +130,7 @@ fn of_tenant<'r>(method: &str, tenant: &'r str, rest: &'r str, names: Names<'r>)
     }
 }
 
-/// POSTs that only look something up (table 1, row 17).
+/// POSTs that only look something up.
 const READING_POSTS: [&str; 3] = [
     "installation/fetch/batch",
     "installation/missing",
@@ -212,8 +212,8 @@ impl<'r> Asked<'r> {
         matches!(self.kind, Kind::Dispatch | Kind::Hook)
     }
 
-    /// What requests of this kind usually are, before anything was measured (table 1.1). An
-    /// `invoke` that this gateway does not know yet is taken for long, like its brothers.
+    /// What requests of this kind usually are, before anything was measured. An `invoke` that this
+    /// gateway does not know yet is taken for long, like its brothers.
     #[must_use]
     pub fn prior(&self) -> Class {
         match (self.word, self.kind) {

@@ -32,7 +32,7 @@ const fn single(op: &'static str, prior: Class) -> Word {
 use Class::{Long, Short};
 
 /// Every operation of daemon 0.6: the 33 generated ones, `agent_strategy/invoke` and the two of
-/// polling. Sorted, because [`find`] searches by halves. Times: facts of the daemon, table 1.1.
+/// polling. Sorted, because [`find`] searches by halves. Priors go by what each usually does.
 pub(super) const WORDS: [Word; 36] = [
     streams("agent_strategy/invoke", Long),
     streams("datasource/get_online_document_page_content", Long),

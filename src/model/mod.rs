@@ -20,7 +20,7 @@ pub use node_id::NodeId;
 pub use operation::{Operation, Part};
 pub use outcome::{Outcome, Sample};
 pub use rejection::Rejection;
-pub use request::{PluginIndex, Request};
+pub use request::{PluginPlace, Request};
 pub use role::Role;
 pub use secret::Secret;
 pub use verdict::{Basis, Verdict};

@@ -4,7 +4,20 @@ use super::Class;
 
 /// A plugin's place in the per-node tables of runtimes. Handed out by `nodes::Plugins`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PluginIndex(pub u16);
+pub struct PluginPlace {
+    /// The position.
+    pub index: u16,
+    /// Tells the plugins apart that hold the same position one after another.
+    pub generation: u16,
+}
+
+impl PluginPlace {
+    /// Of requests that name no plugin; they share it.
+    pub const NONE: Self = Self {
+        index: 0,
+        generation: 0,
+    };
+}
 
 /// All that a strategy may know about a request: no headers, no body, no socket.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +26,7 @@ pub struct Request {
     /// Short or long, as classified.
     pub class: Class,
     /// The plugin whose runtime will serve it. Requests without one share a place.
-    pub plugin: PluginIndex,
+    pub plugin: PluginPlace,
     /// 1 for the first attempt.
     pub attempt: u8,
 }
@@ -21,7 +34,7 @@ pub struct Request {
 impl Request {
     /// A request's first attempt.
     #[must_use]
-    pub const fn new(class: Class, plugin: PluginIndex) -> Self {
+    pub const fn new(class: Class, plugin: PluginPlace) -> Self {
         Self {
             class,
             plugin,

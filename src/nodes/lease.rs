@@ -1,7 +1,7 @@
 //! How does a request hold a node, and let go of it?
 
 use super::{Node, Plugin};
-use crate::model::{Class, Outcome, Sample};
+use crate::model::{Class, Outcome, PluginPlace, Sample};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub struct Lease {
 impl Lease {
     /// Claims a node for one attempt.
     pub fn take(node: &Arc<Node>, plugin: &Arc<Plugin>, class: Class, now: Instant) -> Self {
-        node.count_up(class, plugin.index());
+        node.count_up(class, plugin.place());
         Self {
             node: Arc::clone(node),
             plugin: Arc::clone(plugin),
@@ -32,6 +32,18 @@ impl Lease {
     #[must_use]
     pub const fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// The plugin whose runtime it occupies.
+    #[must_use]
+    pub fn plugin(&self) -> PluginPlace {
+        self.plugin.place()
+    }
+
+    /// The node served it: it has the plugin, and what it did wrong before is forgotten.
+    pub fn note_success(&self) {
+        self.node.note_present(self.plugin());
+        self.node.note_success();
     }
 
     /// How long it has been held.
@@ -52,7 +64,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.node.count_down(self.class, self.plugin.index());
+        self.node.count_down(self.class, self.plugin.place());
     }
 }
 
@@ -65,7 +77,12 @@ mod tests {
     #[test]
     fn f041_f042_every_way_out_counts_down_once() {
         let address = "10.0.0.1:5002".parse().expect("an address");
-        let node = Arc::new(Node::new("n1".into(), address, Role::Secondary, 1));
+        let node = Arc::new(Node::new(
+            "n1".into(),
+            address,
+            (Role::Secondary, 1),
+            clock::now(),
+        ));
         let plugin = Plugins::new().find(Some("a/b"));
         let now = clock::now();
         let take = |class| Lease::take(&node, &plugin, class, now);
@@ -74,7 +91,7 @@ mod tests {
             (take(Class::Short), take(Class::Long), take(Class::Long));
         assert_eq!(node.in_flight(Class::Short), 1);
         assert_eq!(node.in_flight(Class::Long), 2);
-        assert_eq!(node.runtime_in_flight(plugin.index()), 3);
+        assert_eq!(node.runtime_in_flight(plugin.place()), 3);
 
         let sample = settled.settle(Outcome::Answered, now + Duration::from_millis(7));
         assert_eq!(
@@ -88,7 +105,7 @@ mod tests {
         }));
         assert!(unwound.is_err());
         assert_eq!(node.total_in_flight(), 0);
-        assert_eq!(node.runtime_in_flight(plugin.index()), 0);
+        assert_eq!(node.runtime_in_flight(plugin.place()), 0);
         assert_eq!(node.taken(), 3);
     }
 }

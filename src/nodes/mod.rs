@@ -4,14 +4,18 @@
 //! request holds a node by a [`Lease`], which ends by itself. [`screen`] settles who may serve,
 //! so that a strategy only has to prefer.
 
+mod cooldown;
 mod lease;
 mod node;
 mod plugins;
+mod presence;
 mod roster;
 mod screen;
 
+pub use cooldown::CooldownRules;
 pub use lease::Lease;
 pub use node::{Hand, Node};
 pub use plugins::{Plugin, Plugins};
+pub use presence::Presence;
 pub use roster::{Entry, Roster};
-pub use screen::{Candidates, NoCandidate, Tried, screen};
+pub use screen::{Candidates, NoCandidate, Screening, Tried, screen};

@@ -1,9 +1,12 @@
 //! What do we know of one plugin daemon?
 
-use super::Plugins;
-use crate::model::{Class, NodeId, PluginIndex, Role};
+use super::cooldown::Cooldown;
+use super::presence::Presences;
+use super::{CooldownRules, Plugins, Presence};
+use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The operator's hand on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,10 @@ pub struct Node {
     beyond: AtomicU32,
     /// Live leases by plugin: the contention inside one runtime.
     runtimes: Box<[AtomicU32]>,
+    /// What is known of each plugin's runtime here.
+    presences: Presences,
+    /// Strikes, and the rest they led to.
+    cooldown: Cooldown,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -70,7 +77,8 @@ impl Node {
     /// A node about which nothing is known yet: taken for healthy until a check says otherwise,
     /// so that a gateway serves from its first moment.
     #[must_use]
-    pub fn new(id: NodeId, address: SocketAddr, role: Role, weight: u16) -> Self {
+    pub fn new(id: NodeId, address: SocketAddr, place: (Role, u16), now: Instant) -> Self {
+        let (role, weight) = place;
         Self {
             id,
             address,
@@ -83,6 +91,8 @@ impl Node {
             in_flight: Default::default(),
             beyond: AtomicU32::new(0),
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
+            presences: Presences::new(Plugins::CAPACITY, now),
+            cooldown: Cooldown::new(now),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -146,15 +156,18 @@ impl Node {
     pub fn note_check(&self, passed: bool) {
         let first = !self.checked.swap(true, Ordering::Relaxed);
         if first || (passed && self.doubted.load(Ordering::Relaxed)) {
+            self.set_healthy(passed);
             self.doubted.store(!passed, Ordering::Relaxed);
-            self.healthy.store(passed, Ordering::Relaxed);
         }
     }
 
-    /// Sets the verdict of the active checks.
+    /// Sets the verdict of the active checks. A node that comes back was probably restarted: which
+    /// plugins run there is not known any more.
     pub fn set_healthy(&self, healthy: bool) {
         self.doubted.store(false, Ordering::Relaxed);
-        self.healthy.store(healthy, Ordering::Relaxed);
+        if !self.healthy.swap(healthy, Ordering::Relaxed) && healthy {
+            self.presences.forget();
+        }
     }
 
     /// Nobody checks any more: the node counts as healthy, and the next check, should there be one,
@@ -188,16 +201,56 @@ impl Node {
         self.beyond.load(Ordering::Relaxed)
     }
 
-    /// Takes the node's own count of running requests: what exceeds ours is somebody else's.
-    pub fn note_reported(&self, running: u32) {
-        let beyond = running.saturating_sub(self.total_in_flight());
+    /// Takes the node's own count of running requests: what exceeds ours is somebody else's. The
+    /// node counted at some moment since `ours_before` was read; a request of ours that ended in
+    /// between must not look like a stranger's.
+    pub fn note_reported(&self, running: u32, ours_before: u32) {
+        let ours = self.total_in_flight().max(ours_before);
+        let beyond = running.saturating_sub(ours);
         self.beyond.store(beyond, Ordering::Relaxed);
     }
 
     /// Live leases of one plugin: how crowded its runtime on this node is.
     #[must_use]
-    pub fn runtime_in_flight(&self, plugin: PluginIndex) -> u32 {
-        self.runtimes[usize::from(plugin.0)].load(Ordering::Relaxed)
+    pub fn runtime_in_flight(&self, plugin: PluginPlace) -> u32 {
+        self.runtimes[usize::from(plugin.index)].load(Ordering::Relaxed)
+    }
+
+    /// What is known of a plugin's runtime here.
+    #[must_use]
+    pub fn presence(&self, plugin: PluginPlace, now: Instant) -> Presence {
+        self.presences.get(plugin, now)
+    }
+
+    /// The plugin answered here.
+    pub fn note_present(&self, plugin: PluginPlace) {
+        self.presences.note_present(plugin);
+    }
+
+    /// The node said that the plugin is not here; it is believed for a while.
+    pub fn note_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
+        self.presences.note_absent(plugin, now, lasting);
+    }
+
+    /// How long the node will still rest after failures; zero when it does not.
+    #[must_use]
+    pub fn resting(&self, now: Instant) -> Duration {
+        self.cooldown.remaining(now)
+    }
+
+    /// A failure that is the node's; returns the rest that begins with it, if one does.
+    pub fn strike(&self, now: Instant, rules: &CooldownRules) -> Option<Duration> {
+        self.cooldown.strike(now, rules)
+    }
+
+    /// A request ended well here.
+    pub fn note_success(&self) {
+        self.cooldown.success();
+    }
+
+    /// The node asked for a pause.
+    pub fn rest(&self, now: Instant, lasting: Duration) {
+        self.cooldown.rest(now, lasting);
     }
 
     /// Leases ever taken.
@@ -212,16 +265,16 @@ impl Node {
         self.failed.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_up(&self, class: Class, plugin: PluginIndex) {
+    pub(super) fn count_up(&self, class: Class, plugin: PluginPlace) {
         self.taken.fetch_add(1, Ordering::Relaxed);
         self.in_flight[class.index()].fetch_add(1, Ordering::Relaxed);
-        self.runtimes[usize::from(plugin.0)].fetch_add(1, Ordering::Relaxed);
+        self.runtimes[usize::from(plugin.index)].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_down(&self, class: Class, plugin: PluginIndex) {
+    pub(super) fn count_down(&self, class: Class, plugin: PluginPlace) {
         let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
-        let before = self.runtimes[usize::from(plugin.0)].fetch_sub(1, Ordering::Relaxed);
+        let before = self.runtimes[usize::from(plugin.index)].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
     }
 
@@ -233,10 +286,11 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::clock;
 
     fn node() -> Node {
         let address = "10.0.0.1:5002".parse().expect("an address");
-        Node::new("n1".into(), address, Role::Secondary, 1)
+        Node::new("n1".into(), address, (Role::Secondary, 1), clock::now())
     }
 
     #[test]
@@ -257,10 +311,12 @@ mod tests {
     #[test]
     fn f008_load_beyond_ours_counts_once() {
         let node = node();
-        node.note_reported(50);
+        node.note_reported(50, 0);
         assert_eq!(node.load(), 50);
-        node.count_up(Class::Long, PluginIndex(0));
-        node.note_reported(50);
+        node.note_reported(1, 1);
+        assert_eq!(node.load(), 0, "ours ended since the node counted it");
+        node.count_up(Class::Long, PluginPlace::NONE);
+        node.note_reported(50, 1);
         assert_eq!(node.load(), 50, "our own request is among the fifty");
     }
 }

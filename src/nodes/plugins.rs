@@ -1,6 +1,6 @@
 //! Which plugin has which place in the per-node tables?
 
-use crate::model::PluginIndex;
+use crate::model::PluginPlace;
 use lru::LruCache;
 use parking_lot::Mutex;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plugin {
     name: Box<str>,
-    index: PluginIndex,
+    place: PluginPlace,
 }
 
 impl Plugin {
@@ -23,8 +23,8 @@ impl Plugin {
 
     /// Its place in the per-node tables.
     #[must_use]
-    pub const fn index(&self) -> PluginIndex {
-        self.index
+    pub const fn place(&self) -> PluginPlace {
+        self.place
     }
 }
 
@@ -41,8 +41,8 @@ struct Table {
 }
 
 impl Plugins {
-    /// So many plugins have places of their own (`facts/policy.md` 5.1); a node holds one counter
-    /// for each. Beyond that, plugins share the place of "no plugin".
+    /// So many plugins have places of their own; a node holds one counter for each. Beyond that,
+    /// plugins share the place of "no plugin".
     pub const CAPACITY: u16 = 1024;
 
     /// An empty table.
@@ -50,7 +50,7 @@ impl Plugins {
     pub fn new() -> Self {
         let none = Plugin {
             name: "-".into(),
-            index: PluginIndex(0),
+            place: PluginPlace::NONE,
         };
         Self {
             none: Arc::new(none),
@@ -71,12 +71,12 @@ impl Plugins {
         if let Some(plugin) = table.seen.get(name) {
             return Arc::clone(plugin);
         }
-        let Some(index) = table.free_place() else {
+        let Some(place) = table.free_place() else {
             return Arc::clone(&self.none);
         };
         let plugin = Arc::new(Plugin {
             name: name.into(),
-            index,
+            place,
         });
         table.seen.put(name.into(), Arc::clone(&plugin));
         plugin
@@ -97,9 +97,12 @@ impl Plugins {
 
 impl Table {
     /// A fresh place, or that of the least recently used plugin that no request holds.
-    fn free_place(&mut self) -> Option<PluginIndex> {
+    fn free_place(&mut self) -> Option<PluginPlace> {
         if let Some(index) = self.fresh.next() {
-            return Some(PluginIndex(index));
+            return Some(PluginPlace {
+                index,
+                generation: 0,
+            });
         }
         let idle = self
             .seen
@@ -107,7 +110,10 @@ impl Table {
             .rev()
             .find(|(_, plugin)| Arc::strong_count(plugin) == 1)
             .map(|(name, _)| name.clone())?;
-        self.seen.pop(&idle).map(|plugin| plugin.index)
+        self.seen.pop(&idle).map(|plugin| PluginPlace {
+            index: plugin.place.index,
+            generation: plugin.place.generation.wrapping_add(1),
+        })
     }
 }
 
@@ -134,14 +140,14 @@ mod tests {
         let held = plugins.find(Some("held/one"));
         for n in 0..3 * u32::from(Plugins::CAPACITY) {
             let other = plugins.find(Some(&format!("a/{n}")));
-            assert_ne!(other.index(), held.index(), "the held place was given away");
+            assert_ne!(other.place(), held.place(), "the held place was given away");
             assert_ne!(
-                other.index(),
-                PluginIndex(0),
+                other.place(),
+                PluginPlace::NONE,
                 "idle places are free to take"
             );
         }
-        assert_eq!(plugins.find(Some("held/one")).index(), held.index());
+        assert_eq!(plugins.find(Some("held/one")).place(), held.place());
         assert_eq!(plugins.len(), usize::from(Plugins::CAPACITY) - 1);
     }
 
@@ -151,8 +157,8 @@ mod tests {
         let held: Vec<_> = (1..Plugins::CAPACITY)
             .map(|n| plugins.find(Some(&format!("a/{n}"))))
             .collect();
-        let places: HashSet<_> = held.iter().map(|plugin| plugin.index().0).collect();
+        let places: HashSet<_> = held.iter().map(|plugin| plugin.place().index).collect();
         assert_eq!(places.len(), held.len(), "each has a place of its own");
-        assert_eq!(plugins.find(Some("one/more")).index(), PluginIndex(0));
+        assert_eq!(plugins.find(Some("one/more")).place(), PluginPlace::NONE);
     }
 }

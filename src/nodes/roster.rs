@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// A node as configuration or discovery names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +41,12 @@ struct Known {
 impl Roster {
     /// The nodes of these entries, old ones with all that is known of them.
     #[must_use]
-    pub fn muster(&self, entries: &[Entry]) -> Vec<Arc<Node>> {
+    pub fn muster(&self, entries: &[Entry], now: Instant) -> Vec<Arc<Node>> {
         let mut known = self.known.lock();
         known.retain(|_, known| known.node.strong_count() > 0);
         entries
             .iter()
-            .map(|entry| Self::enlist(&mut known, entry))
+            .map(|entry| Self::enlist(&mut known, entry, now))
             .collect()
     }
 
@@ -67,7 +68,7 @@ impl Roster {
             .collect()
     }
 
-    fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry) -> Arc<Node> {
+    fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry, now: Instant) -> Arc<Node> {
         let old = known
             .get(&entry.id)
             .and_then(|known| known.node.upgrade().map(|node| (node, known.wanted)))
@@ -79,7 +80,12 @@ impl Roster {
             }
             node
         } else {
-            let node = Node::new(entry.id.clone(), entry.address, entry.role, entry.weight);
+            let node = Node::new(
+                entry.id.clone(),
+                entry.address,
+                (entry.role, entry.weight),
+                now,
+            );
             node.set_hand(entry.hand);
             Arc::new(node)
         };
@@ -97,6 +103,7 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::clock;
 
     fn entry(id: &str, port: u16) -> Entry {
         Entry {
@@ -111,9 +118,9 @@ mod tests {
     #[test]
     fn a_node_named_again_is_the_same_node() {
         let roster = Roster::default();
-        let first = roster.muster(&[entry("n1", 1), entry("n2", 2)]);
+        let first = roster.muster(&[entry("n1", 1), entry("n2", 2)], clock::now());
         first[0].note_check(false);
-        let again = roster.muster(&[entry("n2", 2), entry("n1", 1)]);
+        let again = roster.muster(&[entry("n2", 2), entry("n1", 1)], clock::now());
         assert!(Arc::ptr_eq(&first[0], &again[1]));
         assert!(!again[1].is_healthy(), "its health survives");
     }
@@ -121,23 +128,23 @@ mod tests {
     #[test]
     fn a_node_at_another_address_is_another_node() {
         let roster = Roster::default();
-        let first = roster.muster(&[entry("n1", 1)]);
-        let moved = roster.muster(&[entry("n1", 9)]);
+        let first = roster.muster(&[entry("n1", 1)], clock::now());
+        let moved = roster.muster(&[entry("n1", 9)], clock::now());
         assert!(!Arc::ptr_eq(&first[0], &moved[0]));
     }
 
     #[test]
     fn a_reload_leaves_a_drain_by_hand_alone_and_carries_out_its_own() {
         let roster = Roster::default();
-        let node = roster.muster(&[entry("n1", 1)]).remove(0);
+        let node = roster.muster(&[entry("n1", 1)], clock::now()).remove(0);
         node.set_hand(Hand::Drain);
-        let same = roster.muster(&[entry("n1", 1)]).remove(0);
+        let same = roster.muster(&[entry("n1", 1)], clock::now()).remove(0);
         assert_eq!(same.hand(), Hand::Drain, "the file did not change its wish");
         let maint = Entry {
             hand: Hand::Maint,
             ..entry("n1", 1)
         };
-        let changed = roster.muster(&[maint]).remove(0);
+        let changed = roster.muster(&[maint], clock::now()).remove(0);
         assert_eq!(changed.hand(), Hand::Maint);
     }
 }

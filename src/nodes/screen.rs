@@ -1,10 +1,11 @@
 //! Which nodes may serve this request now?
 
-use super::{Hand, Node};
-use crate::model::{NodeId, Role};
+use super::{Hand, Node, Presence};
+use crate::model::{NodeId, PluginPlace, Role};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The nodes a request has tried, by name. At most `retry.attempts` of them.
 pub type Tried = SmallVec<[NodeId; 4]>;
@@ -49,6 +50,19 @@ impl<'a> Candidates<'a> {
     }
 }
 
+/// What the screen must know of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Screening<'a> {
+    /// Nodes it has tried.
+    pub tried: &'a Tried,
+    /// Its plugin.
+    pub plugin: PluginPlace,
+    /// The time.
+    pub now: Instant,
+    /// When nobody may serve, try an unhealthy node all the same.
+    pub fail_open: bool,
+}
+
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
 /// needs at three in the morning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,105 +97,233 @@ impl fmt::Display for NoCandidate {
     }
 }
 
-/// Keeps the nodes of a pool that may serve now. Backups count only when nobody else may; with
-/// `fail_open`, unhealthy nodes count when nobody at all may.
+type Row<'a> = SmallVec<[(u16, &'a Arc<Node>); 16]>;
+
+/// The nodes of a pool, sorted by what speaks against them.
+#[derive(Default)]
+struct Sorted<'a> {
+    /// Nothing does.
+    regular: Row<'a>,
+    /// They are backups.
+    backup: Row<'a>,
+    /// They rest after failures.
+    resting: Row<'a>,
+    /// They said that the plugin is not there.
+    absent: Row<'a>,
+    /// They fail their checks.
+    sick: Row<'a>,
+}
+
+/// Keeps the nodes of a pool that may serve now.
+///
+/// At most half of those that could work may rest at once: failures that hit every node are not
+/// the nodes' fault. Backups count only when no other node may serve; nodes that lack the plugin
+/// only when nobody has it, because what they said may be seconds old; unhealthy nodes, with
+/// `fail_open`, only when nobody at all may.
 ///
 /// # Errors
 /// When nobody may: how many failed at which test.
 pub fn screen<'a>(
     pool: &'a [Arc<Node>],
-    tried: &Tried,
-    fail_open: bool,
+    request: &Screening<'_>,
 ) -> Result<Candidates<'a>, NoCandidate> {
     let mut refused = NoCandidate {
         total: u16::try_from(pool.len()).unwrap_or(u16::MAX),
         ..NoCandidate::default()
     };
-    let mut regular = SmallVec::new();
-    let mut backup = SmallVec::new();
-    let mut sick = SmallVec::new();
+    let mut sorted = Sorted::default();
     for (at, node) in (0u16..).zip(pool) {
         match node.hand() {
             Hand::Maint => refused.maint += 1,
             Hand::Drain => refused.drain += 1,
-            Hand::Ready if !tried.is_empty() && tried.contains(node.id()) => refused.tried += 1,
+            Hand::Ready if !request.tried.is_empty() && request.tried.contains(node.id()) => {
+                refused.tried += 1;
+            }
             Hand::Ready if !node.is_healthy() => {
                 refused.unhealthy += 1;
-                sick.push((at, node));
+                sorted.sick.push((at, node));
             }
-            Hand::Ready if node.role() == Role::Backup => backup.push((at, node)),
-            Hand::Ready => regular.push((at, node)),
+            Hand::Ready => sorted.row(node, request).push((at, node)),
         }
     }
-    for (nodes, fail_open) in [(regular, false), (backup, false)] {
+    sorted.wake_the_most_rested(request.now);
+    let Sorted {
+        regular,
+        backup,
+        absent,
+        sick,
+        ..
+    } = sorted;
+    for nodes in [regular, backup, absent] {
         if !nodes.is_empty() {
-            return Ok(Candidates { nodes, fail_open });
+            return Ok(Candidates {
+                nodes,
+                fail_open: false,
+            });
         }
     }
-    if fail_open && !sick.is_empty() {
+    if request.fail_open && !sick.is_empty() {
         return Ok(Candidates {
             nodes: sick,
-            fail_open,
+            fail_open: true,
         });
     }
     Err(refused)
 }
 
+impl<'a> Sorted<'a> {
+    fn row(&mut self, node: &Node, request: &Screening<'_>) -> &mut Row<'a> {
+        if node.presence(request.plugin, request.now) == Presence::Absent {
+            &mut self.absent
+        } else if !node.resting(request.now).is_zero() {
+            &mut self.resting
+        } else if node.role() == Role::Backup {
+            &mut self.backup
+        } else {
+            &mut self.regular
+        }
+    }
+
+    /// Ends the shortest rests until no more than half of the nodes rest.
+    fn wake_the_most_rested(&mut self, now: Instant) {
+        if self.resting.is_empty() {
+            return;
+        }
+        let others = self.regular.len() + self.backup.len() + self.absent.len();
+        let most = (self.resting.len() + others) / 2;
+        if self.resting.len() > most {
+            self.resting.sort_by_key(|(_, node)| node.resting(now));
+            let woken = self.resting.len() - most;
+            self.regular.extend(self.resting.drain(..woken));
+            self.regular.sort_by_key(|(at, _)| *at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::clock;
+    use crate::nodes::{CooldownRules, Plugins};
     use smallvec::smallvec;
+    use std::time::Duration;
 
-    fn pool(roles: &[Role]) -> Vec<Arc<Node>> {
-        (1u16..)
-            .zip(roles)
-            .map(|(n, &role)| {
-                let address = std::net::SocketAddr::from(([10, 0, 0, 1], n));
-                Arc::new(Node::new(format!("n{n}").into(), address, role, 1))
-            })
-            .collect()
+    const RULES: CooldownRules = CooldownRules {
+        max_fails: 1,
+        fail_timeout: Duration::from_secs(30),
+        base: Duration::from_secs(10),
+        longest: Duration::from_secs(300),
+    };
+
+    struct Rig {
+        pool: Vec<Arc<Node>>,
+        now: Instant,
+        plugin: PluginPlace,
     }
 
-    fn names(candidates: &Candidates<'_>) -> Vec<String> {
-        candidates
-            .iter()
-            .map(|node| node.id().to_string())
-            .collect()
+    impl Rig {
+        fn new(roles: &[Role]) -> Self {
+            let now = clock::now();
+            let node = |(n, &role): (u16, &Role)| {
+                let address = std::net::SocketAddr::from(([10, 0, 0, 1], n));
+                Arc::new(Node::new(format!("n{n}").into(), address, (role, 1), now))
+            };
+            Self {
+                pool: (1u16..).zip(roles).map(node).collect(),
+                now,
+                plugin: Plugins::new().find(Some("a/b")).place(),
+            }
+        }
+
+        fn ask(&self, tried: &Tried, fail_open: bool) -> Result<Vec<String>, NoCandidate> {
+            let screening = Screening {
+                tried,
+                plugin: self.plugin,
+                now: self.now,
+                fail_open,
+            };
+            let candidates = screen(&self.pool, &screening)?;
+            Ok(candidates
+                .iter()
+                .map(|node| node.id().to_string())
+                .collect())
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.ask(&Tried::new(), false).unwrap()
+        }
     }
 
     #[test]
-    fn a_backup_rests_until_every_other_node_is_out() {
-        let pool = pool(&[Role::Primary, Role::Backup, Role::Secondary]);
-        let none = Tried::new();
-        assert_eq!(names(&screen(&pool, &none, false).unwrap()), ["n1", "n3"]);
-        pool[0].set_healthy(false);
-        pool[2].set_hand(Hand::Drain);
-        assert_eq!(names(&screen(&pool, &none, false).unwrap()), ["n2"]);
+    fn f240_a_backup_rests_until_every_other_node_is_out() {
+        let rig = Rig::new(&[Role::Primary, Role::Backup, Role::Secondary]);
+        assert_eq!(rig.names(), ["n1", "n3"]);
+        rig.pool[0].set_healthy(false);
+        rig.pool[2].set_hand(Hand::Drain);
+        assert_eq!(rig.names(), ["n2"]);
     }
 
     #[test]
     fn a_refusal_counts_who_failed_at_what() {
-        let pool = pool(&[Role::Secondary; 5]);
-        pool[0].set_healthy(false);
-        pool[1].set_hand(Hand::Maint);
-        pool[2].set_hand(Hand::Drain);
+        let rig = Rig::new(&[Role::Secondary; 5]);
+        rig.pool[0].set_healthy(false);
+        rig.pool[1].set_hand(Hand::Maint);
+        rig.pool[2].set_hand(Hand::Drain);
         let tried: Tried = smallvec!["n4".into(), "n5".into()];
-        let refused = screen(&pool, &tried, false).unwrap_err();
         assert_eq!(
-            refused.to_string(),
+            rig.ask(&tried, false).unwrap_err().to_string(),
             "5 nodes: 2 tried, 1 unhealthy, 1 draining, 1 in maintenance"
         );
     }
 
     #[test]
     fn failing_open_takes_the_sick_but_never_the_tried_or_the_drained() {
-        let pool = pool(&[Role::Secondary; 3]);
-        pool.iter().for_each(|node| node.set_healthy(false));
-        pool[1].set_hand(Hand::Drain);
+        let rig = Rig::new(&[Role::Secondary; 3]);
+        rig.pool.iter().for_each(|node| node.set_healthy(false));
+        rig.pool[1].set_hand(Hand::Drain);
         let tried: Tried = smallvec!["n1".into()];
-        let candidates = screen(&pool, &tried, true).unwrap();
-        assert!(candidates.is_fail_open());
-        assert_eq!(names(&candidates), ["n3"]);
-        assert_eq!(candidates.pool_position(0), 2);
+        assert_eq!(rig.ask(&tried, true).unwrap(), ["n3"]);
+        assert!(rig.ask(&tried, false).is_err());
+    }
+
+    #[test]
+    fn a_node_without_the_plugin_is_asked_only_when_nobody_has_it() {
+        let rig = Rig::new(&[Role::Secondary; 3]);
+        let absent = |n: usize| {
+            rig.pool[n].note_absent(rig.plugin, rig.now, Duration::from_secs(5));
+        };
+        absent(0);
+        absent(2);
+        assert_eq!(rig.names(), ["n2"]);
+        absent(1);
+        assert_eq!(
+            rig.names(),
+            ["n1", "n2", "n3"],
+            "what they said may be seconds old"
+        );
+        rig.pool[2].note_present(rig.plugin);
+        assert_eq!(rig.names(), ["n3"]);
+    }
+
+    #[test]
+    fn at_most_half_of_the_nodes_rest_and_the_longest_rests_go_on() {
+        let rig = Rig::new(&[Role::Secondary; 4]);
+        for (n, seconds) in [(0, 40), (1, 10), (2, 30)] {
+            rig.pool[n].rest(rig.now, Duration::from_secs(seconds));
+        }
+        assert_eq!(rig.names(), ["n2", "n4"], "n2 has the least left to rest");
+        rig.pool[3].rest(rig.now, Duration::from_secs(20));
+        assert_eq!(
+            rig.names(),
+            ["n2", "n4"],
+            "the two that rest longest stay out"
+        );
+    }
+
+    #[test]
+    fn f121_a_node_that_is_alone_never_rests() {
+        let rig = Rig::new(&[Role::Secondary]);
+        assert!(rig.pool[0].strike(rig.now, &RULES).is_some());
+        assert_eq!(rig.names(), ["n1"]);
     }
 }

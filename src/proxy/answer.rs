@@ -1,6 +1,7 @@
 //! How do we answer in our own name?
 
 use super::Ctx;
+use super::hold::Held;
 use crate::dify::{envelope, health};
 use crate::model::Rejection;
 use crate::observe::Ending;
@@ -31,6 +32,19 @@ pub(super) async fn reject(
     // What is left of the request's body is not worth reading.
     session.set_keepalive(None);
     write(session, header, body).await
+}
+
+/// Writes a node's error answer as it came.
+pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
+    let status = held.header.status.as_u16();
+    session.set_ignore_info_resp(false);
+    session
+        .write_response_header(Box::new(held.header), false)
+        .await?;
+    session
+        .write_response_body(Some(held.body.into()), true)
+        .await?;
+    Ok(status)
 }
 
 /// Writes the answer to `GET /health/check`, in the daemon's shape, so that probes written for a

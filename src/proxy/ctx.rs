@@ -1,5 +1,6 @@
 //! What is known of one request, stage by stage?
 
+use super::hold::Held;
 use crate::dify::Kind;
 use crate::learn::{Classifier, Running};
 use crate::model::{Operation, Outcome, Rejection, Verdict, clock};
@@ -7,6 +8,7 @@ use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::select::Why;
 use crate::upstream::{Live, Passage, Pool, Snapshot};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +26,12 @@ pub struct Ctx {
     pub(super) attempt: Option<Attempt>,
     /// Nodes that were tried before.
     pub(super) tried: Tried,
+    /// How many of them failed the request,
+    pub(super) failures: u8,
+    /// and how many did not have its plugin.
+    pub(super) misses: u8,
+    /// The last node's error answer, which no client has seen yet.
+    pub(super) held: Option<Held>,
     /// How it ended, once that is known.
     pub(super) ending: Option<Ending>,
     /// Why we answered ourselves, if we did.
@@ -43,6 +51,10 @@ pub(super) struct Routed {
     pub(super) operation: Option<Operation>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) verdict: Verdict,
+    /// It only reads: running it twice does no harm.
+    pub(super) read: bool,
+    /// The whole body, where it is too large for Pingora to keep and small enough for us.
+    pub(super) kept: Option<Bytes>,
     /// Bytes of the request body sent to the current node.
     pub(super) body_sent: u64,
 }
@@ -60,6 +72,8 @@ pub(super) struct Attempt {
     pub(super) refused_in_band: bool,
     /// Whether any byte of an answer's body came.
     pub(super) body_began: bool,
+    /// The node's error answer, held back until its meaning is known.
+    pub(super) held: Option<Held>,
 }
 
 impl Attempt {
@@ -84,6 +98,9 @@ impl Ctx {
             routed: None,
             attempt: None,
             tried: Tried::new(),
+            failures: 0,
+            misses: 0,
+            held: None,
             ending: None,
             rejection: None,
             _passage: live.lifecycle.enter(),
@@ -100,6 +117,9 @@ impl Ctx {
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
         drop(attempt.running);
+        if outcome == Outcome::Answered {
+            attempt.lease.note_success();
+        }
         let sample = attempt.lease.settle(outcome, now);
         self.tried.push(node);
         let operation = self

@@ -1,9 +1,12 @@
-//! Something broke after the node was reached: whose fault was it, and may it run again?
+//! Something ended the attempt after the node was reached: whose doing was it, and may the request
+//! go again?
 
+use super::again;
 use super::ctx::{Attempt, Ctx};
+use crate::admit::End;
 use crate::model::Outcome;
 use crate::upstream::Live;
-use pingora::{Error, ErrorSource};
+use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
 pub(super) fn run(
@@ -11,39 +14,40 @@ pub(super) fn run(
     session: &Session,
     mut error: Box<Error>,
     ctx: &mut Ctx,
-    reused: bool,
 ) -> Box<Error> {
-    let single_result = ctx
-        .routed
-        .as_ref()
-        .is_some_and(|routed| routed.single_result);
-    let node_broke = *error.esource() == ErrorSource::Upstream;
-    if let (true, Some(attempt)) = (node_broke, &ctx.attempt) {
-        log::warn!(
-            "node broke off node={} error={error}",
-            attempt.lease.node().id()
-        );
-    }
-    ctx.settle(live, |attempt| outcome(attempt, node_broke, single_result));
-    // Only what reads may run twice, and only before anything was answered. Pingora holds the
-    // body for a second attempt while it is small.
-    let session = session.as_ref();
-    let may_repeat = session.req_header().method.is_idempotent()
-        && session.response_written().is_none()
-        && !session.retry_buffer_truncated()
-        && ctx.tried.len() < usize::from(ctx.snapshot.config.retry.attempts);
-    if may_repeat {
-        error.retry.decide_reuse(reused);
-    } else {
-        error.set_retry(false);
-    }
+    let by_node = *error.esource() == ErrorSource::Upstream;
+    let retry = match (by_node, &mut ctx.attempt) {
+        (true, Some(attempt)) => {
+            ctx.held = attempt.held.take();
+            let end = end(ctx.held.as_ref().map(super::hold::Held::refusal), &error);
+            let node = attempt.lease.node().id();
+            log::info!("attempt ended node={node} end={end:?} error={error}");
+            again::run(live, session, ctx, end)
+        }
+        _ => {
+            let first_is_all = ctx
+                .routed
+                .as_ref()
+                .is_some_and(|routed| routed.single_result);
+            ctx.settle(live, |attempt| left(attempt, first_is_all));
+            false
+        }
+    };
+    error.set_retry(retry);
     error
 }
 
-fn outcome(attempt: &Attempt, node_broke: bool, single_result: bool) -> Outcome {
-    if node_broke {
-        Outcome::Failed
-    } else if single_result && attempt.body_began {
+fn end(refusal: Option<crate::dify::Refusal>, error: &Error) -> End {
+    match (refusal, error.etype()) {
+        (Some(refusal), _) => End::Refused(refusal),
+        (None, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => End::Silent,
+        (None, _) => End::Broke,
+    }
+}
+
+/// The client left, or what it sent was at fault.
+fn left(attempt: &Attempt, first_is_all: bool) -> Outcome {
+    if first_is_all && attempt.body_began {
         // Dify takes the one event it wants and hangs up.
         attempt.answered()
     } else {

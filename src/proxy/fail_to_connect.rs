@@ -1,7 +1,7 @@
-//! A node could not be reached: nothing was sent, so any request may go to another node.
+//! A node could not be reached: nothing was sent.
 
-use super::Ctx;
-use crate::model::Outcome;
+use super::{Ctx, again};
+use crate::admit::End;
 use crate::upstream::Live;
 use pingora::Error;
 use pingora_proxy::Session;
@@ -13,15 +13,9 @@ pub(super) fn run(
     mut error: Box<Error>,
 ) -> Box<Error> {
     if let Some(attempt) = &ctx.attempt {
-        log::warn!(
-            "node not reached node={} error={error}",
-            attempt.lease.node().id()
-        );
+        let node = attempt.lease.node();
+        log::warn!("node not reached node={} error={error}", node.id());
     }
-    ctx.settle(live, |_| Outcome::Unreached);
-    let attempts = usize::from(ctx.snapshot.config.retry.attempts);
-    // Pingora would wait for ever for a body it no longer holds.
-    let replayable = !session.as_ref().retry_buffer_truncated();
-    error.set_retry(ctx.tried.len() < attempts && replayable);
+    error.set_retry(again::run(live, session, ctx, End::Unreached));
     error
 }

@@ -19,6 +19,18 @@ pub(super) async fn run(
         error_code: 0,
         can_reuse_downstream: false,
     };
+    if let (Some(held), None) = (ctx.held.take(), session.response_written()) {
+        return match answer::pass(session, held).await {
+            Ok(status) => {
+                ctx.ending = Some(Ending::Answered(status));
+                FailToProxy {
+                    error_code: status,
+                    can_reuse_downstream: true,
+                }
+            }
+            Err(_client_left_meanwhile) => gone,
+        };
+    }
     let Some(rejection) = rejection(error, ctx) else {
         ctx.ending = Some(Ending::ClientGone);
         return gone;

@@ -87,12 +87,11 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        upstream_response_filter::run(response, ctx);
-        Ok(())
+        upstream_response_filter::run(session, response, ctx)
     }
 
     fn upstream_response_body_filter(
@@ -102,7 +101,7 @@ impl ProxyHttp for Proxy {
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
-        upstream_response_body_filter::run(&self.live, body.as_ref(), end_of_stream, ctx);
+        upstream_response_body_filter::run(&self.live, body, end_of_stream, ctx)?;
         Ok(None)
     }
 
@@ -121,9 +120,9 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         error: Box<Error>,
         ctx: &mut Ctx,
-        client_reused: bool,
+        _client_reused: bool,
     ) -> Box<Error> {
-        error_while_proxy::run(&self.live, session, error, ctx, client_reused)
+        error_while_proxy::run(&self.live, session, error, ctx)
     }
 
     async fn fail_to_proxy(

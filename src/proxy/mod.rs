@@ -4,15 +4,17 @@
 //! which Pingora calls them. A hook file decides nothing that needs a test without a session;
 //! decisions are in the core.
 
+mod again;
 mod answer;
 mod ctx;
 mod early_request_filter;
 mod error_while_proxy;
 mod fail_to_connect;
 mod fail_to_proxy;
+mod hold;
 mod hooks;
+mod keep;
 mod logging;
-mod peek;
 mod request_body_filter;
 mod request_filter;
 mod response_filter;

@@ -13,6 +13,12 @@ pub(super) fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut Ctx) 
     let Some(routed) = &mut ctx.routed else {
         return Ok(());
     };
+    if routed.body_sent == 0 && body.is_some() {
+        // What Pingora replays is only the tail of a body that we keep; it stands for the whole.
+        if let Some(kept) = &routed.kept {
+            *body = Some(kept.clone());
+        }
+    }
     routed.body_sent += body.as_ref().map_or(0, |piece| piece.len() as u64);
     let limits = &ctx.snapshot.config.limits;
     if routed.body_sent > limits.body {

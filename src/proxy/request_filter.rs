@@ -1,11 +1,12 @@
 //! May it pass, where does it go, and what is it?
 
+use super::answer;
 use super::ctx::{Ctx, Routed};
-use super::{answer, peek};
+use super::keep::{self, Kept};
 use crate::admit::{Arrival, admit};
 use crate::dify::{Asked, Kind, Names, describe};
 use crate::learn::Classifier;
-use crate::model::{Basis, Class, Part, Rejection, Verdict, clock};
+use crate::model::{Basis, Class, Rejection, Verdict, clock};
 use crate::observe::Ending;
 use crate::upstream::Live;
 use http::{Method, header};
@@ -25,18 +26,18 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
         answer::reject(live, session, ctx, rejection).await?;
         return Ok(true);
     }
-    let item = if wants_item(request, ctx) {
-        match peek::run(session).await? {
-            Ok(item) => item,
+    let kept = if keeps_body(request) {
+        match keep::run(session, ctx.snapshot.config.retry.body_limit).await? {
+            Ok(kept) => kept,
             Err(rejection) => {
                 answer::reject(live, session, ctx, rejection).await?;
                 return Ok(true);
             }
         }
     } else {
-        None
+        Kept::default()
     };
-    ctx.routed = Some(routed(live, session.req_header(), ctx, item.as_deref()));
+    ctx.routed = Some(routed(live, session.req_header(), ctx, kept));
     Ok(false)
 }
 
@@ -76,17 +77,18 @@ fn asked(request: &RequestHeader) -> Asked<'_> {
     describe(request.method.as_str(), request.uri.path(), names)
 }
 
-fn wants_item(request: &RequestHeader, ctx: &Ctx) -> bool {
-    ctx.snapshot.config.learn.key.contains(&Part::Item)
-        && request.method == Method::POST
-        && asked(request).kind == Kind::Dispatch
+/// Dispatch bodies are looked into for their tool or model, and may have to go to another node.
+fn keeps_body(request: &RequestHeader) -> bool {
+    request.method == Method::POST && asked(request).kind == Kind::Dispatch
 }
 
-fn routed(live: &Live, request: &RequestHeader, ctx: &Ctx, item: Option<&str>) -> Routed {
+fn routed(live: &Live, request: &RequestHeader, ctx: &Ctx, kept: Kept) -> Routed {
     let path = request.uri.path();
     let asked = asked(request);
     let key = &ctx.snapshot.config.learn.key;
-    let operation = asked.learnable().then(|| asked.operation(key, item, path));
+    let operation = asked
+        .learnable()
+        .then(|| asked.operation(key, kept.item.as_deref(), path));
     let verdict = operation.as_ref().map_or(
         Verdict {
             class: Class::Short,
@@ -105,6 +107,8 @@ fn routed(live: &Live, request: &RequestHeader, ctx: &Ctx, item: Option<&str>) -
         plugin: live.plugins.find(asked.plugin),
         operation,
         verdict,
+        read: asked.read,
+        kept: kept.body,
         body_sent: 0,
     }
 }

@@ -5,7 +5,10 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 
 pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
-    if !ctx.snapshot.config.debug_headers {
+    // "100 Continue" is not the answer yet, and simple clients expect an empty line behind it.
+    let interim = response.status.is_informational()
+        && response.status != http::StatusCode::SWITCHING_PROTOCOLS;
+    if interim || !ctx.snapshot.config.debug_headers {
         return Ok(());
     }
     let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());

@@ -15,14 +15,18 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
     };
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
     let ask = Ask {
-        request: Request::new(routed.verdict.class, routed.plugin.index()).attempt(number),
+        request: Request::new(routed.verdict.class, routed.plugin.place()).attempt(number),
         tried: &ctx.tried,
         luck: fastrand::u64(..),
     };
+    if number == 1 {
+        routed.pool.budget.deposit();
+    }
+    let misses = ctx.misses;
     let pick = routed
         .pool
         .choose(&ask)
-        .map_err(|refused| nobody(&refused))?;
+        .map_err(|refused| nobody(&refused, misses))?;
     let now = clock::now();
     routed.body_sent = 0;
     log::debug!(
@@ -46,6 +50,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         status: None,
         refused_in_band: false,
         body_began: false,
+        held: None,
     });
     Ok(Box::new(pick.peer))
 }
@@ -59,7 +64,11 @@ pub(super) fn no_node(detail: &str) -> Rejection {
     )
 }
 
-fn nobody(refused: &NoCandidate) -> Box<Error> {
+fn nobody(refused: &NoCandidate, misses: u8) -> Box<Error> {
     let status = ErrorType::HTTPStatus(Reason::NoNode.row().status);
-    Error::because(status, "no node may serve", no_node(&refused.to_string()))
+    let detail = match misses {
+        0 => refused.to_string(),
+        _ => format!("{refused}, {misses} of them without the plugin"),
+    };
+    Error::because(status, "no node may serve", no_node(&detail))
 }

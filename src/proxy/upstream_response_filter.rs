@@ -1,18 +1,24 @@
 //! The node answered: with what?
 
-use super::Ctx;
+use super::{Ctx, hold};
 use crate::model::clock;
+use http::StatusCode;
+use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
 
-pub(super) fn run(response: &ResponseHeader, ctx: &mut Ctx) {
-    if response.status.is_informational()
-        && response.status != http::StatusCode::SWITCHING_PROTOCOLS
-    {
-        return;
+pub(super) fn run(
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Ctx,
+) -> Result<()> {
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
     }
     if let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) {
         attempt.status = Some(response.status.as_u16());
         let after = clock::now().saturating_duration_since(ctx.arrived);
         routed.pool.metrics.first_byte(routed.verdict.class, after);
     }
+    hold::begin(session, response, ctx)
 }

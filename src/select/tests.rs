@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::TwoNodes;
 use crate::model::{Class, Role, clock};
-use crate::nodes::{Lease, Node, Plugins, Tried, screen};
+use crate::nodes::{Lease, Node, Plugins, Screening, Tried, screen};
 use proptest::prelude::{any, prop_assert, proptest};
 
 struct Rig {
@@ -20,8 +20,8 @@ impl Rig {
                 Arc::new(Node::new(
                     format!("n{n}").into(),
                     address,
-                    Role::Secondary,
-                    1,
+                    (Role::Secondary, 1),
+                    clock::now(),
                 ))
             })
             .collect();
@@ -38,8 +38,14 @@ impl Rig {
     }
 
     fn ask(&mut self, strategy: &dyn Strategy, plugin: &str, class: Class) -> (String, Why) {
-        let request = Request::new(class, self.plugins.find(Some(plugin)).index());
-        let among = screen(&self.pool, &Tried::new(), true).expect("somebody may serve");
+        let request = Request::new(class, self.plugins.find(Some(plugin)).place());
+        let screening = Screening {
+            tried: &Tried::new(),
+            plugin: request.plugin,
+            now: clock::now(),
+            fail_open: true,
+        };
+        let among = screen(&self.pool, &screening).expect("somebody may serve");
         let choice = strategy.choose(&request, &among, &mut self.dice);
         let node = among.get(choice.at).expect("one of the candidates");
         (node.id().to_string(), choice.why)
@@ -184,7 +190,12 @@ fn adaptive_counts_a_long_request_twice() {
 fn least_in_flight_weighs_by_weight() {
     let mut rig = Rig::new(2);
     let address = rig.pool[1].address();
-    rig.pool[1] = Arc::new(Node::new("n2".into(), address, Role::Secondary, 3));
+    rig.pool[1] = Arc::new(Node::new(
+        "n2".into(),
+        address,
+        (Role::Secondary, 3),
+        clock::now(),
+    ));
     let _three = [(); 3].map(|()| rig.lease(2, "a/b", Class::Short));
     let lif = strategy("least_in_flight");
     assert_eq!(
@@ -252,8 +263,8 @@ fn loads() -> impl proptest::strategy::Strategy<Value = (u16, Vec<(usize, u8, bo
     )
 }
 proptest! {
-    /// `facts/policy.md` 6.3: a node that carries no more of anything than another, and less of
-    /// something, is never passed over for it.
+    /// A node that carries no more of anything than another, and less of something, is never
+    /// passed over for it.
     #[test]
     fn adaptive_never_prefers_a_dominated_node((nodes, leases, plugin, seed) in loads()) {
         let mut rig = Rig::new(nodes);
@@ -263,10 +274,10 @@ proptest! {
             rig.lease(node % usize::from(nodes) + 1, &format!("p/{plugin}"), class)
         }).collect();
         let name = format!("p/{plugin}");
-        let index = rig.plugins.find(Some(&name)).index();
+        let place = rig.plugins.find(Some(&name)).place();
         let (chosen, _) = rig.ask(&*strategy("adaptive"), &name, Class::Short);
         let burden = |node: &Node| {
-            (node.load(), node.runtime_in_flight(index), node.in_flight(Class::Long))
+            (node.load(), node.runtime_in_flight(place), node.in_flight(Class::Long))
         };
         let of = |name: &str| rig.pool.iter().find(|node| node.id().as_str() == name).expect("in the pool");
         let taken = burden(of(&chosen));

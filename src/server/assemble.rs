@@ -23,6 +23,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
     let parts = Parts {
         checks: Checks::new(&roster, &config.health),
         roster,
+        names: Arc::default(),
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         strategies: options.strategies,
     };

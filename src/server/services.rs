@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Attempts are limited per request by `retry.attempts`, which can be reloaded; Pingora's own limit
 /// is fixed at start and only has to be larger.
-const CEILING: usize = 16;
+const CEILING: usize = 32;
 /// Idle connections to nodes, per thread. More than a fleet of Dify workers keeps busy.
 const IDLE_CONNECTIONS: usize = 512;
 

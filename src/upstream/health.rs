@@ -60,6 +60,8 @@ impl NodeCheck {
 
     async fn probe(&self, address: SocketAddr) -> Result<()> {
         let settings = self.settings.load_full();
+        let nodes = self.roster.at(address);
+        let ours: Vec<_> = nodes.iter().map(|node| node.total_in_flight()).collect();
         // A total timeout: one per read would let a dripping node hold a whole round of checks.
         let answer = tokio::time::timeout(settings.timeout, self.fetch(address, &settings)).await;
         let Ok(answer) = answer else {
@@ -69,8 +71,8 @@ impl NodeCheck {
         let report = judge(status, &body)
             .map_err(|why| Error::explain(ErrorType::Custom("unhealthy"), why))?;
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
-            for node in self.roster.at(address) {
-                node.note_reported(running);
+            for (node, ours) in nodes.iter().zip(ours) {
+                node.note_reported(running, ours);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! How do discovered nodes become members of a pool? The bridge to Pingora's service discovery.
 
 use super::discovery::Discovery;
+use crate::model::clock;
 use crate::nodes::{Node, Roster};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -32,7 +33,7 @@ impl ServiceDiscovery for Membership {
         })?;
         let mut addresses = HashSet::new();
         entries.retain(|entry| addresses.insert(entry.address));
-        let nodes = self.roster.muster(&entries);
+        let nodes = self.roster.muster(&entries, clock::now());
         let members = nodes.iter().map(|node| Backend {
             addr: pingora::protocols::l4::socket::SocketAddr::Inet(node.address()),
             // Weights are the strategies' business; in Pingora a changed weight is a new member

@@ -3,7 +3,9 @@
 use super::discovery::Discovery;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
-use crate::config::{self, Timeouts};
+use crate::admit::Budget;
+use crate::config::{self, Config};
+use crate::model::clock;
 use crate::nodes::{NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
 use crate::select::{Guarded, Strategy, Why};
@@ -24,6 +26,8 @@ pub struct Pool {
     crew: super::membership::Crew,
     /// What is counted for it.
     pub metrics: PoolMetrics,
+    /// How much of it may be repeated.
+    pub budget: Budget,
 }
 
 /// A node that was chosen, and how to reach it.
@@ -43,7 +47,7 @@ impl Pool {
         settings: &config::Pool,
         strategy: Arc<dyn Strategy>,
         source: Box<dyn Discovery>,
-        timeouts: &Timeouts,
+        config: &Config,
         shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),
     ) -> Self {
         let (roster, registry, metrics) = shared;
@@ -57,19 +61,22 @@ impl Pool {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy),
             fail_open: settings.fail_open,
-            timeouts: timeouts.clone(),
+            timeouts: config.timeouts.clone(),
         };
         let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
         let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));
         balancer.update_frequency = Some(REFRESH);
         // A pool whose names cannot be resolved yet starts empty and fills later.
         let _logged_by_membership = balancer.update().await;
+        let retry = &config.retry;
+        let budget = Budget::new(retry.budget_ratio, retry.budget_floor, clock::now());
         Self {
             name: settings.name.clone(),
             strategy: settings.strategy.clone(),
             balancer,
             crew,
             metrics,
+            budget,
         }
     }
 

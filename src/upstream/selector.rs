@@ -7,8 +7,8 @@
 use super::membership::Crew;
 use super::peer::peer;
 use crate::config::Timeouts;
-use crate::model::{Class, Dice, NodeId, PluginIndex, Request};
-use crate::nodes::{NoCandidate, Node, Tried, screen};
+use crate::model::{Class, Dice, NodeId, PluginPlace, Request, clock};
+use crate::nodes::{NoCandidate, Node, Screening, Tried, screen};
 use crate::select::{Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
@@ -30,13 +30,14 @@ pub struct Ask<'a> {
     pub luck: u64,
 }
 
-const FIXED: usize = 12;
+const FIXED: usize = 14;
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
         key.push(self.request.class as u8);
         key.push(self.request.attempt);
-        key.extend(self.request.plugin.0.to_le_bytes());
+        key.extend(self.request.plugin.index.to_le_bytes());
+        key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
         for node in self.tried {
             key.extend(node.as_str().as_bytes());
@@ -49,8 +50,11 @@ fn read(key: &[u8]) -> Option<(Request, Tried, Dice)> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
     let [class, attempt, plugin @ ..] = fixed;
     let class = *Class::ALL.get(usize::from(*class))?;
-    let luck = u64::from_le_bytes(plugin[2..].try_into().ok()?);
-    let plugin = PluginIndex(u16::from_le_bytes([plugin[0], plugin[1]]));
+    let luck = u64::from_le_bytes(plugin[4..].try_into().ok()?);
+    let plugin = PluginPlace {
+        index: u16::from_le_bytes([plugin[0], plugin[1]]),
+        generation: u16::from_le_bytes([plugin[2], plugin[3]]),
+    };
     let tried = names
         .split(|&byte| byte == b'\n')
         .filter(|name| !name.is_empty())
@@ -162,7 +166,13 @@ impl Selector {
         let (Some(rules), Some((request, tried, mut dice))) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
-        let among = screen(&self.members.nodes, &tried, rules.fail_open)?;
+        let screening = Screening {
+            tried: &tried,
+            plugin: request.plugin,
+            now: clock::now(),
+            fail_open: rules.fail_open,
+        };
+        let among = screen(&self.members.nodes, &screening)?;
         let choice = rules.strategy.choose(&request, &among, &mut dice);
         let why = if among.is_fail_open() {
             Why::FailOpen
@@ -197,9 +207,13 @@ mod tests {
 
     #[test]
     fn a_question_survives_the_way_through_the_key() {
+        const PLACE: PluginPlace = PluginPlace {
+            index: 1023,
+            generation: 9,
+        };
         let tried: Tried = smallvec!["n1".into(), "daemon@10.0.0.7".into()];
         let ask = Ask {
-            request: Request::new(Class::Long, PluginIndex(1023)).attempt(3),
+            request: Request::new(Class::Long, PLACE).attempt(3),
             tried: &tried,
             luck: 0x0123_4567_89ab_cdef,
         };
@@ -207,7 +221,7 @@ mod tests {
         ask.write(&mut key);
         let (request, names, mut dice) = read(&key).expect("what was written can be read");
         assert_eq!(request.class, Class::Long);
-        assert_eq!(request.plugin, PluginIndex(1023));
+        assert_eq!(request.plugin, PLACE);
         assert_eq!(request.attempt, 3);
         assert_eq!(names, tried);
         assert_eq!(dice.u64(..), Dice::with_seed(ask.luck).u64(..));

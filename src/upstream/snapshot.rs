@@ -1,7 +1,7 @@
 //! What holds for a request that comes in now? Everything compiled from one configuration.
 
 use super::Checks;
-use super::discovery::{Discovery, Fixed};
+use super::discovery::{Fixed, Names};
 use super::pool::Pool;
 use crate::config::{self, Config};
 use crate::nodes::{Node, Roster};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     /// Their checks.
     pub checks: Checks,
+    /// Where their host names last led.
+    pub names: Arc<Names>,
     /// What is counted.
     pub metrics: Metrics,
     /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
@@ -51,23 +53,27 @@ impl Snapshot {
             .map(|pool| strategy(pool, &config.strategies, parts))
             .collect::<Result<Vec<_>, _>>()?;
         let mut pools = Vec::with_capacity(config.pools.len());
+        let mut changing = Vec::new();
         for (settings, strategy) in config.pools.iter().zip(strategies) {
-            let source: Box<dyn Discovery> = Box::new(Fixed::new(settings.nodes.clone()));
+            let source = Fixed::new(settings.nodes.clone(), Arc::clone(&parts.names));
+            let literal = source.is_literal();
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
             let shared = (&parts.roster, parts.checks.registry(), metrics);
-            let pool = Pool::open(settings, strategy, source, &config.timeouts, shared).await;
-            pools.push(Arc::new(pool));
+            let pool = Pool::open(settings, strategy, Box::new(source), &config, shared).await;
+            let pool = Arc::new(pool);
+            if !literal {
+                changing.push(Arc::clone(&pool));
+            }
+            pools.push(pool);
         }
         let routes = Table::new(&config.routes, |name| {
             pools.iter().position(|pool| pool.name() == name)
         });
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        for (pool, settings) in pools.iter().zip(&config.pools) {
-            if !Fixed::new(settings.nodes.clone()).is_literal() {
-                let (pool, stopped) = (Arc::clone(pool), stopped.clone());
-                tokio::spawn(async move { pool.refresh(stopped).await });
-            }
+        for pool in changing {
+            let stopped = stopped.clone();
+            tokio::spawn(async move { pool.refresh(stopped).await });
         }
         Ok(Arc::new(Self {
             config,

@@ -2,9 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod admin;
+mod bodies;
+mod choosing;
+mod counters;
 mod forward;
 mod health;
+mod learning;
+mod presence;
+mod rejections;
 mod reload;
+mod rig;
+mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -195,7 +195,8 @@ impl Dify {
         for (name, value) in headers {
             line(name, value);
         }
-        if (len > 0 || ["POST", "PUT", "PATCH"].contains(&method)) && !given("Content-Length") {
+        let framed = given("Content-Length") || given("Transfer-Encoding");
+        if (len > 0 || ["POST", "PUT", "PATCH"].contains(&method)) && !framed {
             line("Content-Length", &len.to_string());
         }
         head.push_str("\r\n");

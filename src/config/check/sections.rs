@@ -3,7 +3,7 @@
 use crate::config::address;
 use crate::config::pool::{Strategies, TwoNodes};
 use crate::config::sections::{
-    Admin, Health, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
+    Admin, Cooldown, Health, Kinds, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
 };
 use crate::config::table::{Table, Value};
 use crate::config::{defaults, unit};
@@ -125,10 +125,59 @@ pub(super) fn path(value: &Value<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
+pub(super) fn kinds(section: &Table<'_>) -> Kinds {
+    let default = Kinds::default();
+    let denied = section.value("denied").map(|value| {
+        let entries = value.list().unwrap_or_default();
+        entries.iter().filter_map(path).collect()
+    });
+    let hook = section.section("hook");
+    let management = section.section("management");
+    let (asset, transaction) = (section.section("asset"), section.section("transaction"));
+    let writer = |value: &Value<'_>| value.word("writer", &[("tenant", true), ("any", false)]);
+    let time = |section: &Table<'_>, key, default| section.or(key, default, Value::duration);
+    Kinds {
+        enabled: section.or("enabled", default.enabled, Value::flag),
+        denied: denied.unwrap_or(default.denied),
+        hook_body: hook.or("body", default.hook_body, Value::size),
+        management_read: time(&management, "read", default.management_read),
+        management_write: time(&management, "write", default.management_write),
+        one_writer: management.or("writer", default.one_writer, writer),
+        asset_read: time(&asset, "read", default.asset_read),
+        transaction_read: time(&transaction, "read", default.transaction_read),
+    }
+}
+
 pub(super) fn retry(section: &Table<'_>) -> Retry {
     let attempts = |value: &Value<'_>| value.whole(1..=10, "1 tries one node and no other");
+    let ratio = |value: &Value<'_>| {
+        value.number("from 0 to 1", "0.1", |number| (0.0..=1.0).contains(&number))
+    };
+    let default = Retry::default();
     Retry {
-        attempts: section.or("attempts", Retry::default().attempts, attempts),
+        attempts: section.or("attempts", default.attempts, attempts),
+        body_limit: section.or("body_limit", default.body_limit, Value::size),
+        budget_ratio: section.or("budget_ratio", default.budget_ratio, ratio),
+        budget_floor: section.or("budget_floor", default.budget_floor, |value| {
+            value.whole(
+                0..=1_000_000,
+                "a quiet pool may still repeat so many per second",
+            )
+        }),
+    }
+}
+
+pub(super) fn cooldown(section: &Table<'_>) -> Cooldown {
+    let default = Cooldown::default();
+    let time = |key, default: Duration| section.or(key, default, Value::duration);
+    Cooldown {
+        max_fails: section.or("max_fails", default.max_fails, |value| {
+            value.whole(0..=1_000_000, "0 switches it off")
+        }),
+        fail_timeout: time("fail_timeout", default.fail_timeout),
+        base: time("base", default.base),
+        longest: time("longest", default.longest),
+        absent: time("absent", default.absent),
     }
 }
 

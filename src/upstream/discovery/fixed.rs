@@ -2,66 +2,67 @@
 
 use super::{Discovery, DiscoveryError};
 use crate::config::NodeEntry;
-use crate::model::NodeId;
 use crate::nodes::{Entry, Hand};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long one look-up may take. The last addresses stay when it fails.
 const LOOKUP: Duration = Duration::from_secs(2);
+
+/// The last good addresses of each host name. Outlives reloads: a reload in a moment without DNS
+/// must not lose the nodes that were known.
+#[derive(Debug, Default)]
+pub struct Names {
+    last_good: Mutex<HashMap<String, Vec<IpAddr>>>,
+}
+
+impl Names {
+    async fn look_up(&self, host: &str) -> Vec<IpAddr> {
+        let answer = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, 0))).await;
+        let found = match answer {
+            Ok(Ok(found)) => distinct(found.map(|address| address.ip())),
+            Ok(Err(error)) => {
+                log::warn!("host name not resolved host={host} error={error}");
+                Vec::new()
+            }
+            Err(_late) => {
+                log::warn!("host name not resolved in time host={host}");
+                Vec::new()
+            }
+        };
+        let mut last_good = self.last_good.lock();
+        if found.is_empty() {
+            return last_good.get(host).cloned().unwrap_or_default();
+        }
+        last_good.insert(host.to_owned(), found.clone());
+        found
+    }
+}
 
 /// The configured nodes. A name with several addresses (a service with replicas) becomes one node
 /// for each, named `id@address`.
 #[derive(Debug)]
 pub struct Fixed {
     nodes: Vec<NodeEntry>,
-    last_good: Mutex<HashMap<NodeId, Vec<IpAddr>>>,
+    names: Arc<Names>,
 }
 
 impl Fixed {
     /// From the configuration's list.
     #[must_use]
-    pub fn new(nodes: Vec<NodeEntry>) -> Self {
-        Self {
-            nodes,
-            last_good: Mutex::default(),
-        }
+    pub const fn new(nodes: Vec<NodeEntry>, names: Arc<Names>) -> Self {
+        Self { nodes, names }
     }
 
     /// True when no name needs resolving: one look is enough.
     #[must_use]
     pub fn is_literal(&self) -> bool {
-        self.nodes
-            .iter()
-            .all(|node| node.address.host.parse::<IpAddr>().is_ok())
-    }
-
-    async fn addresses(&self, node: &NodeEntry) -> Vec<IpAddr> {
-        if let Ok(literal) = node.address.host.parse::<IpAddr>() {
-            return vec![literal];
-        }
-        let query = (node.address.host.as_str(), node.address.port);
-        let answer = tokio::time::timeout(LOOKUP, tokio::net::lookup_host(query)).await;
-        let found: Vec<IpAddr> = match answer {
-            Ok(Ok(found)) => distinct(found.map(|address| address.ip())),
-            Ok(Err(error)) => {
-                log::warn!("host name not resolved node={} error={error}", node.id);
-                Vec::new()
-            }
-            Err(_late) => {
-                log::warn!("host name not resolved in time node={}", node.id);
-                Vec::new()
-            }
-        };
-        let mut last_good = self.last_good.lock();
-        if found.is_empty() {
-            return last_good.get(&node.id).cloned().unwrap_or_default();
-        }
-        last_good.insert(node.id.clone(), found.clone());
-        found
+        let mut hosts = self.nodes.iter().map(|node| &node.address.host);
+        hosts.all(|host| host.parse::<IpAddr>().is_ok())
     }
 }
 
@@ -77,7 +78,11 @@ impl Discovery for Fixed {
     async fn discover(&self) -> Result<Vec<Entry>, DiscoveryError> {
         let mut entries = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let addresses = self.addresses(node).await;
+            let host = node.address.host.as_str();
+            let addresses = match host.parse::<IpAddr>() {
+                Ok(literal) => vec![literal],
+                Err(_a_name) => self.names.look_up(host).await,
+            };
             let single = addresses.len() == 1;
             entries.extend(addresses.into_iter().map(|ip| Entry {
                 id: if single {
@@ -129,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_literal_address_needs_no_look_up() {
-        let fixed = Fixed::new(vec![node("127.0.0.9")]);
+        let fixed = Fixed::new(vec![node("127.0.0.9")], Arc::default());
         assert!(fixed.is_literal());
         let entries = fixed.discover().await.expect("an address");
         assert_eq!(entries[0].address, "127.0.0.9:5002".parse().unwrap());
@@ -139,11 +144,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_resolved_and_an_unknown_one_is_an_error() {
-        let fixed = Fixed::new(vec![node("localhost")]);
+        let fixed = Fixed::new(vec![node("localhost")], Arc::default());
         assert!(!fixed.is_literal());
         let entries = fixed.discover().await.expect("localhost resolves");
         assert!(entries.iter().all(|entry| entry.address.ip().is_loopback()));
-        let fixed = Fixed::new(vec![node("no-such-host.invalid")]);
+        let names = Arc::new(Names::default());
+        let fixed = Fixed::new(vec![node("no-such-host.invalid")], Arc::clone(&names));
         assert!(fixed.discover().await.is_err());
+        let known = vec![IpAddr::from([127, 0, 0, 3])];
+        let host = "no-such-host.invalid".to_owned();
+        names.last_good.lock().insert(host, known);
+        let entries = fixed.discover().await.expect("the last good address stays");
+        assert_eq!(entries[0].address, "127.0.0.3:5002".parse().unwrap());
     }
 }

@@ -2,7 +2,7 @@
 
 mod fixed;
 
-pub use fixed::Fixed;
+pub use fixed::{Fixed, Names};
 
 use crate::nodes::Entry;
 use async_trait::async_trait;

@@ -1,0 +1,170 @@
+//! Does a node run a plugin?
+//!
+//! One word per (node, plugin), because that is where Dify's most frequent complaint comes from: a
+//! plugin that is installed, but whose process is not on the node that was asked.
+
+use crate::model::PluginPlace;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What is known of one plugin's runtime on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It answered there, or a probe found it.
+    Present,
+    /// Nothing is known: it may be tried.
+    Unknown,
+    /// The node said that it is not there, not long ago.
+    Absent,
+}
+
+/// All plugins of one node. A word holds the plugin's generation (16 bits), so that a place given to
+/// another plugin starts unknown; how often in a row the plugin was missed (6 bits); and either
+/// "present" or until when it counts as absent (42 bits of milliseconds).
+#[derive(Debug)]
+pub(super) struct Presences {
+    since: Instant,
+    words: Box<[AtomicU64]>,
+}
+
+const TIME: u64 = u64::MAX >> 22;
+const PRESENT: u64 = TIME;
+const MISSES: u32 = 42;
+const GENERATION: u32 = 48;
+/// An absence lasts at most so many times the first.
+const LONGEST: u32 = 12;
+
+impl Presences {
+    pub(super) fn new(places: u16, now: Instant) -> Self {
+        Self {
+            since: now,
+            words: (0..places).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn word(&self, plugin: PluginPlace) -> &AtomicU64 {
+        &self.words[usize::from(plugin.index)]
+    }
+
+    /// Milliseconds since this node became known, from 1.
+    fn clock(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.since).as_millis();
+        u64::try_from(since).map_or(TIME - 1, |ms| (ms + 1).min(TIME - 1))
+    }
+
+    pub(super) fn get(&self, plugin: PluginPlace, now: Instant) -> Presence {
+        if plugin == PluginPlace::NONE {
+            // All plugins beyond the table's capacity share this place; what one of them does says
+            // nothing about the others.
+            return Presence::Unknown;
+        }
+        let word = self.word(plugin).load(Ordering::Relaxed);
+        // A fresh word is 0: the time it would stand for is before the first millisecond.
+        if word & TIME == 0 || word >> GENERATION != u64::from(plugin.generation) {
+            return Presence::Unknown;
+        }
+        match word & TIME {
+            PRESENT => Presence::Present,
+            until if self.clock(now) < until => Presence::Absent,
+            _ => Presence::Unknown,
+        }
+    }
+
+    pub(super) fn note_present(&self, plugin: PluginPlace) {
+        let word = u64::from(plugin.generation) << GENERATION | PRESENT;
+        let place = self.word(plugin);
+        // Nearly always it is known, and a read leaves the line where the other threads have it.
+        if place.load(Ordering::Relaxed) != word {
+            place.store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// Missed: twice as long as the last time, so that a plugin that will never be there costs
+    /// ever less, and one that is being installed is found soon.
+    pub(super) fn note_absent(&self, plugin: PluginPlace, now: Instant, first: Duration) {
+        let old = self.word(plugin).load(Ordering::Relaxed);
+        let known = old >> GENERATION == u64::from(plugin.generation) && old & TIME != PRESENT;
+        let misses = if known { old >> MISSES & 0x3f } else { 0 };
+        let factor = 1u32
+            .checked_shl(u32::try_from(misses).unwrap_or(31))
+            .unwrap_or(LONGEST);
+        let until = self.clock(now + first * factor.min(LONGEST));
+        let word =
+            u64::from(plugin.generation) << GENERATION | (misses + 1).min(31) << MISSES | until;
+        self.word(plugin).store(word, Ordering::Relaxed);
+    }
+
+    /// The node was restarted: nothing is known any more.
+    pub(super) fn forget(&self) {
+        self.words
+            .iter()
+            .for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock;
+
+    const PLUGIN: PluginPlace = PluginPlace {
+        index: 7,
+        generation: 0,
+    };
+
+    #[test]
+    fn absence_ends_by_itself_and_presence_stays() {
+        let start = clock::now();
+        let node = Presences::new(16, start);
+        assert_eq!(node.get(PLUGIN, start), Presence::Unknown);
+        node.note_absent(PLUGIN, start, Duration::from_secs(5));
+        assert_eq!(node.get(PLUGIN, start), Presence::Absent);
+        let later = start + Duration::from_millis(4999);
+        assert_eq!(node.get(PLUGIN, later), Presence::Absent);
+        let later = start + Duration::from_millis(5000);
+        assert_eq!(node.get(PLUGIN, later), Presence::Unknown);
+        node.note_absent(PLUGIN, start, Duration::from_secs(5));
+        assert_eq!(
+            node.get(PLUGIN, later),
+            Presence::Absent,
+            "twice as long the second time"
+        );
+        (0..20).for_each(|_| node.note_absent(PLUGIN, start, Duration::from_secs(5)));
+        let minute = start + Duration::from_secs(60);
+        assert_eq!(
+            node.get(PLUGIN, minute),
+            Presence::Unknown,
+            "and never longer than a minute"
+        );
+        node.note_present(PLUGIN);
+        assert_eq!(node.get(PLUGIN, later), Presence::Present);
+        node.note_absent(PLUGIN, start, Duration::from_secs(5));
+        assert_eq!(
+            node.get(PLUGIN, later),
+            Presence::Unknown,
+            "present wipes the slate"
+        );
+        node.forget();
+        assert_eq!(node.get(PLUGIN, later), Presence::Unknown);
+    }
+
+    #[test]
+    fn a_place_that_changes_hands_starts_unknown() {
+        let start = clock::now();
+        let node = Presences::new(16, start);
+        node.note_present(PLUGIN);
+        let next = PluginPlace {
+            generation: 1,
+            ..PLUGIN
+        };
+        assert_eq!(node.get(next, start), Presence::Unknown);
+    }
+
+    #[test]
+    fn what_has_no_place_of_its_own_is_always_unknown() {
+        let start = clock::now();
+        let node = Presences::new(16, start);
+        node.note_absent(PluginPlace::NONE, start, Duration::from_secs(5));
+        assert_eq!(node.get(PluginPlace::NONE, start), Presence::Unknown);
+    }
+}

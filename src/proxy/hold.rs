@@ -1,0 +1,81 @@
+//! A node refuses: can the refusal be read before the client sees any of it?
+//!
+//! Pingora sends a header on before the body behind it is known, and what a daemon's 404 means is
+//! in the body. So the header of a small error answer is exchanged for an informational one, which
+//! the session is told to swallow; the body is collected; then the attempt ends with an error,
+//! and either another node is asked or the answer is written as it came.
+
+use super::Ctx;
+use crate::dify::Refusal;
+use http::{Method, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+use std::time::Duration;
+
+/// The daemon's error answers are a few hundred bytes; a larger one is not the daemon's own.
+const LARGEST: usize = 64 * 1024;
+
+/// A node's error answer that no client has seen.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) header: ResponseHeader,
+    pub(super) body: Vec<u8>,
+}
+
+impl Held {
+    /// What it means.
+    pub(super) fn refusal(&self) -> Refusal {
+        let status = self.header.status.as_u16();
+        Refusal::read(status, &self.body).unwrap_or(Refusal::Other)
+    }
+
+    /// How long the node asks to be left alone (RFC 9110, section 10.2.3; seconds only).
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let value = self.header.headers.get(header::RETRY_AFTER)?;
+        value
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+            .map(Duration::from_secs)
+    }
+}
+
+/// Holds an error answer back, if it is one whose meaning decides anything.
+pub(super) fn begin(
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Ctx,
+) -> Result<()> {
+    let Some(attempt) = &mut ctx.attempt else {
+        return Ok(());
+    };
+    if session.req_header().method == Method::HEAD || !decides(response) {
+        return Ok(());
+    }
+    attempt.held = Some(Held {
+        header: response.clone(),
+        body: Vec::new(),
+    });
+    session.set_ignore_info_resp(true);
+    response.set_status(StatusCode::EARLY_HINTS)?;
+    response.remove_header(&header::CONTENT_LENGTH);
+    Ok(())
+}
+
+fn decides(response: &ResponseHeader) -> bool {
+    let status = response.status.as_u16();
+    let length = response
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let small = length.is_some_and(|length| (1..=LARGEST).contains(&length));
+    small && (matches!(status, 404 | 429) || status >= 500)
+}
+
+/// The end of a held answer: ends the attempt.
+pub(super) fn end() -> Box<Error> {
+    Error::explain(ErrorType::Custom("refused"), "the node refused").into_up()
+}
