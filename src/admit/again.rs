@@ -21,6 +21,8 @@ pub enum End {
 pub struct Facts {
     /// The request only reads: running twice does no harm.
     pub read: bool,
+    /// The route is one that some versions of the daemon have and others have not.
+    pub versioned: bool,
     /// A byte of an answer went to the client.
     pub answered: bool,
     /// All of the body can be sent again.
@@ -63,11 +65,12 @@ pub fn may_go_again(end: End, facts: &Facts) -> Again {
         }
         // Nothing was sent, so nothing is repeated.
         End::Unreached | End::Refused(Refusal::OwnerGone) => when(attempts_left, Again::Free),
-        // Another version of the daemon may have the route; a shared database that is down will
-        // not be up behind another node: one more try.
-        End::Refused(Refusal::NoRoute | Refusal::Dependency) => {
-            when(attempts_left && facts.failures < 2, Again::Charged)
+        // One more try: another version of the daemon may have the route; a shared database that
+        // is down is not likely to be up behind another node.
+        End::Refused(Refusal::NoRoute) => {
+            when(facts.versioned && facts.failures < 2, Again::Charged)
         }
+        End::Refused(Refusal::Dependency) => when(facts.failures < 2, Again::Charged),
         End::Refused(Refusal::Overloaded | Refusal::Other) | End::Broke => {
             when(facts.read && attempts_left, Again::Charged)
         }
@@ -84,6 +87,7 @@ mod tests {
 
     const FACTS: Facts = Facts {
         read: false,
+        versioned: true,
         answered: false,
         body_kept: true,
         failures: 1,
@@ -157,7 +161,7 @@ mod tests {
             end in ends(), read in any::<bool>(), answered in any::<bool>(),
             body_kept in any::<bool>(), failures in 0u8..6, misses in 0u8..20,
         ) {
-            let facts = Facts { read, answered, body_kept, failures, attempts: 3, misses };
+            let facts = Facts { read, versioned: true, answered, body_kept, failures, attempts: 3, misses };
             let again = may_go_again(end, &facts) != Again::No;
             let unexecuted = match end {
                 End::Unreached => true,

@@ -18,7 +18,7 @@ pub enum Refusal {
     NoRoute,
     /// 401: the node holds another key.
     WrongKey,
-    /// 400: the request itself is wrong.
+    /// 400 and every other 4xx: the request itself is wrong.
     Invalid,
     /// 500 `failed to get plugin runtime`: gone between look-up and use.
     RuntimeVanished,
@@ -51,12 +51,13 @@ impl Refusal {
             0..400 => return None,
             400 => Self::Invalid,
             401 => Self::WrongKey,
-            404 if says(NO_NODE_START) && !says(NOT_INSTALLED) => Self::NotHere,
-            // Up to 0.4 the daemon said both at once, and other nodes might know better.
+            // Up to 0.4 the daemon said "no available node, plugin not found", and other nodes might
+            // know better: so this comes first.
             404 if says(NO_NODE_START) => Self::NotHere,
             404 if says(NOT_INSTALLED) => Self::NotInstalled,
-            404 if says("\"not_found\"") => Self::NoRoute,
+            404 if says("\"not_found\"") || says("404 page not found") => Self::NoRoute,
             429 | 503 => Self::Overloaded,
+            401..500 => Self::Invalid,
             500 if says(RUNTIME_VANISHED) => Self::RuntimeVanished,
             500 if says(REDIRECT_FAILED) && NOT_DIALLED.iter().any(|why| says(why)) => {
                 Self::OwnerGone
@@ -67,7 +68,8 @@ impl Refusal {
         })
     }
 
-    /// Whether the request certainly did not run.
+    /// Whether the request certainly did not run. True is no leave to repeat it: whether another
+    /// node would do better is decided in `admit`.
     #[must_use]
     pub const fn is_unexecuted(self) -> bool {
         !matches!(self, Self::Other)
@@ -104,7 +106,7 @@ mod tests {
     };
 
     /// The answers of daemons 0.4 to 0.6, as they stand on the wire.
-    const ANSWERS: [(u16, &str, Refusal); 14] = [
+    const ANSWERS: [(u16, &str, Refusal); 16] = [
         (
             404,
             r#"{"code":-500,"message":"{\"message\":\"no available node, plugin runtime not found\",\"error_type\":\"PluginDaemonInternalServerError\",\"args\":null}","data":null}"#,
@@ -125,7 +127,9 @@ mod tests {
             r#"{"code":"not_found","message":"route not found"}"#,
             NoRoute,
         ),
-        (404, "404 page not found", Other),
+        (404, "404 page not found", NoRoute),
+        (413, "too large", Invalid),
+        (404, "<h1>nginx</h1>", Invalid),
         (401, r#"{"code":-401}"#, WrongKey),
         (400, r#"{"code":-400}"#, Invalid),
         (

@@ -70,6 +70,14 @@ impl Cooldown {
         }
     }
 
+    /// The node came back from the dead: it rests no longer, but how often it did is remembered.
+    pub(super) fn wake(&self) {
+        let mut rests = self.rests.lock();
+        rests.first_strike = None;
+        self.strikes.store(0, Ordering::Relaxed);
+        self.until.store(0, Ordering::Relaxed);
+    }
+
     /// A failure that is the node's. Returns the rest that begins with it, if one does.
     pub(super) fn strike(&self, now: Instant, rules: &CooldownRules) -> Option<Duration> {
         let mut rests = self.rests.lock();
@@ -150,6 +158,12 @@ mod tests {
             assert_eq!(node.strike(now, &RULES), None, "it rests already");
             now += after(expected);
         }
+        node.wake();
+        assert_eq!(node.remaining(now), Duration::ZERO);
+        let rest = (0..3).find_map(|_| node.strike(now, &RULES));
+        assert_eq!(rest, Some(after(60)), "flapping is remembered");
+        now += after(60);
+        node.strike(now, &RULES);
         node.success();
         let rest = (0..3).find_map(|_| node.strike(now, &RULES));
         assert_eq!(rest, Some(after(10)), "a success wipes the slate");

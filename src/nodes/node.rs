@@ -167,6 +167,7 @@ impl Node {
         self.doubted.store(false, Ordering::Relaxed);
         if !self.healthy.swap(healthy, Ordering::Relaxed) && healthy {
             self.presences.forget();
+            self.cooldown.wake();
         }
     }
 

@@ -194,8 +194,14 @@ impl<'a> Sorted<'a> {
         if self.resting.len() > most {
             self.resting.sort_by_key(|(_, node)| node.resting(now));
             let woken = self.resting.len() - most;
-            self.regular.extend(self.resting.drain(..woken));
-            self.regular.sort_by_key(|(at, _)| *at);
+            for (at, node) in self.resting.drain(..woken) {
+                let row = match node.role() {
+                    Role::Backup => &mut self.backup,
+                    Role::Primary | Role::Secondary => &mut self.regular,
+                };
+                row.push((at, node));
+                row.sort_by_key(|(at, _)| *at);
+            }
         }
     }
 }

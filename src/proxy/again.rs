@@ -2,13 +2,15 @@
 
 use super::Ctx;
 use crate::admit::{Again, Blame, End, Facts, may_go_again};
+use crate::dify::Kind;
 use crate::model::{Outcome, clock};
 use crate::nodes::{CooldownRules, Lease};
 use crate::upstream::Live;
 use pingora_proxy::Session;
 use std::time::Duration;
 
-/// Ends the attempt and draws the consequences. True: ask for another node.
+/// Ends the attempt and draws the consequences. True: ask for another node. What the node answered
+/// stays in `ctx.held`, in case that nobody does better.
 pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bool {
     let pause = ctx.held.as_ref().and_then(super::hold::Held::retry_after);
     if let Some(attempt) = &ctx.attempt {
@@ -22,6 +24,10 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
     let session = session.as_ref();
     let facts = Facts {
         read: ctx.routed.as_ref().is_some_and(|routed| routed.read),
+        versioned: ctx
+            .routed
+            .as_ref()
+            .is_some_and(|routed| matches!(routed.kind, Kind::Dispatch | Kind::Polling)),
         answered: session.response_written().is_some(),
         // Pingora would wait for ever for a body that nobody holds any more.
         body_kept: !session.retry_buffer_truncated(),
@@ -37,9 +43,6 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
             pool.is_some_and(|pool| pool.budget.withdraw(clock::now()))
         }
     };
-    if again {
-        ctx.held = None;
-    }
     again
 }
 

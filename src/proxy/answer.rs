@@ -38,6 +38,8 @@ pub(super) async fn reject(
 pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
     let status = held.header.status.as_u16();
     session.set_ignore_info_resp(false);
+    // Pingora closes the connection after any error; the client must be told.
+    session.set_keepalive(None);
     session
         .write_response_header(Box::new(held.header), false)
         .await?;

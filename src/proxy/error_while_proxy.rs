@@ -4,6 +4,7 @@
 use super::again;
 use super::ctx::{Attempt, Ctx};
 use crate::admit::End;
+use crate::dify::{Kind, Refusal};
 use crate::model::Outcome;
 use crate::upstream::Live;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -18,8 +19,15 @@ pub(super) fn run(
     let by_node = *error.esource() == ErrorSource::Upstream;
     let retry = match (by_node, &mut ctx.attempt) {
         (true, Some(attempt)) => {
-            ctx.held = attempt.held.take();
-            let end = end(ctx.held.as_ref().map(super::hold::Held::refusal), &error);
+            let held = attempt.held.take();
+            let kind = ctx
+                .routed
+                .as_ref()
+                .map_or(Kind::Other, |routed| routed.kind);
+            let end = end(held.as_ref().map(|held| held.refusal(kind)), &error);
+            if held.is_some() {
+                ctx.held = held;
+            }
             let node = attempt.lease.node().id();
             log::info!("attempt ended node={node} end={end:?} error={error}");
             again::run(live, session, ctx, end)
@@ -37,7 +45,7 @@ pub(super) fn run(
     error
 }
 
-fn end(refusal: Option<crate::dify::Refusal>, error: &Error) -> End {
+fn end(refusal: Option<Refusal>, error: &Error) -> End {
     match (refusal, error.etype()) {
         (Some(refusal), _) => End::Refused(refusal),
         (None, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => End::Silent,

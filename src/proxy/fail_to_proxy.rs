@@ -1,7 +1,9 @@
 //! It cannot be served: what do we say, if anybody still listens?
 
+use super::hold::Held;
 use super::upstream_peer::no_node;
 use super::{Ctx, answer};
+use crate::dify::{Kind, Refusal};
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
 use crate::observe::Ending;
@@ -20,16 +22,16 @@ pub(super) async fn run(
         can_reuse_downstream: false,
     };
     if let (Some(held), None) = (ctx.held.take(), session.response_written()) {
-        return match answer::pass(session, held).await {
-            Ok(status) => {
-                ctx.ending = Some(Ending::Answered(status));
-                FailToProxy {
-                    error_code: status,
-                    can_reuse_downstream: true,
-                }
-            }
-            Err(_client_left_meanwhile) => gone,
-        };
+        let kind = ctx
+            .routed
+            .as_ref()
+            .map_or(Kind::Other, |routed| routed.kind);
+        if !matches!(
+            held.refusal(kind),
+            Refusal::NotHere | Refusal::RuntimeVanished
+        ) {
+            return pass(session, ctx, held).await;
+        }
     }
     let Some(rejection) = rejection(error, ctx) else {
         ctx.ending = Some(Ending::ClientGone);
@@ -49,6 +51,19 @@ pub(super) async fn run(
             can_reuse_downstream: false,
         },
         Err(_client_left_meanwhile) => gone,
+    }
+}
+
+/// Nobody did better: the client gets what the node said.
+async fn pass(session: &mut Session, ctx: &mut Ctx, held: Held) -> FailToProxy {
+    let sent = answer::pass(session, held).await;
+    ctx.ending = Some(
+        sent.as_ref()
+            .map_or(Ending::ClientGone, |&status| Ending::Answered(status)),
+    );
+    FailToProxy {
+        error_code: sent.unwrap_or(0),
+        can_reuse_downstream: false,
     }
 }
 

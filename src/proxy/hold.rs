@@ -6,7 +6,7 @@
 //! and either another node is asked or the answer is written as it came.
 
 use super::Ctx;
-use crate::dify::Refusal;
+use crate::dify::{Kind, Refusal};
 use http::{Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
@@ -24,10 +24,16 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// What it means.
-    pub(super) fn refusal(&self) -> Refusal {
+    /// What it means. Under `/e/` the plugin itself answers with any status it likes; only the
+    /// daemon's own words count there.
+    pub(super) fn refusal(&self, kind: Kind) -> Refusal {
         let status = self.header.status.as_u16();
-        Refusal::read(status, &self.body).unwrap_or(Refusal::Other)
+        let refusal = Refusal::read(status, &self.body).unwrap_or(Refusal::Other);
+        match (kind, refusal) {
+            (_, Refusal::NotHere | Refusal::RuntimeVanished) => refusal,
+            (Kind::Hook, _) => Refusal::Invalid,
+            _ => refusal,
+        }
     }
 
     /// How long the node asks to be left alone (RFC 9110, section 10.2.3; seconds only).
@@ -49,10 +55,10 @@ pub(super) fn begin(
     response: &mut ResponseHeader,
     ctx: &mut Ctx,
 ) -> Result<()> {
-    let Some(attempt) = &mut ctx.attempt else {
+    let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) else {
         return Ok(());
     };
-    if session.req_header().method == Method::HEAD || !decides(response) {
+    if session.req_header().method == Method::HEAD || !decides(response, routed.kind) {
         return Ok(());
     }
     attempt.held = Some(Held {
@@ -65,14 +71,15 @@ pub(super) fn begin(
     Ok(())
 }
 
-fn decides(response: &ResponseHeader) -> bool {
+fn decides(response: &ResponseHeader, kind: Kind) -> bool {
     let status = response.status.as_u16();
     let length = response
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let small = length.is_some_and(|length| (1..=LARGEST).contains(&length));
-    small && (matches!(status, 404 | 429) || status >= 500)
+    let called = matches!(kind, Kind::Dispatch | Kind::Polling | Kind::Hook);
+    small && (status >= 500 || status == 429 || (status == 404 && called))
 }
 
 /// The end of a held answer: ends the attempt.

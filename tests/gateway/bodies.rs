@@ -164,7 +164,7 @@ async fn f007_bodies_of_every_size_and_framing_arrive_unchanged_and_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f058_bodies_arrive_unchanged_and_once_although_the_first_node_is_dead() {
-    let rig = Rig::first_is_dead("").await;
+    let rig = Rig::first_is_dead("cooldown: { max_fails: 0 }\n").await;
     for size in SIZES {
         for way in WAYS {
             arrives(&rig, &rig.dify(), size, way).await;

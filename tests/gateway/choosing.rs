@@ -188,6 +188,8 @@ async fn f036_when_the_main_node_dies_the_next_one_steps_in_without_an_error() {
             "the next one is the main node now"
         );
     }
+    let down = rig.gateway.until(|_| !rig.node("n1").is_healthy());
+    within("the checks find the main node dead", down).await;
     rig.nodes[0].restart().await.unwrap();
     let back = rig.gateway.until(|_| rig.node("n1").is_healthy());
     within("the main node is found alive again", back).await;
