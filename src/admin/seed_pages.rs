@@ -43,11 +43,10 @@ fn row(pool: &Pool, node: &Node) -> Value {
 /// `/cluster/stats?top=N&prefix=P`: what was learned, most work first.
 pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
     let parameter = |name: &str| {
-        let pairs = query.unwrap_or_default().split('&');
-        let mut named = pairs.filter_map(|pair| pair.split_once('='));
-        named.find(|(key, _)| *key == name).map(|(_, value)| value)
+        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value)
     };
-    let top = match parameter("top").map(str::parse::<usize>) {
+    let top = match parameter("top").map(|top| top.parse::<usize>()) {
         None => usize::MAX,
         Some(Ok(top)) => top,
         Some(Err(_not_a_number)) => {
@@ -55,10 +54,10 @@ pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
             return reply::text(400, what);
         }
     };
-    let prefix = decoded(parameter("prefix").unwrap_or_default());
+    let prefix = parameter("prefix").unwrap_or_default();
     let now = clock::now();
     let mut rows = live.learner.view(usize::MAX, now);
-    rows.retain(|row| row.key.as_bytes().starts_with(&prefix));
+    rows.retain(|row| row.key.starts_with(prefix.as_ref()));
     rows.truncate(top);
     let body = json!({
         "threshold_ms": ms(live.learner.threshold()),
@@ -66,28 +65,6 @@ pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
         "endpoints": rows,
     });
     reply::json(200, &body)
-}
-
-/// A query's value as it was meant: keys contain `|`, which most clients send as `%7C`.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((plain, coded)) = rest.split_once('%') {
-        bytes.extend(plain.bytes());
-        let byte = coded.get(..2).filter(|hex| !hex.starts_with('+'));
-        match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &coded[2..];
-            }
-            None => {
-                bytes.push(b'%');
-                rest = coded;
-            }
-        }
-    }
-    bytes.extend(rest.bytes());
-    bytes
 }
 
 /// `/cluster/master`: which gateway does the fleet's chores. Routing never depends on it.

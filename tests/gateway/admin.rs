@@ -65,7 +65,7 @@ async fn f079_nodes_have_every_field_and_a_killed_one_is_shown_as_down() {
         let expected = json!({
             "id": node.id(), "address": node.addr().to_string(), "pool": "main",
             "role": "secondary", "weight": 1, "state": "ready", "status": "up", "checked": true,
-            "in_flight": {"short": 0, "long": 0, "total": 0}, "beyond": 0,
+            "in_flight": {"short": 0, "long": 0, "total": 0}, "beyond": 0, "resting_ms": 0.0,
             "is_working": false, "is_long_request": false, "served": 0, "failed": 0,
         });
         for (field, value) in expected.as_object().unwrap() {
