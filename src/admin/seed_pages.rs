@@ -19,6 +19,16 @@ pub(super) fn nodes(live: &Live) -> Response<Vec<u8>> {
     reply::json(200, &json!({ "nodes": rows }))
 }
 
+/// The row of one node, by its name.
+pub(super) fn row_of(live: &Live, id: &str) -> Option<Value> {
+    let snapshot = live.snapshot();
+    snapshot.pools().iter().find_map(|pool| {
+        let nodes = pool.nodes();
+        let node = nodes.iter().find(|node| node.id().as_str() == id)?;
+        Some(row(pool, node))
+    })
+}
+
 fn row(pool: &Pool, node: &Node) -> Value {
     let [short, long] = Class::ALL.map(|class| node.in_flight(class));
     json!({

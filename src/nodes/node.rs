@@ -31,6 +31,14 @@ impl Hand {
         }
     }
 
+    /// Reads the word that [`Hand::word`] writes.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Ready, Self::Drain, Self::Maint]
+            .into_iter()
+            .find(|hand| hand.word() == word)
+    }
+
     const fn from_bits(bits: u8) -> Self {
         match bits {
             1 => Self::Drain,
