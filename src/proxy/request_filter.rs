@@ -20,20 +20,22 @@ static UNIQUE_IDENTIFIER: HeaderName = HeaderName::from_static("x-plugin-unique-
 /// Returns true when the answer was already written.
 pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     let request = session.req_header();
+    // Answers of our own are rare and large as futures; boxed, they do not make this one large,
+    // which is allocated for every request.
     if request.method == Method::GET && request.uri.path() == "/health/check" {
-        let status = answer::health(live, session).await?;
+        let status = Box::pin(answer::health(live, session)).await?;
         ctx.ending = Some(Ending::Answered(status));
         return Ok(true);
     }
     if let Err(rejection) = check(live, request, ctx) {
-        answer::reject(live, session, ctx, rejection).await?;
+        Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
     }
     let item = if wants_item(request, ctx) {
         match peek::run(session).await? {
             Ok(item) => item,
             Err(rejection) => {
-                answer::reject(live, session, ctx, rejection).await?;
+                Box::pin(answer::reject(live, session, ctx, rejection)).await?;
                 return Ok(true);
             }
         }
