@@ -84,6 +84,7 @@ fn choose(criterion: &mut Criterion) {
                 plugin: request.plugin,
                 now: clock::now(),
                 fail_open: true,
+                once: false,
             };
             let strategy = (row.build)(&Strategies::default());
             let among = screen(&nodes, &screening).expect("all may serve");
@@ -113,6 +114,7 @@ fn choose(criterion: &mut Criterion) {
                         tried: &none,
                         luck: dice.u64(..),
                         affinity: None,
+                        once: false,
                     };
                     pool.choose(&ask)
                 });

@@ -36,6 +36,7 @@ fn question(tried: &Tried) -> Screening<'_> {
         },
         now: clock::now(),
         fail_open: true,
+        once: false,
     }
 }
 

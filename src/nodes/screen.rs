@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The nodes a request has tried, by name. At most `retry.attempts` of them.
+/// The nodes a request has tried, by name: those that failed it and those without its plugin.
 pub type Tried = SmallVec<[NodeId; 4]>;
 
 /// The nodes that may serve one request now, in pool order. Never empty: only [`screen`] builds
@@ -61,6 +61,8 @@ pub struct Screening<'a> {
     pub now: Instant,
     /// When nobody may serve, try an unhealthy node all the same.
     pub fail_open: bool,
+    /// It can be sent once only: nodes known to have the plugin are kept alone, if there are any.
+    pub once: bool,
 }
 
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
@@ -147,6 +149,9 @@ pub fn screen<'a>(
         }
     }
     sorted.wake_the_most_rested(request.now);
+    if request.once {
+        sorted.keep_the_certain(request);
+    }
     let Sorted {
         regular,
         backup,
@@ -181,6 +186,15 @@ impl<'a> Sorted<'a> {
             &mut self.backup
         } else {
             &mut self.regular
+        }
+    }
+
+    fn keep_the_certain(&mut self, request: &Screening<'_>) {
+        let certain = |(_, node): &(u16, &Arc<Node>)| {
+            node.presence(request.plugin, request.now) == Presence::Present
+        };
+        if self.regular.iter().any(certain) {
+            self.regular.retain(|row| certain(row));
         }
     }
 
@@ -247,6 +261,7 @@ mod tests {
                 plugin: self.plugin,
                 now: self.now,
                 fail_open,
+                once: false,
             };
             let candidates = screen(&self.pool, &screening)?;
             Ok(candidates
@@ -309,6 +324,25 @@ mod tests {
         );
         rig.pool[2].note_present(rig.plugin);
         assert_eq!(rig.names(), ["n3"]);
+    }
+
+    #[test]
+    fn what_can_be_sent_once_only_goes_where_the_plugin_is_known_to_be() {
+        let rig = Rig::new(&[Role::Secondary; 3]);
+        let once = |rig: &Rig| {
+            let screening = Screening {
+                tried: &Tried::new(),
+                plugin: rig.plugin,
+                now: rig.now,
+                fail_open: false,
+                once: true,
+            };
+            screen(&rig.pool, &screening).unwrap().len()
+        };
+        assert_eq!(once(&rig), 3, "nobody is known to have it");
+        rig.pool[1].note_present(rig.plugin);
+        assert_eq!(once(&rig), 1);
+        assert_eq!(rig.names().len(), 3, "others may try");
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Metrics {
         }
     }
 
-    /// An attempt on a node ended otherwise than with an answer.
+    /// An attempt on a node ended.
     pub fn attempt(&self, node: &NodeId, outcome: Outcome) {
         let word = match outcome {
             Outcome::Answered => "answered",

@@ -56,6 +56,8 @@ pub(super) struct Routed {
     pub(super) treatment: Treatment,
     /// Set for requests that all go to one node: which one, by rendezvous.
     pub(super) affinity: Option<u64>,
+    /// Its body is too large to be kept, so that it can be sent once only.
+    pub(super) once: bool,
     /// It only reads: running it twice does no harm.
     pub(super) read: bool,
     /// The whole body, where it is too large for Pingora to keep and small enough for us.

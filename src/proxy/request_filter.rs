@@ -137,6 +137,7 @@ fn routed(
         // All gateways of a fleet must agree on the writer.
         affinity: writer.map(|tenant| stable_hash(tenant.as_bytes())),
         treatment,
+        once: kept.once,
         kept: kept.body,
         body_sent: 0,
     }

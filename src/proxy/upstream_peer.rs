@@ -19,6 +19,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         tried: &ctx.tried,
         luck: fastrand::u64(..),
         affinity: routed.affinity,
+        once: routed.once,
     };
     if number == 1 {
         routed.pool.budget.deposit();

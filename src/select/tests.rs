@@ -44,6 +44,7 @@ impl Rig {
             plugin: request.plugin,
             now: clock::now(),
             fail_open: true,
+            once: false,
         };
         let among = screen(&self.pool, &screening).expect("somebody may serve");
         let choice = strategy.choose(&request, &among, &mut self.dice);

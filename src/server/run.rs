@@ -1,12 +1,13 @@
 //! How does the program run?
 
 use super::reload::Reloader;
-use super::signals::{self, Shutdown};
+use super::signals::{self, Shutdown, Signals};
 use super::{Options, assemble, chores, known, panics, services, state};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::proxy::Proxy;
 use crate::upstream::Live;
+use parking_lot::Mutex;
 use pingora::server::configuration::Opt;
 use pingora::server::{RunArgs, Server};
 use std::fmt;
@@ -31,7 +32,7 @@ impl fmt::Display for StartError {
             Self::Listen(address, error) => write!(
                 f,
                 "cannot listen on {address}: {error}; is another gateway or a plugin daemon \
-                 running there? Change `listen:` or stop it"
+                 running there? Change its address in the configuration (`listen` or `admin.listen`) or stop it"
             ),
             Self::Other(what) => f.write_str(what),
         }
@@ -68,6 +69,9 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let hash = loaded.text_hash;
     let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known()));
     let (closing, closed) = watch::channel(false);
+    let listening = background.block_on(async { Signals::listen() });
+    let Signals { hangup, stops } = listening.map_err(|error| other(&error))?;
+    background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
     start_background(&background, &live, &reloader, closed);
 
     let mut data_service = services::data(&server.configuration, Proxy::new(Arc::clone(&live)));
@@ -87,10 +91,11 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     server.run(RunArgs {
         shutdown_signal: Box::new(Shutdown {
             live: Arc::clone(&live),
+            stops: Mutex::new(Some(stops)),
             closing,
         }),
     });
-    save(&live);
+    state::save_of(&live);
     Ok(())
 }
 
@@ -106,26 +111,14 @@ fn start_background(
         live.lifecycle.note_ready();
         chores::spawn(live, reloader, &running);
     });
-    let hangup = signals::reload_on_hangup(Arc::clone(reloader));
-    background.spawn(async move {
-        if let Err(error) = hangup.await {
-            log::error!("SIGHUP cannot be received error={error}");
-        }
-    });
     let live = Arc::clone(live);
     background.spawn(async move {
         signals::drained(&live, closed).await;
-        save(&live);
+        state::save_of(&live);
         drop(never);
         // Pingora's main thread sleeps through its whole grace period by now.
         std::process::exit(0);
     });
-}
-
-fn save(live: &Live) {
-    if let Some(file) = &live.snapshot().config.state.file {
-        state::save(file, &live.learner);
-    }
 }
 
 /// Pingora opens ports in a task that would wait half a minute for a taken one; an operator wants

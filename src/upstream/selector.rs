@@ -31,13 +31,15 @@ pub struct Ask<'a> {
     pub luck: u64,
     /// Chosen by rendezvous with this key, in place of the strategy.
     pub affinity: Option<u64>,
+    /// It can be sent once only.
+    pub once: bool,
 }
 
 const FIXED: usize = 22;
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
-        key.push(self.request.class as u8);
+        key.push(self.request.class as u8 | u8::from(self.once) << 1);
         key.push(self.request.attempt);
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
@@ -50,13 +52,21 @@ impl Ask<'_> {
     }
 }
 
-/// A request, where it was tried, with which luck, and its affinity (0 = none).
-type Question = (Request, Tried, Dice, u64);
+/// A question as it came through the key.
+struct Question {
+    request: Request,
+    tried: Tried,
+    dice: Dice,
+    /// 0 = none.
+    affinity: u64,
+    once: bool,
+}
 
 fn read(key: &[u8]) -> Option<Question> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
     let [class, attempt, plugin @ ..] = fixed;
-    let class = *Class::ALL.get(usize::from(*class))?;
+    let once = class & 2 != 0;
+    let class = *Class::ALL.get(usize::from(class & !2))?;
     let luck = u64::from_le_bytes(plugin[4..12].try_into().ok()?);
     let affinity = u64::from_le_bytes(plugin[12..].try_into().ok()?);
     let plugin = PluginPlace {
@@ -70,7 +80,13 @@ fn read(key: &[u8]) -> Option<Question> {
         .map(NodeId::from)
         .collect();
     let request = Request::new(class, plugin).attempt(*attempt);
-    Some((request, tried, Dice::with_seed(luck), affinity))
+    Some(Question {
+        request,
+        tried,
+        dice: Dice::with_seed(luck),
+        affinity,
+        once,
+    })
 }
 
 /// What the selector decided.
@@ -171,23 +187,24 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some((request, tried, mut dice, affinity))) = (&self.rules, read(key))
-        else {
+        let (Some(rules), Some(mut asked)) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
         let screening = Screening {
-            tried: &tried,
-            plugin: request.plugin,
+            tried: &asked.tried,
+            plugin: asked.request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
+            once: asked.once,
         };
         let among = screen(&self.members.nodes, &screening)?;
-        let choice = if affinity == 0 {
-            rules.strategy.choose(&request, &among, &mut dice)
+        let choice = if asked.affinity == 0 {
+            let dice = &mut asked.dice;
+            rules.strategy.choose(&asked.request, &among, dice)
         } else {
             let names = among.iter().map(|node| node.id().as_str());
             Choice {
-                at: winner(affinity, names).unwrap_or(0),
+                at: winner(asked.affinity, names).unwrap_or(0),
                 why: Why::Affinity,
             }
         };
@@ -234,16 +251,18 @@ mod tests {
             tried: &tried,
             luck: 0x0123_4567_89ab_cdef,
             affinity: Some(77),
+            once: true,
         };
         let mut key = Vec::new();
         ask.write(&mut key);
-        let (request, names, mut dice, affinity) =
-            read(&key).expect("what was written can be read");
+        let asked = read(&key).expect("what was written can be read");
+        let (request, names, mut dice) = (asked.request, asked.tried, asked.dice);
+        assert!(asked.once);
         assert_eq!(request.class, Class::Long);
         assert_eq!(request.plugin, PLACE);
         assert_eq!(request.attempt, 3);
         assert_eq!(names, tried);
-        assert_eq!(affinity, 77);
+        assert_eq!(asked.affinity, 77);
         assert_eq!(dice.u64(..), Dice::with_seed(ask.luck).u64(..));
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
     }
