@@ -8,10 +8,14 @@ use crate::learn::Classifier;
 use crate::model::{Basis, Class, Part, Rejection, Verdict, clock};
 use crate::observe::Ending;
 use crate::upstream::Live;
-use http::{Method, header};
+use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
+
+// Made once: a name given as text is parsed at every look-up.
+static PLUGIN_ID: HeaderName = HeaderName::from_static("x-plugin-id");
+static UNIQUE_IDENTIFIER: HeaderName = HeaderName::from_static("x-plugin-unique-identifier");
 
 /// Returns true when the answer was already written.
 pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
@@ -41,45 +45,44 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
 }
 
 fn check(live: &Live, request: &RequestHeader, ctx: &Ctx) -> Result<(), Rejection> {
-    let text = |name| {
-        request
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
     // Joining several Via lines is left out where there is one, which is nearly always.
-    let mut several = request.headers.get_all(header::VIA).iter();
-    let joined = (several.by_ref().nth(1).is_some()).then(|| {
+    let mut lines = request.headers.get_all(header::VIA).iter();
+    let (first, second) = (lines.next(), lines.next());
+    let joined = second.map(|_| {
         let lines = request.headers.get_all(header::VIA).iter();
         let lines: Vec<_> = lines.filter_map(|value| value.to_str().ok()).collect();
         lines.join(",")
     });
     let arrival = Arrival {
-        content_length: text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok()),
-        via: joined.as_deref().or_else(|| text(header::VIA)),
+        content_length: text(request, &header::CONTENT_LENGTH).and_then(|value| value.parse().ok()),
+        via: joined
+            .as_deref()
+            .or_else(|| first.and_then(|value| value.to_str().ok())),
     };
     let config = &ctx.snapshot.config;
     admit(&arrival, &live.identity.name, &config.limits, &config.loops)
 }
 
+fn text<'r>(request: &'r RequestHeader, name: &HeaderName) -> Option<&'r str> {
+    let value = request.headers.get(name)?;
+    value.to_str().ok()
+}
+
 fn asked(request: &RequestHeader) -> Asked<'_> {
-    let text = |name| {
-        request
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
     let names = Names {
-        plugin_id: text("x-plugin-id"),
-        unique_identifier: text("x-plugin-unique-identifier"),
+        plugin_id: text(request, &PLUGIN_ID),
+        unique_identifier: text(request, &UNIQUE_IDENTIFIER),
     };
     describe(request.method.as_str(), request.uri.path(), names)
 }
 
 fn wants_item(request: &RequestHeader, ctx: &Ctx) -> bool {
+    // The kind is in the path alone; the names are looked up after the body was read, because
+    // what borrows from the header cannot be kept meanwhile.
+    let kind = || describe("POST", request.uri.path(), Names::default()).kind;
     ctx.snapshot.config.learn.key.contains(&Part::Item)
         && request.method == Method::POST
-        && asked(request).kind == Kind::Dispatch
+        && kind() == Kind::Dispatch
 }
 
 fn routed(live: &Live, request: &RequestHeader, ctx: &Ctx, item: Option<&str>) -> Routed {
