@@ -47,7 +47,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         refused_in_band: false,
         body_began: false,
     });
-    Ok(Box::new(pick.peer))
+    Ok(pick.peer)
 }
 
 /// The answer when nobody may serve. Dify recognises the daemon's phrase and calls the request
