@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Pingora and we take memory for every request; `benches/README.md` has what this saves.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     twolane::cli::main()
 }
