@@ -4,9 +4,10 @@
 //! `diff`. A secret is `***` in it.
 
 use super::file;
-use super::pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, State, Threshold, Timeouts, Unknown,
+    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, State, Tcp, Threshold, Timeouts,
+    Unknown,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -26,6 +27,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         threads,
         pools,
         routes,
+        debug_plugins,
+        tcp,
         strategies,
         learn,
         health,
@@ -50,6 +53,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("debug_plugins", list(debug_plugins, debug_plugin)),
+        ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
         ("strategies", strategies_tree(strategies)),
         ("learn", learn_tree(learn)),
@@ -138,6 +143,19 @@ fn node(node: &NodeEntry) -> Tree {
 
 fn route(route: &RouteEntry) -> Tree {
     table([("path", text(&route.path)), ("pool", text(&route.pool))])
+}
+
+fn debug_plugin(owned: &DebugPlugin) -> Tree {
+    table([("plugin", text(&owned.plugin)), ("node", text(&owned.node))])
+}
+
+fn tcp_tree(tcp: &Tcp) -> Tree {
+    table([
+        ("listen", tcp.listen.map_or(Tree::Null, text)),
+        ("port", whole(tcp.port)),
+        ("idle", time(tcp.idle)),
+        ("max_connections", whole(tcp.max_connections)),
+    ])
 }
 
 fn strategies_tree(strategies: &Strategies) -> Tree {

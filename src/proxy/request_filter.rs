@@ -105,6 +105,9 @@ fn routed(live: &Live, request: &RequestHeader, ctx: &Ctx, kept: Kept) -> Routed
         kind: asked.kind,
         single_result: asked.single_result(),
         plugin: live.plugins.find(asked.plugin),
+        owner: asked
+            .plugin
+            .and_then(|plugin| ctx.snapshot.owner_of(plugin)),
         operation,
         verdict,
         read: asked.read,

@@ -7,8 +7,8 @@
 use super::membership::Crew;
 use super::peer::peer;
 use crate::config::Timeouts;
-use crate::model::{Class, Dice, NodeId, PluginPlace, Request, clock};
-use crate::nodes::{NoCandidate, Node, Screening, Tried, screen};
+use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
+use crate::nodes::{NoCandidate, Node, Screening, Tried, owner_in, screen};
 use crate::select::{Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
@@ -16,6 +16,7 @@ use pingora_load_balancing::selection::{BackendIter, BackendSelection};
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,9 +29,14 @@ pub struct Ask<'a> {
     pub tried: &'a Tried,
     /// Seeds the dice.
     pub luck: u64,
+    /// The node that holds its debug plugin's connection, where that is known.
+    pub owner: Option<&'a Owner>,
 }
 
 const FIXED: usize = 14;
+/// How the line of the owner begins; without an owner it is empty.
+const BY_NAME: u8 = b'=';
+const BY_ADDRESS: u8 = b'@';
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
@@ -39,6 +45,19 @@ impl Ask<'_> {
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
+        match self.owner {
+            Some(Owner::Node(name)) => {
+                key.push(BY_NAME);
+                key.extend(name.as_str().as_bytes());
+            }
+            Some(Owner::At(address)) => {
+                key.push(BY_ADDRESS);
+                // Writing into memory cannot fail.
+                let _ = write!(key, "{address}");
+            }
+            None => {}
+        }
+        key.push(b'\n');
         for node in self.tried {
             key.extend(node.as_str().as_bytes());
             key.push(b'\n');
@@ -46,7 +65,25 @@ impl Ask<'_> {
     }
 }
 
-fn read(key: &[u8]) -> Option<(Request, Tried, Dice)> {
+fn read_owner(line: &[u8]) -> Option<Owner> {
+    let (&how, text) = line.split_first()?;
+    let text = std::str::from_utf8(text).ok()?;
+    match how {
+        BY_NAME => Some(Owner::Node(NodeId::from(text))),
+        BY_ADDRESS => text.parse().ok().map(Owner::At),
+        _ => None,
+    }
+}
+
+/// A question as it was read out of the key.
+struct Read {
+    request: Request,
+    owner: Option<Owner>,
+    tried: Tried,
+    dice: Dice,
+}
+
+fn read(key: &[u8]) -> Option<Read> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
     let [class, attempt, plugin @ ..] = fixed;
     let class = *Class::ALL.get(usize::from(*class))?;
@@ -55,14 +92,19 @@ fn read(key: &[u8]) -> Option<(Request, Tried, Dice)> {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
     };
-    let tried = names
-        .split(|&byte| byte == b'\n')
+    let mut lines = names.split(|&byte| byte == b'\n');
+    let owner = lines.next().and_then(read_owner);
+    let tried = lines
         .filter(|name| !name.is_empty())
         .filter_map(|name| std::str::from_utf8(name).ok())
         .map(NodeId::from)
         .collect();
-    let request = Request::new(class, plugin).attempt(*attempt);
-    Some((request, tried, Dice::with_seed(luck)))
+    Some(Read {
+        request: Request::new(class, plugin).attempt(*attempt),
+        owner,
+        tried,
+        dice: Dice::with_seed(luck),
+    })
 }
 
 /// What the selector decided.
@@ -163,16 +205,30 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some((request, tried, mut dice))) = (&self.rules, read(key)) else {
+        let (Some(rules), Some(asked)) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
+        let Read {
+            request,
+            owner,
+            tried,
+            mut dice,
+        } = asked;
         let screening = Screening {
             tried: &tried,
             plugin: request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
         };
-        let among = screen(&self.members.nodes, &screening)?;
+        let nodes = &self.members.nodes;
+        if let Some(at) = owner.and_then(|owner| owner_in(nodes, &owner, &screening)) {
+            return Ok(Said {
+                members: Arc::clone(&self.members),
+                at,
+                why: Why::Owner,
+            });
+        }
+        let among = screen(nodes, &screening)?;
         let choice = rules.strategy.choose(&request, &among, &mut dice);
         let why = if among.is_fail_open() {
             Why::FailOpen
@@ -212,19 +268,28 @@ mod tests {
             generation: 9,
         };
         let tried: Tried = smallvec!["n1".into(), "daemon@10.0.0.7".into()];
-        let ask = Ask {
-            request: Request::new(Class::Long, PLACE).attempt(3),
-            tried: &tried,
-            luck: 0x0123_4567_89ab_cdef,
-        };
-        let mut key = Vec::new();
-        ask.write(&mut key);
-        let (request, names, mut dice) = read(&key).expect("what was written can be read");
-        assert_eq!(request.class, Class::Long);
-        assert_eq!(request.plugin, PLACE);
-        assert_eq!(request.attempt, 3);
-        assert_eq!(names, tried);
-        assert_eq!(dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+        let owners = [
+            None,
+            Some(Owner::Node("n2".into())),
+            Some(Owner::At(([10, 0, 0, 2], 5002).into())),
+        ];
+        for owner in owners {
+            let ask = Ask {
+                request: Request::new(Class::Long, PLACE).attempt(3),
+                tried: &tried,
+                luck: 0x0123_4567_89ab_cdef,
+                owner: owner.as_ref(),
+            };
+            let mut key = Vec::new();
+            ask.write(&mut key);
+            let mut read = read(&key).expect("what was written can be read");
+            assert_eq!(read.request.class, Class::Long);
+            assert_eq!(read.request.plugin, PLACE);
+            assert_eq!(read.request.attempt, 3);
+            assert_eq!(read.owner, owner);
+            assert_eq!(read.tried, tried);
+            assert_eq!(read.dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+        }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
     }
 }

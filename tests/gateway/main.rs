@@ -4,6 +4,7 @@
 mod bodies;
 mod choosing;
 mod counters;
+mod debug;
 mod forward;
 mod learning;
 mod presence;
