@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
     self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, Pin, Problems, RouteEntry, Score,
-    Severity, Threshold, TwoNodes, Unknown,
+    Severity, Tcp, Threshold, TwoNodes, Unknown,
 };
 use twolane::model::{Class, NodeId, Part, Role, Secret};
 
@@ -400,10 +400,20 @@ fn a_change_of_the_listener_needs_a_restart() {
     );
 }
 
+fn tcp(listen: Option<bool>, longer: Duration, most: u16) -> Tcp {
+    Tcp {
+        listen: listen.map(|_| "127.0.0.1:5013".parse().expect("an address")),
+        port: most,
+        idle: longer + Duration::from_secs(150),
+        max_connections: most.into(),
+    }
+}
+
 /// What has few values, other than by default.
 fn other_words(mut config: Config) -> Config {
     config.learn.key = vec![Part::Op, Part::Version, Part::Tenant];
     config.routes = vec![route("/e/"), route("/plugin/")];
+    config.debug_plugins = vec![debug_plugin("node-0")];
     config.strategies.two_nodes = TwoNodes::Diagram;
     config
 }
@@ -468,10 +478,7 @@ fn any_config() -> impl Strategy<Value = Config> {
         config.shutdown.deadline = time(6);
         config.reload.poll = unknown.map(|_| time(7));
         config.limits.body = body;
-        config.debug_plugins = vec![debug_plugin("node-0")];
-        config.tcp.listen = unknown.map(|_| "127.0.0.1:5013".parse().expect("an address"));
-        config.tcp.idle = time(8) + Duration::from_secs(150);
-        config.tcp.max_connections = u32::from(nodes[0].0);
+        config.tcp = tcp(unknown, time(8), nodes[0].0);
         other_words(config)
     })
 }

@@ -4,13 +4,15 @@
 //! daemon's path on the data port. GET never changes anything.
 
 mod actions;
-
+mod client;
 mod gate;
 mod health;
 mod metrics;
 mod reply;
 mod seed_pages;
 mod status;
+
+pub use client::ask;
 
 use crate::upstream::Live;
 use async_trait::async_trait;
@@ -44,12 +46,19 @@ impl Admin {
         Self { live, hands }
     }
 
-    async fn answer(&self, session: &ServerSession) -> Response<Vec<u8>> {
+    async fn answer(&self, session: &ServerSession, body: &[u8]) -> Response<Vec<u8>> {
         let request = session.req_header();
         let path = request.uri.path();
         let token = self.live.snapshot().config.admin.token.clone();
         if !gate::is_open(path) && !gate::may(&request.headers, token.as_ref()) {
             return reply::unauthorized();
+        }
+        if let Some(node) = path.strip_prefix("/api/v1/nodes/") {
+            return match (&request.method, node.strip_suffix("/state")) {
+                (&Method::PUT, Some(node)) => actions::set_state(&self.live, node, body),
+                (&Method::GET, None) => actions::one_node(&self.live, node),
+                _ => reply::not_found(path),
+            };
         }
         match (&request.method, path) {
             (&Method::GET, "/livez") => reply::text(200, "ok\n"),
@@ -71,11 +80,31 @@ impl Admin {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        // Whatever was sent along is not needed, but must be out of the way of the next request.
-        let read = session.drain_request_body().await;
-        if read.is_err() {
-            session.set_keepalive(None);
+        match body(session).await {
+            Ok(body) => self.answer(session, &body).await,
+            Err(answer) => {
+                session.set_keepalive(None);
+                answer
+            }
         }
-        self.answer(session).await
+    }
+}
+
+/// No wish of an operator is longer.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// The request's body, which must be read even where it is not needed: it would be in the way of
+/// the next request.
+async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Response<Vec<u8>>> {
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(reply::text(400, format!("{error}\n"))),
+        }
+        if body.len() > LONGEST_BODY {
+            return Err(reply::text(413, "the body is over 64 KiB\n"));
+        }
     }
 }

@@ -19,6 +19,16 @@ pub(super) fn nodes(live: &Live) -> Response<Vec<u8>> {
     reply::json(200, &json!({ "nodes": rows }))
 }
 
+/// The row of one node, by its name.
+pub(super) fn row_of(live: &Live, id: &str) -> Option<Value> {
+    let snapshot = live.snapshot();
+    snapshot.pools().iter().find_map(|pool| {
+        let nodes = pool.nodes();
+        let node = nodes.iter().find(|node| node.id().as_str() == id)?;
+        Some(row(pool, node))
+    })
+}
+
 fn row(pool: &Pool, node: &Node) -> Value {
     let [short, long] = Class::ALL.map(|class| node.in_flight(class));
     json!({
@@ -43,11 +53,10 @@ fn row(pool: &Pool, node: &Node) -> Value {
 /// `/cluster/stats?top=N&prefix=P`: what was learned, most work first.
 pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
     let parameter = |name: &str| {
-        let pairs = query.unwrap_or_default().split('&');
-        let mut named = pairs.filter_map(|pair| pair.split_once('='));
-        named.find(|(key, _)| *key == name).map(|(_, value)| value)
+        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value)
     };
-    let top = match parameter("top").map(str::parse::<usize>) {
+    let top = match parameter("top").map(|top| top.parse::<usize>()) {
         None => usize::MAX,
         Some(Ok(top)) => top,
         Some(Err(_not_a_number)) => {
@@ -58,7 +67,7 @@ pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
     let prefix = parameter("prefix").unwrap_or_default();
     let now = clock::now();
     let mut rows = live.learner.view(usize::MAX, now);
-    rows.retain(|row| row.key.starts_with(prefix));
+    rows.retain(|row| row.key.starts_with(prefix.as_ref()));
     rows.truncate(top);
     let body = json!({
         "threshold_ms": ms(live.learner.threshold()),

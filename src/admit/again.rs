@@ -64,7 +64,9 @@ pub fn may_go_again(end: End, facts: &Facts) -> Again {
             when(facts.misses < MOST_MISSES, Again::Free)
         }
         // Nothing was sent, so nothing is repeated.
-        End::Unreached | End::Refused(Refusal::OwnerGone) => when(attempts_left, Again::Free),
+        End::Unreached | End::Refused(Refusal::OwnerGone | Refusal::Empty) => {
+            when(attempts_left, Again::Free)
+        }
         // One more try: another version of the daemon may have the route; a shared database that
         // is down is not likely to be up behind another node.
         End::Refused(Refusal::NoRoute) => {

@@ -29,6 +29,7 @@ impl Blame {
                 Refusal::Overloaded => Self::Busy,
                 Refusal::Dependency | Refusal::Other => Self::Node,
                 Refusal::OwnerGone
+                | Refusal::Empty
                 | Refusal::NotInstalled
                 | Refusal::NoRoute
                 | Refusal::WrongKey

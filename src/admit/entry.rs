@@ -1,6 +1,6 @@
 //! May this request pass?
 
-use crate::config::{Limits, Loops};
+use crate::config::Loops;
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
 
@@ -26,27 +26,24 @@ pub const PSEUDONYM: &str = "twolane-";
 pub fn admit(
     arrival: &Arrival<'_>,
     own_pseudonym: &str,
-    limits: &Limits,
+    body_limit: u64,
     loops: &Loops,
 ) -> Result<(), Rejection> {
     if let Some(via) = arrival.via {
         check_loop(via, own_pseudonym, loops)?;
     }
     match arrival.content_length {
-        Some(length) if length > limits.body => Err(too_large(limits)),
+        Some(length) if length > body_limit => Err(too_large(body_limit)),
         _ => Ok(()),
     }
 }
 
 /// The rejection of a body over the limit, whether its length was told or counted.
 #[must_use]
-pub fn too_large(limits: &Limits) -> Rejection {
+pub fn too_large(limit: u64) -> Rejection {
     Rejection::new(
         Reason::BodyTooLarge,
-        format!(
-            "the request body is over the limit of {} bytes",
-            limits.body
-        ),
+        format!("the request body is over the limit of {limit} bytes"),
     )
 }
 
@@ -75,11 +72,14 @@ fn check_loop(via: &str, own_pseudonym: &str, loops: &Loops) -> Result<(), Rejec
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { body: 10 };
-    const LOOPS: Loops = Loops { max_hops: 2 };
+    const LIMIT: u64 = 10;
+    const LOOPS: Loops = Loops {
+        marks: true,
+        max_hops: 2,
+    };
 
     fn reason(arrival: &Arrival<'_>) -> Option<Reason> {
-        admit(arrival, "twolane-1", &LIMITS, &LOOPS)
+        admit(arrival, "twolane-1", LIMIT, &LOOPS)
             .err()
             .map(|rejection| rejection.reason)
     }

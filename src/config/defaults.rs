@@ -290,7 +290,10 @@ impl Default for Limits {
 
 impl Default for Loops {
     fn default() -> Self {
-        Self { max_hops: MAX_HOPS }
+        Self {
+            marks: true,
+            max_hops: MAX_HOPS,
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 use super::file;
 use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, State, Tcp, Threshold, Timeouts,
-    Unknown,
+    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, Shutdown, State, Tcp, Threshold,
+    Timeouts, Unknown,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -63,16 +63,16 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
-        ("loops", table([("max_hops", whole(loops.max_hops))])),
-        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
-        ("state", state_tree(state)),
         (
-            "shutdown",
+            "loops",
             table([
-                ("pre_stop_delay", time(shutdown.pre_stop_delay)),
-                ("deadline", time(shutdown.deadline)),
+                ("marks", Tree::Flag(loops.marks)),
+                ("max_hops", whole(loops.max_hops)),
             ]),
         ),
+        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
+        ("state", state_tree(state)),
+        ("shutdown", shutdown_tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
@@ -234,6 +234,13 @@ fn state_tree(state: &State) -> Tree {
     table([
         ("file", file.map_or(Tree::Null, |file| text(file.display()))),
         ("interval", time(state.interval)),
+    ])
+}
+
+fn shutdown_tree(shutdown: &Shutdown) -> Tree {
+    table([
+        ("pre_stop_delay", time(shutdown.pre_stop_delay)),
+        ("deadline", time(shutdown.deadline)),
     ])
 }
 

@@ -236,6 +236,9 @@ pub struct Limits {
 /// Loop detection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loops {
+    /// False: requests are forwarded without `Via` and `X-Plugin-Forwarded`, and no loop through this
+    /// gateway is seen.
+    pub marks: bool,
     /// So many gateways may stand behind one another.
     pub max_hops: u8,
 }

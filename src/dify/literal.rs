@@ -53,6 +53,18 @@ impl Literal {
         self.half = None;
     }
 
+    /// Takes the plain characters that `bytes` begin with, all at once; how many bytes they are.
+    /// The byte behind them is for [`Literal::take`].
+    pub(super) fn take_plain(&mut self, bytes: &[u8]) -> usize {
+        if self.escape != Escape::None || self.half.is_some() {
+            return 0;
+        }
+        let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+        let count = bytes.iter().take_while(|byte| plain(byte)).count();
+        self.keep(&bytes[..count]);
+        count
+    }
+
     /// Takes the next byte after the opening quote.
     pub(super) fn take(&mut self, byte: u8) -> Step {
         match self.escape {
@@ -145,12 +157,10 @@ impl Literal {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.length < Self::LONGEST {
-                self.bytes[self.length] = byte;
-                self.length += 1;
-            }
-        }
+        let room = &mut self.bytes[self.length..];
+        let count = bytes.len().min(room.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        self.length += count;
     }
 }
 

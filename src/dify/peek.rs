@@ -101,13 +101,32 @@ impl Peek {
         let room = Self::LIMIT - self.seen;
         let read = &chunk[..chunk.len().min(room)];
         self.seen += read.len();
-        for &byte in read {
-            if self.place == Place::End {
+        let mut rest = read;
+        while self.place != Place::End {
+            // Texts are most of a body, and their inside is of one kind.
+            rest = &rest[self.run(rest)..];
+            let Some((&byte, behind)) = rest.split_first() else {
                 break;
-            }
+            };
             self.step(byte);
+            rest = behind;
         }
         !self.done()
+    }
+
+    /// Takes the bytes that change nothing about where we are; how many they are.
+    fn run(&mut self, bytes: &[u8]) -> usize {
+        match self.place {
+            Place::KeyText | Place::ValueText => self.literal.take_plain(bytes),
+            Place::Skip {
+                text: Skipped::Text,
+                ..
+            } => {
+                let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
+                bytes.iter().position(ends).unwrap_or(bytes.len())
+            }
+            _ => 0,
+        }
     }
 
     /// Is there nothing more to learn from further bytes?
@@ -121,7 +140,7 @@ impl Peek {
     pub fn item(&self) -> Option<String> {
         let name = self.name.as_deref().or(self.strategy_provider.as_deref());
         match (self.provider.as_deref(), name) {
-            (Some(provider), Some(name)) => Some(format!("{provider}|{name}")),
+            (Some(provider), Some(name)) => Some([provider, "|", name].concat()),
             (found, None) | (None, found) => found.map(str::to_owned),
         }
     }

@@ -26,6 +26,8 @@ pub enum Refusal {
     OwnerGone,
     /// 429 or 503: the node, or what stands before it, is overloaded.
     Overloaded,
+    /// An asset whose file is not on this node: the daemon answers 200 and nothing.
+    Empty,
     /// Another 500 in the daemon's own words: its Redis or database is down.
     Dependency,
     /// Anything else; whether it ran is unknown.
@@ -87,6 +89,7 @@ impl Refusal {
             Self::RuntimeVanished => "runtime_vanished",
             Self::OwnerGone => "owner_gone",
             Self::Overloaded => "overloaded",
+            Self::Empty => "empty",
             Self::Dependency => "dependency",
             Self::Other => "other",
         }

@@ -23,6 +23,8 @@ pub enum Reason {
     NodeBroke,
     /// A node did not answer in time.
     NodeTimeout,
+    /// The path is not open to clients.
+    Denied,
     /// The request passed this gateway before.
     Loop,
     /// The body is over the limit.
@@ -54,7 +56,7 @@ const INTERNAL: &str = "PluginDaemonInternalServerError";
 const BAD_REQUEST: &str = "PluginDaemonBadRequestError";
 
 /// The table.
-pub const TABLE: [Row; 7] = [
+pub const TABLE: [Row; 8] = [
     row(Reason::NoNode, 503, "no_node", -500, INTERNAL, Some(1)),
     row(Reason::NodeBroke, 502, "node_broke", -500, INTERNAL, None),
     row(
@@ -65,6 +67,7 @@ pub const TABLE: [Row; 7] = [
         INTERNAL,
         None,
     ),
+    row(Reason::Denied, 403, "denied", -403, BAD_REQUEST, None),
     row(Reason::Loop, 508, "loop", -500, INTERNAL, None),
     row(
         Reason::BodyTooLarge,

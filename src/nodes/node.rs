@@ -31,6 +31,14 @@ impl Hand {
         }
     }
 
+    /// Reads the word that [`Hand::word`] writes.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Ready, Self::Drain, Self::Maint]
+            .into_iter()
+            .find(|hand| hand.word() == word)
+    }
+
     const fn from_bits(bits: u8) -> Self {
         match bits {
             1 => Self::Drain,
@@ -169,6 +177,13 @@ impl Node {
             self.presences.forget();
             self.cooldown.wake();
         }
+    }
+
+    /// Nobody checks any more: the node counts as healthy, and the next check, should there be one,
+    /// is a first one again.
+    pub fn forget_checks(&self) {
+        self.checked.store(false, Ordering::Relaxed);
+        self.set_healthy(true);
     }
 
     /// Live leases of one class.

@@ -58,6 +58,16 @@ impl Roster {
         nodes.filter(|node| node.address() == address).collect()
     }
 
+    /// Every node that somebody still holds.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Node>> {
+        let known = self.known.lock();
+        known
+            .values()
+            .filter_map(|known| known.node.upgrade())
+            .collect()
+    }
+
     fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry, now: Instant) -> Arc<Node> {
         let old = known
             .get(&entry.id)

@@ -6,6 +6,7 @@ use crate::learn::{Classifier, Running};
 use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
+use crate::route::Treatment;
 use crate::select::Why;
 use crate::upstream::{Live, Passage, Pool, Snapshot};
 use bytes::Bytes;
@@ -53,6 +54,10 @@ pub(super) struct Routed {
     /// The node that holds its debug plugin's connection, where that is known.
     pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
+    /// How its kind is treated.
+    pub(super) treatment: Treatment,
+    /// Set for requests that all go to one node: which one, by rendezvous.
+    pub(super) affinity: Option<u64>,
     /// It only reads: running it twice does no harm.
     pub(super) read: bool,
     /// The whole body, where it is too large for Pingora to keep and small enough for us.

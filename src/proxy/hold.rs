@@ -28,6 +28,9 @@ impl Held {
     /// daemon's own words count there.
     pub(super) fn refusal(&self, kind: Kind) -> Refusal {
         let status = self.header.status.as_u16();
+        if kind == Kind::Asset && status == 200 {
+            return Refusal::Empty;
+        }
         let refusal = Refusal::read(status, &self.body).unwrap_or(Refusal::Other);
         match (kind, refusal) {
             (_, Refusal::NotHere | Refusal::RuntimeVanished) => refusal,
@@ -58,6 +61,14 @@ pub(super) fn begin(
     let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) else {
         return Ok(());
     };
+    if is_empty_asset(session, response, routed.kind) {
+        attempt.held = Some(Held {
+            header: response.clone(),
+            body: Vec::new(),
+        });
+        // There is no body to wait for.
+        return Err(end());
+    }
     if session.req_header().method == Method::HEAD || !decides(response, routed.kind) {
         return Ok(());
     }
@@ -71,12 +82,22 @@ pub(super) fn begin(
     Ok(())
 }
 
+/// The daemon answers 200 and nothing for an asset whose file is on another node.
+fn is_empty_asset(session: &Session, response: &ResponseHeader, kind: Kind) -> bool {
+    kind == Kind::Asset
+        && session.req_header().method == Method::GET
+        && response.status == StatusCode::OK
+        && content_length(response) == Some(0)
+}
+
+fn content_length(response: &ResponseHeader) -> Option<usize> {
+    let value = response.headers.get(header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
 fn decides(response: &ResponseHeader, kind: Kind) -> bool {
     let status = response.status.as_u16();
-    let length = response
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let length = content_length(response);
     let small = length.is_some_and(|length| (1..=LARGEST).contains(&length));
     let called = matches!(kind, Kind::Dispatch | Kind::Polling | Kind::Hook);
     small && (status >= 500 || status == 429 || (status == 404 && called))

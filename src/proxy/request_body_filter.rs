@@ -20,10 +20,9 @@ pub(super) fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut Ctx) 
         }
     }
     routed.body_sent += body.as_ref().map_or(0, |piece| piece.len() as u64);
-    let limits = &ctx.snapshot.config.limits;
-    if routed.body_sent > limits.body {
+    if routed.body_sent > routed.treatment.body {
         // Without Content-Length the node has seen the first part; its connection is dropped.
-        let rejection = too_large(limits);
+        let rejection = too_large(routed.treatment.body);
         let status = ErrorType::HTTPStatus(rejection.reason.row().status);
         return Err(Error::because(status, "body over the limit", rejection));
     }

@@ -19,17 +19,19 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         tried: &ctx.tried,
         luck: fastrand::u64(..),
         owner: routed.owner.as_ref(),
+        affinity: routed.affinity,
     };
     if number == 1 {
         routed.pool.budget.deposit();
     }
     let misses = ctx.misses;
-    let pick = routed
+    let mut pick = routed
         .pool
         .choose(&ask)
         .map_err(|refused| nobody(&refused, misses))?;
     let now = clock::now();
     routed.body_sent = 0;
+    pick.peer.options.read_timeout = Some(routed.treatment.read);
     log::debug!(
         "node chosen node={} why={} attempt={number} class={} basis={} operation={}",
         pick.node.id(),
@@ -53,7 +55,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         body_began: false,
         held: None,
     });
-    Ok(Box::new(pick.peer))
+    Ok(pick.peer)
 }
 
 /// The answer when nobody may serve. Dify recognises the daemon's phrase and calls the request

@@ -2,7 +2,7 @@
 
 use super::Ctx;
 use crate::upstream::Live;
-use http::header;
+use http::HeaderValue;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
@@ -14,16 +14,16 @@ pub(super) fn run(
     live: &Live,
     session: &mut Session,
     request: &mut RequestHeader,
-    _ctx: &Ctx,
+    ctx: &Ctx,
 ) -> Result<()> {
+    if !ctx.snapshot.config.loops.marks {
+        return Ok(());
+    }
     // Exactly one, whatever the client sent.
-    request.insert_header(FORWARDED, "true")?;
-    // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen.
-    let version = match session.req_header().version {
-        http::Version::HTTP_10 => "1.0",
-        http::Version::HTTP_2 => "2.0",
-        _ => "1.1",
-    };
-    request.append_header(header::VIA, format!("{version} {}", live.identity.name))?;
+    request.insert_header(FORWARDED, HeaderValue::from_static("true"))?;
+    // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen. The
+    // name is text, because Pingora keeps that without a copy.
+    let version = session.req_header().version;
+    request.append_header("via", live.identity.via(version))?;
     Ok(())
 }

@@ -14,6 +14,8 @@ pub enum Why {
     Main,
     /// Seed 000: the other node was busy and the main node idle.
     Overflow,
+    /// All requests of this key go to one node.
+    Affinity,
     /// Every node is unhealthy; one is tried all the same.
     FailOpen,
     /// It holds the connection of a debug plugin.
@@ -26,12 +28,13 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OnlyCandidate,
         Self::LeastLoaded,
         Self::Turn,
         Self::Main,
         Self::Overflow,
+        Self::Affinity,
         Self::FailOpen,
         Self::Owner,
         Self::Fallback,
@@ -47,6 +50,7 @@ impl Why {
             Self::Turn => "turn",
             Self::Main => "main",
             Self::Overflow => "overflow",
+            Self::Affinity => "affinity",
             Self::FailOpen => "fail_open",
             Self::Owner => "owner",
             Self::Fallback => "fallback",

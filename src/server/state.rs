@@ -2,6 +2,7 @@
 
 use crate::learn::{Learner, Memory};
 use crate::model::clock;
+use parking_lot::Mutex;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -27,6 +28,9 @@ pub(super) fn recall(file: &Path, learner: &Learner) {
     }
 }
 
+/// The last save of a process may meet the periodic one, and both write beside the same file.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Writes the state file: first beside it, then renamed over it, so that a crash leaves the old
 /// one or the new one, never half of one.
 pub(super) fn save(file: &Path, learner: &Learner) {
@@ -39,6 +43,7 @@ pub(super) fn save(file: &Path, learner: &Learner) {
 }
 
 fn try_save(file: &Path, learner: &Learner) -> io::Result<()> {
+    let _turn = ONE_AT_A_TIME.lock();
     let text = learner.remember().to_json();
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");

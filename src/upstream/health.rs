@@ -86,6 +86,10 @@ impl HealthCheck for NodeCheck {
             return Error::e_explain(ErrorType::InternalError, "not an IP address");
         };
         let result = self.probe(address).await;
+        if !self.settings.load().enabled {
+            // Switched off while it ran: its verdict would stay for ever.
+            return result;
+        }
         for node in self.roster.at(address) {
             node.note_check(result.is_ok());
         }
@@ -96,6 +100,9 @@ impl HealthCheck for NodeCheck {
         let Some(address) = target.addr.as_inet().copied() else {
             return;
         };
+        if !self.settings.load().enabled {
+            return;
+        }
         for node in self.roster.at(address) {
             node.set_healthy(healthy);
         }
@@ -130,6 +137,7 @@ impl fmt::Debug for NodeCheck {
 /// The checks of all nodes of all pools: one probe per address, whatever pools it is in.
 pub struct Checks {
     registry: Arc<HealthRegistry>,
+    roster: Arc<Roster>,
     settings: Arc<ArcSwap<Health>>,
 }
 
@@ -151,6 +159,7 @@ impl Checks {
         }));
         Self {
             registry: Arc::new(registry),
+            roster: Arc::clone(roster),
             settings,
         }
     }
@@ -159,9 +168,16 @@ impl Checks {
         &self.registry
     }
 
-    /// New settings; path, timeout and thresholds hold from the next check on.
+    /// New settings; path, timeout and thresholds hold from the next check on. Switched off, every
+    /// node counts as healthy.
     pub fn set(&self, settings: &Health) {
         self.settings.store(Arc::new(settings.clone()));
+        if !settings.enabled {
+            self.roster
+                .all()
+                .iter()
+                .for_each(|node| node.forget_checks());
+        }
     }
 
     /// One round of checks over all nodes, at once.

@@ -8,6 +8,7 @@ use crate::model::clock;
 use crate::nodes::{Plugins, Tunnels};
 use crate::share::{News, SharedState};
 use arc_swap::ArcSwap;
+use http::{HeaderValue, Version};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -38,6 +39,8 @@ pub struct Live {
 pub struct Identity {
     /// The pseudonym in `Via`: `twolane-` and eight hexadecimal digits.
     pub name: String,
+    /// What a request's `Via` gains here, for HTTP 1.0, 1.1 and 2: made once, copied by counting.
+    via: [HeaderValue; 3],
     /// For durations.
     pub started: Instant,
     /// For people.
@@ -46,11 +49,30 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
+        let name = format!("{PSEUDONYM}{:08x}", fastrand::u32(..));
+        let via = ["1.0", "1.1", "2.0"].map(|version| {
+            let line = format!("{version} {name}");
+            HeaderValue::try_from(line).expect("letters, digits and a dash")
+        });
         Self {
-            name: format!("{PSEUDONYM}{:08x}", fastrand::u32(..)),
+            name,
+            via,
             started: clock::now(),
             started_wall: clock::wall(),
         }
+    }
+}
+
+impl Identity {
+    /// What we append to `Via` for a request that came in this version (RFC 9110, section 7.6.3).
+    #[must_use]
+    pub fn via(&self, version: Version) -> HeaderValue {
+        let at = match version {
+            Version::HTTP_10 => 0,
+            Version::HTTP_2 => 2,
+            _ => 1,
+        };
+        self.via[at].clone()
     }
 }
 

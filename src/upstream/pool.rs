@@ -36,7 +36,7 @@ pub struct Pick {
     /// The node.
     pub node: Arc<Node>,
     /// Where Pingora connects.
-    pub peer: HttpPeer,
+    pub peer: Box<HttpPeer>,
     /// The reason.
     pub why: Why,
 }
@@ -105,13 +105,14 @@ impl Pool {
     pub fn choose(&self, ask: &Ask<'_>) -> Result<Pick, NoCandidate> {
         let said = selector::ask(ask, |key| {
             // Whether a node may serve was settled by the screen, with the health that the same
-            // checks report; Pingora's own verdict is not asked a second time.
-            self.balancer.select_with(key, 1, |_member, _healthy| true);
+            // checks report. The hook has left its answer by the time it returns; allowed no
+            // steps, Pingora neither hashes and copies the member nor looks up its health again.
+            self.balancer.select_with(key, 0, |_member, _healthy| true);
         })?;
         self.metrics.chosen(said.why.word());
         Ok(Pick {
             node: Arc::clone(&said.members.nodes[said.at]),
-            peer: said.members.peers[said.at].clone(),
+            peer: Box::new(said.members.peers[said.at].clone()),
             why: said.why,
         })
     }

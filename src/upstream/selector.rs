@@ -9,7 +9,8 @@ use super::peer::peer;
 use crate::config::Timeouts;
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
 use crate::nodes::{NoCandidate, Node, Screening, Tried, owner_in, screen};
-use crate::select::{Guarded, Strategy, Why};
+use crate::route::winner;
+use crate::select::{Choice, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
@@ -29,11 +30,13 @@ pub struct Ask<'a> {
     pub tried: &'a Tried,
     /// Seeds the dice.
     pub luck: u64,
+    /// Chosen by rendezvous with this key, in place of the strategy.
+    pub affinity: Option<u64>,
     /// The node that holds its debug plugin's connection, where that is known.
     pub owner: Option<&'a Owner>,
 }
 
-const FIXED: usize = 14;
+const FIXED: usize = 22;
 /// How the line of the owner begins; without an owner it is empty.
 const BY_NAME: u8 = b'=';
 const BY_ADDRESS: u8 = b'@';
@@ -45,6 +48,7 @@ impl Ask<'_> {
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
+        key.extend(self.affinity.unwrap_or(0).to_le_bytes());
         match self.owner {
             Some(Owner::Node(name)) => {
                 key.push(BY_NAME);
@@ -76,18 +80,21 @@ fn read_owner(line: &[u8]) -> Option<Owner> {
 }
 
 /// A question as it was read out of the key.
-struct Read {
+struct Question {
     request: Request,
-    owner: Option<Owner>,
     tried: Tried,
     dice: Dice,
+    /// 0 = none.
+    affinity: u64,
+    owner: Option<Owner>,
 }
 
-fn read(key: &[u8]) -> Option<Read> {
+fn read(key: &[u8]) -> Option<Question> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
     let [class, attempt, plugin @ ..] = fixed;
     let class = *Class::ALL.get(usize::from(*class))?;
-    let luck = u64::from_le_bytes(plugin[4..].try_into().ok()?);
+    let luck = u64::from_le_bytes(plugin[4..12].try_into().ok()?);
+    let affinity = u64::from_le_bytes(plugin[12..].try_into().ok()?);
     let plugin = PluginPlace {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
@@ -99,11 +106,12 @@ fn read(key: &[u8]) -> Option<Read> {
         .filter_map(|name| std::str::from_utf8(name).ok())
         .map(NodeId::from)
         .collect();
-    Some(Read {
+    Some(Question {
         request: Request::new(class, plugin).attempt(*attempt),
-        owner,
         tried,
         dice: Dice::with_seed(luck),
+        affinity,
+        owner,
     })
 }
 
@@ -205,41 +213,42 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some(asked)) = (&self.rules, read(key)) else {
+        let (Some(rules), Some(mut question)) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
-        let Read {
-            request,
-            owner,
-            tried,
-            mut dice,
-        } = asked;
         let screening = Screening {
-            tried: &tried,
-            plugin: request.plugin,
+            tried: &question.tried,
+            plugin: question.request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
         };
         let nodes = &self.members.nodes;
-        if let Some(at) = owner.and_then(|owner| owner_in(nodes, &owner, &screening)) {
-            return Ok(Said {
-                members: Arc::clone(&self.members),
-                at,
-                why: Why::Owner,
-            });
+        let owner = question.owner.as_ref();
+        if let Some(at) = owner.and_then(|owner| owner_in(nodes, owner, &screening)) {
+            return Ok(self.said(at, Why::Owner));
         }
         let among = screen(nodes, &screening)?;
-        let choice = rules.strategy.choose(&request, &among, &mut dice);
+        let choice = if question.affinity == 0 {
+            let dice = &mut question.dice;
+            rules.strategy.choose(&question.request, &among, dice)
+        } else {
+            let names = among.iter().map(|node| node.id().as_str());
+            Choice {
+                at: winner(question.affinity, names).unwrap_or(0),
+                why: Why::Affinity,
+            }
+        };
         let why = if among.is_fail_open() {
             Why::FailOpen
         } else {
             choice.why
         };
-        Ok(Said {
-            members: Arc::clone(&self.members),
-            at: among.pool_position(choice.at),
-            why,
-        })
+        Ok(self.said(among.pool_position(choice.at), why))
+    }
+
+    fn said(&self, at: usize, why: Why) -> Said {
+        let members = Arc::clone(&self.members);
+        Said { members, at, why }
     }
 }
 
@@ -278,6 +287,7 @@ mod tests {
                 request: Request::new(Class::Long, PLACE).attempt(3),
                 tried: &tried,
                 luck: 0x0123_4567_89ab_cdef,
+                affinity: Some(77),
                 owner: owner.as_ref(),
             };
             let mut key = Vec::new();
@@ -286,8 +296,9 @@ mod tests {
             assert_eq!(read.request.class, Class::Long);
             assert_eq!(read.request.plugin, PLACE);
             assert_eq!(read.request.attempt, 3);
-            assert_eq!(read.owner, owner);
             assert_eq!(read.tried, tried);
+            assert_eq!(read.affinity, 77);
+            assert_eq!(read.owner, owner);
             assert_eq!(read.dice.u64(..), Dice::with_seed(ask.luck).u64(..));
         }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());

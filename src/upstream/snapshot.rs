@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::{OwnerTable, Owners, Table};
+use crate::route::{OwnerTable, Owners, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// The configuration it was compiled from.
     pub config: Config,
+    /// How kinds of requests are treated.
+    pub treatments: Treatments,
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
     routes: Table,
@@ -79,6 +81,7 @@ impl Snapshot {
         }
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
+            treatments: Treatments::new(&config),
             config,
             version,
             routes,

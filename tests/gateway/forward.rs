@@ -254,7 +254,6 @@ async fn f007_f082_odd_and_unknown_paths_are_the_nodes_business() {
         (("POST", "/plugin/t/dispatch/tool/unheard"), 404),
         (("GET", "/plugin/t/dispatch/tool/invoke"), 404),
         (("GET", "/cluster/nodes"), 404),
-        (("GET", "/metrics"), 301),
     ] {
         let answer = same(&rig, line, &[], b"").await;
         assert_eq!(answer.status, status, "{line:?}");

@@ -1,14 +1,18 @@
 //! The gateway between stand-in daemons and a Dify that reads as Dify does.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod admin;
 mod bodies;
 mod choosing;
 mod counters;
 mod debug;
 mod forward;
+mod health;
+mod kinds;
 mod learning;
 mod presence;
 mod rejections;
+mod reload;
 mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]

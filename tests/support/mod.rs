@@ -6,7 +6,11 @@
 )]
 
 pub mod client;
+pub mod filed;
+pub mod gate;
 pub mod gateway;
+pub mod page;
+pub mod program;
 pub mod stream;
 
 use std::time::Duration;
@@ -18,4 +22,14 @@ pub async fn within<T>(name: &str, what: impl Future<Output = T>) -> T {
         Ok(value) => value,
         Err(_) => panic!("did not happen within 20 s: {name}"),
     }
+}
+
+/// Looks again and again until `condition` holds; gives up as [`within`] does.
+pub async fn eventually(name: &str, condition: impl AsyncFn() -> bool) {
+    within(name, async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }

@@ -232,8 +232,10 @@ pub(super) fn limits(section: &Table<'_>) -> Limits {
 
 pub(super) fn loops(section: &Table<'_>) -> Loops {
     let hops = |value: &Value<'_>| value.whole(1..=100, "1 lets a request pass one gateway");
+    let default = Loops::default();
     Loops {
-        max_hops: section.or("max_hops", Loops::default().max_hops, hops),
+        marks: section.or("marks", default.marks, Value::flag),
+        max_hops: section.or("max_hops", default.max_hops, hops),
     }
 }
 

@@ -1,0 +1,126 @@
+//! What does it cost to choose a node, and how much of that is the way through Pingora's hook?
+//!
+//! `strategy` is the rule alone on nodes that were screened; `direct` is what a gateway without
+//! Pingora's hook would do: screen, choose, copy the way to the node; `pool` is what a request
+//! does. `pool` less `direct` is the price of the adapter.
+#![allow(
+    missing_docs,
+    reason = "criterion's macros write undocumented functions"
+)]
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use pingora::upstreams::peer::HttpPeer;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+use twolane::config::{self, Strategies};
+use twolane::model::{Class, Dice, Request, clock};
+use twolane::nodes::{Lease, Node, Plugins, Roster, Tried, screen};
+use twolane::observe::Metrics;
+use twolane::select::{self, Guarded, Strategy};
+use twolane::server::known;
+use twolane::upstream::{Ask, Checks, Parts, Snapshot};
+
+/// A pool of so many nodes; nothing listens there, and nobody looks.
+async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
+    let list: Vec<_> = (0..nodes)
+        .map(|n| format!("127.0.0.1:{}", 20_000 + n))
+        .collect();
+    let text = format!(
+        "strategy: {strategy}\nhealth: {{ enabled: false }}\nnodes: [{}]\n",
+        list.join(", ")
+    );
+    let config = match config::load(&text, "bench.yaml", &known(), &|_| None) {
+        Ok(config) => config,
+        Err(problems) => panic!("{}", problems.render()),
+    };
+    let roster = Arc::new(Roster::default());
+    let parts = Parts {
+        checks: Checks::new(&roster, &config.health),
+        roster,
+        metrics: Metrics::new().expect("every family has a name of its own"),
+        strategies: Vec::new(),
+    };
+    Snapshot::compile(config, 1, &parts)
+        .await
+        .expect("the configuration was checked")
+}
+
+/// Requests on the nodes, so that their loads differ.
+fn crowd(nodes: &[Arc<Node>], plugins: &Plugins) -> Vec<Lease> {
+    let mut held = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let plugin = plugins.find(Some(["a/b", "c/d", "e/f"][at % 3]));
+        for n in 0..=at % 5 {
+            let class = if n % 3 == 2 {
+                Class::Long
+            } else {
+                Class::Short
+            };
+            held.push(Lease::take(node, &plugin, class, clock::now()));
+        }
+    }
+    held
+}
+
+fn choose(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    let plugins = Plugins::new();
+    let request = Request::new(Class::Short, plugins.find(Some("a/b")).index());
+    for row in select::TABLE {
+        let mut group = criterion.benchmark_group(format!("choose/{}", row.word));
+        for count in [3, 10, 50, 500] {
+            let snapshot = runtime.block_on(snapshot(row.word, count));
+            let pool = &snapshot.pools()[0];
+            let nodes = pool.nodes();
+            let _held = crowd(&nodes, &plugins);
+            let none = Tried::new();
+            let strategy = (row.build)(&Strategies::default());
+            let among = screen(&nodes, &none, true).expect("all may serve");
+            let mut dice = Dice::with_seed(1);
+            group.bench_function(BenchmarkId::new("strategy", count), |bencher| {
+                bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
+            });
+
+            let guarded = Guarded::new(Arc::clone(&strategy));
+            let peers: Vec<_> = nodes
+                .iter()
+                .map(|node| HttpPeer::new(node.address(), false, String::new()))
+                .collect();
+            group.bench_function(BenchmarkId::new("direct", count), |bencher| {
+                bencher.iter(|| {
+                    let among = screen(&nodes, &none, true).expect("all may serve");
+                    let choice = guarded.choose(black_box(&request), &among, &mut dice);
+                    let at = among.pool_position(choice.at);
+                    (Arc::clone(&nodes[at]), peers[at].clone(), choice.why)
+                });
+            });
+
+            group.bench_function(BenchmarkId::new("pool", count), |bencher| {
+                bencher.iter(|| {
+                    let ask = Ask {
+                        request: black_box(request),
+                        tried: &none,
+                        luck: dice.u64(..),
+                        affinity: None,
+                        owner: None,
+                    };
+                    pool.choose(&ask)
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500));
+    targets = choose
+}
+criterion_main!(benches);

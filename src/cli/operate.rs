@@ -1,0 +1,90 @@
+//! How is a node of a running gateway drained from the command line?
+
+use super::typed::{From, Operate};
+use super::{UNAVAILABLE, on_runtime, out, serve};
+use crate::admin::ask;
+use crate::model::Secret;
+use crate::nodes::Hand;
+use http::Method;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often the rest is counted while waiting.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Where the admin listener is, and what opens it.
+struct Door {
+    admin: SocketAddr,
+    token: Option<Secret>,
+}
+
+impl Door {
+    async fn ask(&self, method: Method, path: &str, body: &str) -> Result<Value, ExitCode> {
+        let answer = ask(self.admin, self.token.as_ref(), method, path, body).await;
+        match answer {
+            Ok((200, body)) => serde_json::from_str(&body).map_err(|error| {
+                eprintln!("twolane: the gateway's answer is not understood: {error}");
+                ExitCode::FAILURE
+            }),
+            Ok((_, body)) => {
+                eprint!("twolane: {body}");
+                Err(ExitCode::FAILURE)
+            }
+            Err(error) => {
+                eprintln!("twolane: no gateway answers on {}: {error}", self.admin);
+                Err(ExitCode::from(UNAVAILABLE))
+            }
+        }
+    }
+}
+
+pub(super) fn set(from: &From, what: &Operate, hand: Hand) -> ExitCode {
+    let door = match (serve::load(from), what.admin) {
+        (Ok((loaded, _)), admin) => Door {
+            admin: admin.unwrap_or(loaded.config.admin.listen),
+            token: loaded.config.admin.token,
+        },
+        // Without a configuration the address must be given, and a token may be.
+        (Err(_), Some(admin)) => Door {
+            admin,
+            token: std::env::var("TWOLANE_ADMIN_TOKEN").ok().map(Secret::new),
+        },
+        (Err(problems), None) => return serve::refuse(&problems),
+    };
+    let done = on_runtime(async { Ok(carry_out(&door, what, hand).await) });
+    match done {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(code)) => code,
+        Err(error) => {
+            eprintln!("twolane: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(door: &Door, what: &Operate, hand: Hand) -> Result<(), ExitCode> {
+    let path = format!("/api/v1/nodes/{}", what.node);
+    let wish = json!({ "state": hand.word() }).to_string();
+    let mut row = door
+        .ask(Method::PUT, &format!("{path}/state"), &wish)
+        .await?;
+    let mut told = None;
+    loop {
+        let running = row["in_flight"]["total"].as_u64().unwrap_or(0);
+        if told != Some(running) {
+            told = Some(running);
+            out(&format!(
+                "{}: {}, {running} in flight\n",
+                what.node,
+                hand.word()
+            ));
+        }
+        if !what.wait || running == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+        row = door.ask(Method::GET, &path, "").await?;
+    }
+}

@@ -1,0 +1,70 @@
+//! How is the gateway started from the command line, or only its configuration read?
+
+use super::typed::From;
+use super::{BAD_CONFIGURATION, out};
+use crate::config::{self, Loaded};
+use crate::server::{self, Options, known};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(super) fn load(from: &From) -> Result<(Loaded, Option<PathBuf>), String> {
+    let file = from.config.clone().or_else(config::find);
+    let loaded = match &file {
+        Some(file) => config::load_file(file, &known()),
+        None => config::examine("", "the environment", &known(), &|name| {
+            std::env::var(name).ok()
+        }),
+    };
+    loaded
+        .map(|loaded| (loaded, file))
+        .map_err(|problems| problems.render())
+}
+
+pub(super) fn run(from: &From) -> ExitCode {
+    crate::observe::init_log("info,pingora=warn,pingora_core=warn,pingora_proxy=warn");
+    let (loaded, file) = match load(from) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refuse(&problems),
+    };
+    if !loaded.warnings.list.is_empty() {
+        log::warn!("{}", loaded.warnings);
+    }
+    match server::run(loaded, file, Options::default()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("twolane: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub(super) fn check(from: &From, print: bool) -> ExitCode {
+    let (loaded, file) = match load(from) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refuse(&problems),
+    };
+    if !loaded.warnings.list.is_empty() {
+        eprintln!("{}", loaded.warnings);
+    }
+    if print {
+        out(&config::masked(&loaded.config));
+        return ExitCode::SUCCESS;
+    }
+    let place = file.map_or_else(
+        || "the environment".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let pools = &loaded.config.pools;
+    let nodes: usize = pools.iter().map(|pool| pool.nodes.len()).sum();
+    let strategies: Vec<_> = pools.iter().map(|pool| pool.strategy.as_str()).collect();
+    out(&format!(
+        "{place}: ok ({nodes} nodes, strategy {})\n",
+        strategies.join(", ")
+    ));
+    ExitCode::SUCCESS
+}
+
+pub(super) fn refuse(problems: &str) -> ExitCode {
+    eprintln!("{problems}");
+    ExitCode::from(BAD_CONFIGURATION)
+}

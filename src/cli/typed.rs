@@ -1,0 +1,95 @@
+//! Which commands and flags are there?
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The edge gateway for Dify plugin daemons: short calls never wait behind long ones.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub(super) struct Typed {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) from: From,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct From {
+    /// The configuration file [default: conf/twolane.yaml, then /etc/twolane/twolane.yaml, then
+    /// the environment: PLUGIN_DAEMON_URL or TWOLANE_NODES]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "TWOLANE_CONFIG",
+        global = true
+    )]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve (the default)
+    Run,
+    /// Read the configuration, print every problem, serve nothing
+    Check {
+        /// Print the effective configuration; secrets are masked
+        #[arg(long)]
+        print: bool,
+    },
+    /// Watch it work: stand-in plugin daemons, a mix of short and long calls, a scoreboard
+    Demo {
+        /// Seconds of arriving calls
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+        /// Repeats a run
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+        /// Print only the summary, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one stand-in plugin daemon by hand
+    Node(Node),
+    /// Send a node nothing new; what runs there ends in peace
+    Drain(Operate),
+    /// Send a node requests again
+    Undrain(Operate),
+    /// Take a node out: it is not expected to work
+    Maint(Operate),
+}
+
+/// A stand-in plugin daemon.
+#[derive(Debug, Args)]
+pub(super) struct Node {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:6001")]
+    pub(super) listen: SocketAddr,
+    /// Its name
+    #[arg(long, default_value = "node-1")]
+    pub(super) id: String,
+    /// Plugins it runs, as author/name; none = any
+    #[arg(long, value_delimiter = ',')]
+    pub(super) plugins: Vec<String>,
+    /// Plugins whose process does one call at a time
+    #[arg(long, value_delimiter = ',')]
+    pub(super) blocking: Vec<String>,
+    /// The key it demands in X-Api-Key
+    #[arg(long)]
+    pub(super) api_key: Option<String>,
+}
+
+/// What is done to a node of a running gateway.
+#[derive(Debug, Args)]
+pub(super) struct Operate {
+    /// The node's name
+    pub(super) node: String,
+    /// Return only when nothing runs there any more
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// The gateway's admin listener [default: admin.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+}

@@ -1,0 +1,595 @@
+//! The program itself: a real process, its signals, its exit codes, its words.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::Path;
+use support::client::{Dify, expect_events};
+use support::gate::{Gate, HOLD};
+use support::gateway::yaml;
+use support::program::{Program, Serving, address, command, errors, output, said};
+use support::stream::Stream;
+use support::{eventually, within};
+use tempfile::TempDir;
+use twolane::demo::daemon::{Daemon, Settings};
+
+const PLUGIN: &str = "langgenius/openai";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+async fn node() -> Daemon {
+    Daemon::start(Settings::default()).await.unwrap()
+}
+
+fn over(node: &Daemon, more: &str) -> String {
+    yaml(&[(node.id().to_owned(), node.addr())], more)
+}
+
+fn sim(script: Value) -> Value {
+    json!({"provider": "demo", "tool": "t", "tool_parameters": {"__sim": script}})
+}
+
+async fn call(dify: &Dify, script: Value) {
+    let answer = dify.all("tool/invoke", PLUGIN, sim(script));
+    expect_events(within("an answer", answer).await);
+}
+
+/// The class that the gateway gave to one call.
+async fn class_of(dify: &Dify, script: Value) -> String {
+    let mut stream = dify.open("tool/invoke", PLUGIN, sim(script)).await.unwrap();
+    let (_, headers) = within("an answer", stream.head()).await.unwrap();
+    let class = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("x-twolane-class"));
+    let class = class.map(|(_, value)| value.clone()).unwrap_or_default();
+    within("the rest", stream.whole()).await.unwrap();
+    class
+}
+
+/// A stream that stands still after its first event.
+async fn hold(serving: &Serving, gate: &Gate) -> Stream {
+    let before = gate.held();
+    let mut stream = serving
+        .dify()
+        .open("tool/invoke", PLUGIN, json!({"x": HOLD}))
+        .await
+        .unwrap();
+    within("its first event", stream.next()).await.unwrap();
+    eventually("it is held", async || gate.held() > before).await;
+    stream
+}
+
+async fn behind_gate(more: &str) -> (TempDir, Gate, Serving) {
+    let (folder, gate) = (folder(), Gate::start("g1").await);
+    let serving = Serving::with_file(folder.path(), &yaml(&[gate.named()], more)).await;
+    (folder, gate, serving)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f001_the_program_starts_and_serves() {
+    let (folder, node) = (folder(), node().await);
+    let serving = Serving::with_file(folder.path(), &over(&node, "")).await;
+    for _ in 0..5 {
+        call(&serving.dify(), json!({})).await;
+    }
+    assert_eq!(node.ledger().len(), 5, "the calls arrived at the node");
+    assert_eq!(
+        serving.ask("/readyz").await.unwrap().status,
+        200,
+        "it says that it is ready"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f099_a_hangup_reloads_and_a_broken_file_only_says_so() {
+    let (folder, node) = (folder(), node().await);
+    let mut serving = Serving::with_file(folder.path(), &over(&node, "")).await;
+    let file = folder.path().join("gateway.yaml");
+    let off = "reload: { poll: \"off\" }\n";
+    std::fs::write(
+        &file,
+        over(&node, &format!("{off}learn: {{ window: 9 }}\n")),
+    )
+    .unwrap();
+    serving.program.signal("HUP");
+    let line = serving.program.line("configuration reloaded").await;
+    assert!(
+        line.contains("learn.window: 5 -> 9"),
+        "the log says what changed: {line}"
+    );
+    let page = serving.ask("/cluster/stats").await.unwrap().json();
+    assert_eq!(page["window"], 9, "and it is in force");
+    let good = over(&node, off);
+    let at = good.lines().count() + 1;
+    std::fs::write(&file, format!("{good}windw: 7\n")).unwrap();
+    serving.program.signal("HUP");
+    serving.program.line("reload refused").await;
+    let place = format!("gateway.yaml:{at}:1: windw");
+    let line = serving.program.line(&place).await;
+    assert!(
+        line.contains("unknown"),
+        "the place is told with what is wrong: {line}"
+    );
+    call(&serving.dify(), json!({})).await;
+    assert!(serving.program.runs(), "a broken file ends nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f006_what_was_learned_survives_kill_nine_and_no_lease_does() {
+    let (folder, node) = (folder(), node().await);
+    let rules = "learn: { long_threshold: 20ms, unknown: short }\n\
+                 state: { file: state.json, interval: 100ms }\n";
+    let mut first = Serving::with_file(folder.path(), &over(&node, rules)).await;
+    let slow = || json!({"ttfb_ms": 40});
+    for _ in 0..4 {
+        class_of(&first.dify(), slow()).await;
+    }
+    let hang = sim(json!({"fail": "hang"}));
+    let held = first.dify().open("llm/invoke", PLUGIN, hang).await.unwrap();
+    within(
+        "a call runs",
+        node.until(|node| node.active_dispatch() == 1),
+    )
+    .await;
+    let state = folder.path().join("state.json");
+    eventually("the state file has all of it", async || {
+        learned(&state) >= 4
+    })
+    .await;
+    first.program.signal("KILL");
+    assert!(!first.program.exit().await.success(), "it was killed");
+    drop(held);
+
+    let second = Serving::with_file(folder.path(), &over(&node, rules)).await;
+    second.program.line("recalled operations=").await;
+    let page = second.ask("/cluster/nodes").await.unwrap().json();
+    assert_eq!(
+        page["nodes"][0]["in_flight"]["total"], 0,
+        "nothing that ran then is believed to run now"
+    );
+    assert_eq!(
+        class_of(&second.dify(), slow()).await,
+        "long",
+        "the very first call is known to be long"
+    );
+    std::fs::remove_file(&state).unwrap();
+    let third = folder_of_its_own(&node, rules).await;
+    assert_eq!(
+        class_of(&third.1.dify(), slow()).await,
+        "short",
+        "a gateway without that file would not have known"
+    );
+}
+
+async fn folder_of_its_own(node: &Daemon, rules: &str) -> (TempDir, Serving) {
+    let folder = folder();
+    let serving = Serving::with_file(folder.path(), &over(node, rules)).await;
+    (folder, serving)
+}
+
+/// The samples that the state file has of the operation that these tests call.
+fn learned(state: &Path) -> u64 {
+    let text = std::fs::read_to_string(state).unwrap_or_default();
+    let state: Value = serde_json::from_str(&text).unwrap_or_default();
+    let keys = state["keys"].as_array().cloned().unwrap_or_default();
+    let ours = keys.iter().filter(|known| {
+        let key = known["key"].as_str().unwrap_or_default();
+        key.starts_with("tool/invoke|langgenius/openai|")
+    });
+    ours.filter_map(|known| known["count"].as_u64())
+        .max()
+        .unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f006_what_was_learned_is_saved_at_the_end() {
+    for signal in ["TERM", "INT"] {
+        let (folder, node) = (folder(), node().await);
+        let rules = "state: { file: state.json, interval: 1h }\n";
+        let mut serving = Serving::with_file(folder.path(), &over(&node, rules)).await;
+        for _ in 0..3 {
+            call(&serving.dify(), json!({})).await;
+        }
+        let state = folder.path().join("state.json");
+        assert!(!state.exists(), "the hour is not over");
+        serving.program.signal(signal);
+        assert_eq!(
+            serving.program.exit().await.code(),
+            Some(0),
+            "{signal} is no failure"
+        );
+        assert_eq!(learned(&state), 3, "all of it was written after {signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_refuses_readiness_first_and_exits_when_the_last_stream_ended() {
+    let rules = "shutdown: { pre_stop_delay: 5s, deadline: 600s }\n";
+    let (_folder, gate, mut serving) = behind_gate(rules).await;
+    let mut held = hold(&serving, &gate).await;
+    serving.program.signal("TERM");
+    eventually("it is not ready any more", async || {
+        let ready = serving.ask("/readyz").await;
+        ready.is_some_and(|ready| ready.status == 503)
+    })
+    .await;
+    let ready = serving.ask("/readyz").await.unwrap().json();
+    assert_eq!(ready["draining"], true, "it says why");
+    assert_eq!(
+        serving.ask("/livez").await.unwrap().status,
+        200,
+        "and is alive"
+    );
+    call(&serving.dify(), json!({})).await;
+    assert_eq!(
+        gate.taken(),
+        2,
+        "who comes during the delay is still served"
+    );
+    eventually("the listener closes after the delay", async || {
+        tokio::net::TcpStream::connect(serving.data).await.is_err()
+    })
+    .await;
+    assert!(serving.program.runs(), "the stream holds it");
+    gate.open();
+    let last = within("the last event", held.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(last["n"], 2, "the stream goes on");
+    assert_eq!(held.next().await, Ok(None), "and ends well");
+    let exit = serving.program.exit().await;
+    assert_eq!(exit.code(), Some(0), "the end is no failure: {exit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_with_nobody_inside_exits_at_once() {
+    let rules = "shutdown: { deadline: 600s }\n";
+    let (_folder, _gate, mut serving) = behind_gate(rules).await;
+    serving.program.signal("TERM");
+    let exit = serving.program.exit().await;
+    assert_eq!(
+        exit.code(),
+        Some(0),
+        "an idle gateway waits for nobody: {exit}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sigterm_exits_at_once_although_a_stream_runs() {
+    let (_folder, gate, mut serving) = behind_gate("shutdown: { deadline: 600s }\n").await;
+    let held = hold(&serving, &gate).await;
+    serving.program.signal("TERM");
+    eventually("the listener closes", async || {
+        tokio::net::TcpStream::connect(serving.data).await.is_err()
+    })
+    .await;
+    assert!(serving.program.runs(), "the stream holds it");
+    serving.program.signal("TERM");
+    let exit = serving.program.exit().await;
+    assert_eq!(
+        exit.code(),
+        Some(1),
+        "work was cut, and the code says so: {exit}"
+    );
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sigterm_ends_the_delay_before_the_stop() {
+    let rules = "shutdown: { pre_stop_delay: 600s, deadline: 600s }\n";
+    let (_folder, gate, mut serving) = behind_gate(rules).await;
+    let held = hold(&serving, &gate).await;
+    serving.program.signal("TERM");
+    serving.program.line("draining").await;
+    serving.program.signal("TERM");
+    serving.program.exit().await;
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigint_exits_fast_although_a_stream_runs() {
+    let (_folder, gate, mut serving) = behind_gate("shutdown: { deadline: 600s }\n").await;
+    let held = hold(&serving, &gate).await;
+    serving.program.signal("INT");
+    serving.program.exit().await;
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_ends_what_does_not_end() {
+    let (_folder, gate, mut serving) = behind_gate("shutdown: { deadline: 300ms }\n").await;
+    let mut held = hold(&serving, &gate).await;
+    serving.program.signal("TERM");
+    serving.program.exit().await;
+    assert!(
+        serving.program.log().contains("deadline reached open=1"),
+        "the log says who was cut: {}",
+        serving.program.log()
+    );
+    assert!(
+        within("the stream breaks", held.next()).await.is_err(),
+        "a cut stream must not look like one that ended well"
+    );
+}
+
+/// What the program says and does with a configuration that it refuses.
+async fn refused(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = output(command(folder, arguments)).await;
+    (output.status.code(), errors(&output))
+}
+
+fn write(folder: &TempDir, text: &str) -> String {
+    let file = folder.path().join("gateway.yaml");
+    std::fs::write(&file, text).unwrap();
+    file.to_string_lossy().into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_port_ends_the_program_at_once_with_a_cure() {
+    let folder = folder();
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = busy.local_addr().unwrap();
+    let node = "nodes: [127.0.0.1:1]\n";
+    for text in [
+        format!("{node}listen: \"{at}\"\nadmin: {{ listen: 127.0.0.1:0 }}\n"),
+        format!("{node}listen: 127.0.0.1:0\nadmin: {{ listen: \"{at}\" }}\n"),
+    ] {
+        let file = write(&folder, &text);
+        let (code, told) = refused(folder.path(), &["--config", &file]).await;
+        assert_eq!(code, Some(1), "it cannot serve: {told}");
+        assert!(
+            told.contains(&at.to_string()) && told.contains("Change `listen:` or stop it"),
+            "the port and a cure are named: {told}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_refused_with_every_problem() {
+    let folder = folder();
+    let file = write(
+        &folder,
+        "nodes: [127.0.0.1:1]\nlern: {}\nlearn:\n  window: 99\n",
+    );
+    for arguments in [
+        &["--config", &file][..],
+        &["run", "--config", &file],
+        &["check", "--config", &file],
+    ] {
+        let (code, told) = refused(folder.path(), arguments).await;
+        assert_eq!(code, Some(78), "{arguments:?} refuses: {told}");
+        for place in ["gateway.yaml:2:1", "gateway.yaml:4:11"] {
+            assert!(
+                told.contains(place),
+                "{arguments:?} tells the problem at {place}: {told}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_there_is_refused() {
+    let folder = folder();
+    let (code, told) = refused(folder.path(), &["--config", "nowhere.yaml"]).await;
+    assert_eq!(code, Some(78), "there is nothing to run: {told}");
+    assert!(told.contains("nowhere.yaml"), "the file is named: {told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f083_an_admin_port_open_to_others_needs_a_token() {
+    let folder = folder();
+    let file = write(
+        &folder,
+        "nodes: [127.0.0.1:1]\nadmin:\n  listen: 0.0.0.0:0\n",
+    );
+    let (code, told) = refused(folder.path(), &["--config", &file]).await;
+    assert_eq!(code, Some(78), "it does not start: {told}");
+    assert!(
+        told.contains("without a token") && told.contains("TWOLANE_ADMIN_TOKEN"),
+        "the danger and a cure are named: {told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_ok_and_prints_no_secret() {
+    let folder = folder();
+    let token = "correct-horse-battery";
+    let text = format!("nodes: [127.0.0.1:1, 127.0.0.1:2]\nadmin: {{ token: {token} }}\n");
+    let file = write(&folder, &text);
+    let fine = output(command(folder.path(), &["check", "--config", &file])).await;
+    assert!(
+        fine.status.success(),
+        "it is a good file: {}",
+        errors(&fine)
+    );
+    assert!(
+        said(&fine).contains("ok (2 nodes, strategy adaptive)"),
+        "and in short, this: {}",
+        said(&fine)
+    );
+    let arguments = ["check", "--print", "--config", &file];
+    let printed = output(command(folder.path(), &arguments)).await;
+    let all = said(&printed) + &errors(&printed);
+    assert!(printed.status.success(), "printing is no failure");
+    assert!(!all.contains(token), "the token is shown: {all}");
+    assert!(all.contains("***"), "it is masked: {all}");
+    assert!(all.contains("127.0.0.1:2"), "the rest is there: {all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f139_without_a_file_the_environments_node_is_enough() {
+    let folder = folder();
+    let mut check = command(folder.path(), &["check"]);
+    check.env("PLUGIN_DAEMON_URL", "http://127.0.0.1:5003");
+    let fine = output(check).await;
+    assert!(
+        said(&fine).contains("the environment: ok (1 nodes"),
+        "one node is known: {} {}",
+        said(&fine),
+        errors(&fine)
+    );
+    let (code, told) = refused(folder.path(), &["check"]).await;
+    assert_eq!(code, Some(78), "without it there is no node: {told}");
+    assert!(
+        told.contains("PLUGIN_DAEMON_URL"),
+        "the cure is named: {told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f139_the_shipped_file_is_found_and_serves_with_a_url_alone() {
+    let (folder, node) = (folder(), node().await);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/twolane.yaml");
+    std::fs::create_dir(folder.path().join("conf")).unwrap();
+    std::fs::copy(shipped, folder.path().join("conf/twolane.yaml")).unwrap();
+    let mut run = command(folder.path(), &[]);
+    // Its default ports may be taken on this machine.
+    run.env("TWOLANE_LISTEN", "127.0.0.1:0")
+        .env("TWOLANE_ADMIN", "127.0.0.1:0")
+        .env("PLUGIN_DAEMON_URL", format!("http://{}", node.addr()));
+    let serving = Serving::start(run).await;
+    call(&serving.dify(), json!({})).await;
+    let page = serving.ask("/cluster/nodes").await.unwrap().json();
+    assert_eq!(page["nodes"][0]["id"], "default", "it is called default");
+    assert_eq!(page["nodes"].as_array().unwrap().len(), 1, "and is alone");
+    assert_eq!(node.ledger().len(), 1, "the call went to it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_and_version_are_there_and_an_unknown_command_is_not() {
+    let folder = folder();
+    let version = output(command(folder.path(), &["--version"])).await;
+    assert!(version.status.success(), "the version is no failure");
+    assert_eq!(
+        said(&version).trim(),
+        format!("twolane {}", env!("CARGO_PKG_VERSION")),
+        "it is this package's"
+    );
+    let known = commands(folder.path()).await;
+    for name in ["run", "check", "demo", "node"] {
+        assert!(known.contains(name), "{name} is in the help: {known:?}");
+        let help = output(command(folder.path(), &[name, "--help"])).await;
+        assert!(help.status.success(), "{name} has a help of its own");
+    }
+    let (code, told) = refused(folder.path(), &["dmeo"]).await;
+    assert_eq!(code, Some(2), "that is no command: {told}");
+    assert!(told.contains("demo"), "the likely one is named: {told}");
+}
+
+/// The commands that the help names.
+async fn commands(folder: &Path) -> BTreeSet<String> {
+    let help = output(command(folder, &["--help"])).await;
+    assert!(help.status.success(), "the help is no failure");
+    let help = said(&help);
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let names = list.lines().take_while(|line| line.starts_with("  "));
+    names
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect()
+}
+
+async fn demo(folder: &Path) -> Value {
+    let arguments = ["demo", "--seconds", "2", "--seed", "7", "--json"];
+    let output = output(command(folder, &arguments)).await;
+    assert!(
+        output.status.success(),
+        "every call was answered: {} {}",
+        said(&output),
+        errors(&output)
+    );
+    serde_json::from_str(&said(&output)).expect("standard output is JSON and nothing else")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_answers_every_call_and_repeats_itself() {
+    let folder = folder();
+    let (one, other) = tokio::join!(demo(folder.path()), demo(folder.path()));
+    let calls = one["calls"].as_u64().unwrap();
+    assert!(calls > 20, "two seconds are worth some calls: {calls}");
+    assert_eq!(one["calls"], other["calls"], "a seed repeats a run");
+    let lanes = one["lanes"].as_array().unwrap();
+    let names: Vec<_> = lanes.iter().map(|lane| &lane["strategy"]).collect();
+    assert_eq!(names, ["adaptive", "round_robin"], "both lanes ran");
+    for lane in lanes {
+        let rows = lane["classes"].as_array().unwrap();
+        let counted: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
+        assert_eq!(counted, calls, "no call is missing in {}", lane["strategy"]);
+        assert_eq!(lane["failures"], 0, "none failed in {}", lane["strategy"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_node_answers_health_checks_and_calls() {
+    let folder = folder();
+    let arguments = [
+        "node",
+        "--listen",
+        "127.0.0.1:0",
+        "--id",
+        "by-hand",
+        "--api-key",
+        "k",
+    ];
+    let program = Program::spawn(command(folder.path(), &arguments));
+    let line = program.line("listening").await;
+    let dify = Dify::new(address(&line, "addr="), Some("k"));
+    let health = dify.get("/health/check").await;
+    assert_eq!(health.status, 200, "it is well");
+    assert_eq!(health.json()["status"], "ok", "in the daemon's word");
+    call(&dify, json!({})).await;
+    let stranger = Dify::new(address(&line, "addr="), None);
+    let turned_away = stranger
+        .post("/plugin/t/dispatch/tool/invoke", &json!({}))
+        .await;
+    assert_eq!(turned_away.status, 401, "its key is wanted");
+}
+
+/// What stands in code in a text, line by line.
+fn code(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (at, block) in text.split("```").enumerate() {
+        if at % 2 == 1 {
+            lines.extend(block.lines().skip(1).map(str::to_owned));
+        } else {
+            lines.extend(block.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    lines
+}
+
+/// The commands of ours that a text tells its reader to type.
+fn typed(text: &str) -> BTreeSet<String> {
+    let mut typed = BTreeSet::new();
+    for line in code(text) {
+        let mut words = line.trim_start_matches(['$', ' ']).split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let next = words.find(|word| !word.starts_with('-'));
+        if first == "twolane" || first.ends_with("/twolane") {
+            typed.extend(next.map(str::to_owned));
+        }
+    }
+    typed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_names_only_commands_that_exist() {
+    let sample = "Try `twolane dmeo`:\n```sh\n$ ./twolane check --print\ntwolane\n```\n";
+    let expected = ["check", "dmeo"].map(str::to_owned);
+    assert_eq!(
+        typed(sample),
+        BTreeSet::from(expected),
+        "this test can tell a command in a text"
+    );
+    let known = commands(folder().path()).await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
+    for name in typed(&readme) {
+        assert!(known.contains(&name), "README.md says `twolane {name}`");
+    }
+}
