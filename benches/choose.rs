@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use twolane::config::{self, Strategies};
 use twolane::model::{Class, Dice, Request, clock};
-use twolane::nodes::{Lease, Node, Plugins, Roster, Tried, screen};
+use twolane::nodes::{Lease, Node, Plugins, Roster, Screening, Tried, screen};
 use twolane::observe::Metrics;
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
@@ -38,6 +38,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
     let parts = Parts {
         checks: Checks::new(&roster, &config.health),
         roster,
+        names: Arc::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
         strategies: Vec::new(),
     };
@@ -69,7 +70,7 @@ fn choose(criterion: &mut Criterion) {
         .build()
         .expect("a runtime starts");
     let plugins = Plugins::new();
-    let request = Request::new(Class::Short, plugins.find(Some("a/b")).index());
+    let request = Request::new(Class::Short, plugins.find(Some("a/b")).place());
     for row in select::TABLE {
         let mut group = criterion.benchmark_group(format!("choose/{}", row.word));
         for count in [3, 10, 50, 500] {
@@ -78,8 +79,14 @@ fn choose(criterion: &mut Criterion) {
             let nodes = pool.nodes();
             let _held = crowd(&nodes, &plugins);
             let none = Tried::new();
+            let screening = Screening {
+                tried: &none,
+                plugin: request.plugin,
+                now: clock::now(),
+                fail_open: true,
+            };
             let strategy = (row.build)(&Strategies::default());
-            let among = screen(&nodes, &none, true).expect("all may serve");
+            let among = screen(&nodes, &screening).expect("all may serve");
             let mut dice = Dice::with_seed(1);
             group.bench_function(BenchmarkId::new("strategy", count), |bencher| {
                 bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
@@ -92,7 +99,7 @@ fn choose(criterion: &mut Criterion) {
                 .collect();
             group.bench_function(BenchmarkId::new("direct", count), |bencher| {
                 bencher.iter(|| {
-                    let among = screen(&nodes, &none, true).expect("all may serve");
+                    let among = screen(&nodes, &screening).expect("all may serve");
                     let choice = guarded.choose(black_box(&request), &among, &mut dice);
                     let at = among.pool_position(choice.at);
                     (Arc::clone(&nodes[at]), peers[at].clone(), choice.why)

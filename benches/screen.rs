@@ -9,17 +9,34 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use twolane::model::Role;
-use twolane::nodes::{Hand, Node, Tried, screen};
+use twolane::model::{PluginPlace, Role, clock};
+use twolane::nodes::{Hand, Node, Screening, Tried, screen};
 
 fn pool(count: u16) -> Vec<Arc<Node>> {
     (0..count)
         .map(|n| {
             let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + n));
-            let node = Node::new(format!("n{n}").into(), address, Role::Secondary, 1);
+            let node = Node::new(
+                format!("n{n}").into(),
+                address,
+                (Role::Secondary, 1),
+                clock::now(),
+            );
             Arc::new(node)
         })
         .collect()
+}
+
+fn question(tried: &Tried) -> Screening<'_> {
+    Screening {
+        tried,
+        plugin: PluginPlace {
+            index: 1,
+            generation: 0,
+        },
+        now: clock::now(),
+        fail_open: true,
+    }
 }
 
 fn screening(criterion: &mut Criterion) {
@@ -28,7 +45,7 @@ fn screening(criterion: &mut Criterion) {
         let nodes = pool(count);
         let none = Tried::new();
         group.bench_function(BenchmarkId::new("all well", count), |bencher| {
-            bencher.iter(|| screen(black_box(&nodes), &none, true).map(|them| them.len()));
+            bencher.iter(|| screen(black_box(&nodes), &question(&none)).map(|them| them.len()));
         });
         // A second attempt in a bad hour: one was tried, a third is unhealthy, one is drained.
         let tried: Tried = std::iter::once(nodes[0].id().clone()).collect();
@@ -36,7 +53,7 @@ fn screening(criterion: &mut Criterion) {
         let sick = nodes.iter().skip(2).step_by(3);
         sick.for_each(|node| node.set_healthy(false));
         group.bench_function(BenchmarkId::new("a bad hour", count), |bencher| {
-            bencher.iter(|| screen(black_box(&nodes), &tried, true).map(|them| them.len()));
+            bencher.iter(|| screen(black_box(&nodes), &question(&tried)).map(|them| them.len()));
         });
     }
     group.finish();

@@ -59,7 +59,7 @@ impl Refusal {
             404 if says(NOT_INSTALLED) => Self::NotInstalled,
             404 if says("\"not_found\"") || says("404 page not found") => Self::NoRoute,
             429 | 503 => Self::Overloaded,
-            401..500 => Self::Invalid,
+            402..500 => Self::Invalid,
             500 if says(RUNTIME_VANISHED) => Self::RuntimeVanished,
             500 if says(REDIRECT_FAILED) && NOT_DIALLED.iter().any(|why| says(why)) => {
                 Self::OwnerGone

@@ -35,15 +35,14 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         attempts: ctx.snapshot.config.retry.attempts,
         misses: ctx.misses,
     };
-    let again = match may_go_again(end, &facts) {
+    match may_go_again(end, &facts) {
         Again::No => false,
         Again::Free => true,
         Again::Charged => {
             let pool = ctx.routed.as_ref().map(|routed| &routed.pool);
             pool.is_some_and(|pool| pool.budget.withdraw(clock::now()))
         }
-    };
-    again
+    }
 }
 
 fn outcome(end: End) -> Outcome {
