@@ -114,6 +114,7 @@ fn choose(criterion: &mut Criterion) {
                         tried: &none,
                         luck: dice.u64(..),
                         affinity: None,
+                        owner: None,
                         once: false,
                     };
                     pool.choose(&ask)

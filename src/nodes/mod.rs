@@ -7,15 +7,19 @@
 mod cooldown;
 mod lease;
 mod node;
+mod owned;
 mod plugins;
 mod presence;
 mod roster;
 mod screen;
+mod tunnels;
 
 pub use cooldown::CooldownRules;
 pub use lease::Lease;
 pub use node::{Hand, Node};
+pub use owned::owner_in;
 pub use plugins::{Plugin, Plugins};
 pub use presence::Presence;
 pub use roster::{Entry, Roster};
 pub use screen::{Candidates, NoCandidate, Screening, Tried, screen};
+pub use tunnels::{NoTunnel, Tunnel, Tunnels};

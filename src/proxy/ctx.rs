@@ -3,7 +3,7 @@
 use super::hold::Held;
 use crate::dify::Kind;
 use crate::learn::{Classifier, Running};
-use crate::model::{Operation, Outcome, Rejection, Verdict, clock};
+use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
@@ -51,6 +51,8 @@ pub(super) struct Routed {
     /// The key under which it is learned; none for what is not learned.
     pub(super) operation: Option<Operation>,
     pub(super) plugin: Arc<Plugin>,
+    /// The node that holds its debug plugin's connection, where that is known.
+    pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
     /// How its kind is treated.
     pub(super) treatment: Treatment,

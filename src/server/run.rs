@@ -62,7 +62,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         .enable_all()
         .build()
         .map_err(|error| other(&error))?;
-    let (listen, admin) = (config.listen.clone(), config.admin.listen);
+    let ports = Ports::of(&config);
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
@@ -74,17 +74,9 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
     start_background(&background, &live, &reloader, closed);
 
-    let mut data_service = services::data(&server.configuration, Proxy::new(Arc::clone(&live)));
-    listen
-        .iter()
-        .for_each(|address| data_service.add_tcp(&address.to_string()));
-    let hands: Arc<dyn Hands> = reloader;
-    let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
-    admin_service.add_tcp(&admin.to_string());
-    server.add_service(data_service);
-    server.add_service(admin_service);
+    add_services(&mut server, &live, reloader, &ports);
     log::info!(
-        "serving gateway={} listen={listen:?} admin={admin} nodes={}",
+        "serving gateway={} {ports} nodes={}",
         live.identity.name,
         live.snapshot().nodes().len()
     );
@@ -97,6 +89,50 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     });
     state::save_of(&live);
     Ok(())
+}
+
+/// Where we listen.
+struct Ports {
+    data: Vec<SocketAddr>,
+    admin: SocketAddr,
+    tcp: Option<SocketAddr>,
+}
+
+impl Ports {
+    fn of(config: &Config) -> Self {
+        Self {
+            data: config.listen.clone(),
+            admin: config.admin.listen,
+            tcp: config.tcp.listen,
+        }
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listen={:?} admin={}", self.data, self.admin)?;
+        match self.tcp {
+            Some(tcp) => write!(f, " tcp={tcp}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn add_services(server: &mut Server, live: &Arc<Live>, reloader: Arc<Reloader>, ports: &Ports) {
+    let mut data = services::data(&server.configuration, Proxy::new(Arc::clone(live)));
+    for address in &ports.data {
+        data.add_tcp(&address.to_string());
+    }
+    server.add_service(data);
+    let hands: Arc<dyn Hands> = reloader;
+    let mut admin = services::admin(Admin::new(Arc::clone(live), hands));
+    admin.add_tcp(&ports.admin.to_string());
+    server.add_service(admin);
+    if let Some(address) = ports.tcp {
+        let mut tcp = services::tcp(live);
+        tcp.add_tcp(&address.to_string());
+        server.add_service(tcp);
+    }
 }
 
 fn start_background(
@@ -124,7 +160,9 @@ fn start_background(
 /// Pingora opens ports in a task that would wait half a minute for a taken one; an operator wants
 /// to know at once. Port 0 becomes the port that was free.
 fn settle_ports(config: &mut Config) -> Result<(), StartError> {
-    for address in config.listen.iter_mut().chain([&mut config.admin.listen]) {
+    let admin = [&mut config.admin.listen];
+    let all = config.listen.iter_mut().chain(admin);
+    for address in all.chain(&mut config.tcp.listen) {
         let free = TcpListener::bind(*address).and_then(|listener| listener.local_addr());
         *address = free.map_err(|error| StartError::Listen(*address, error))?;
     }

@@ -5,7 +5,7 @@ use super::snapshot::{Parts, Snapshot};
 use crate::admit::PSEUDONYM;
 use crate::learn::Learner;
 use crate::model::clock;
-use crate::nodes::Plugins;
+use crate::nodes::{Plugins, Tunnels};
 use crate::share::{News, SharedState};
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Version};
@@ -20,6 +20,8 @@ pub struct Live {
     pub parts: Parts,
     /// The plugins seen in traffic.
     pub plugins: Plugins,
+    /// The plain TCP connections that pass through.
+    pub tunnels: Arc<Tunnels>,
     /// What was learned.
     pub learner: Learner,
     /// Open or closing, and how many are inside.
@@ -87,6 +89,7 @@ impl Live {
             snapshot: ArcSwap::new(snapshot),
             parts,
             plugins: Plugins::new(),
+            tunnels: Arc::default(),
             learner,
             lifecycle: Arc::default(),
             identity: Identity::default(),

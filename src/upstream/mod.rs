@@ -11,8 +11,10 @@ mod live;
 mod membership;
 mod peer;
 mod pool;
+mod relay;
 mod selector;
 mod snapshot;
+mod tcp;
 
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
@@ -20,3 +22,4 @@ pub use live::{Identity, Live};
 pub use pool::{Pick, Pool};
 pub use selector::Ask;
 pub use snapshot::{Parts, Snapshot};
+pub use tcp::Tcp;
