@@ -6,10 +6,8 @@ mod load;
 mod matrix;
 mod relay;
 mod scenarios;
-mod script;
 #[path = "../support/mod.rs"]
 mod support;
-mod vanish;
 
 use serde_json::{Value, json};
 use std::fs;
