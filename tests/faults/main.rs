@@ -8,6 +8,7 @@ mod relay;
 mod scenarios;
 #[path = "../support/mod.rs"]
 mod support;
+mod vanish;
 
 use serde_json::{Value, json};
 use std::fs;
