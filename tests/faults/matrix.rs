@@ -69,7 +69,7 @@ async fn a_connection_reset_or_closed_before_a_byte_costs_few_and_none_runs_twic
         // Whether the request was read cannot be known once it was written, so a few calls pay.
         let lost = tally.errors.len();
         assert!(
-            lost <= 8,
+            lost <= CALLERS.div_ceil(2),
             "the node should rest after three failures, and {lost} calls were lost by {door:?}"
         );
     }
@@ -122,6 +122,19 @@ async fn a_node_that_answers_5xx_rests_whatever_its_health_says() {
             "passive ejection bounds the loss of {row}: {lost}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_5xx_without_a_word_counts_against_its_node_and_is_no_success() {
+    let _alone = alone().await;
+    let rig = Rig::new(3, CHECKS).await;
+    rig.warm().await;
+    rig.nodes[0].script("tool/invoke", Script::status(502, ""));
+    let tally = rig.load("c", CALLS, json!({})).await;
+    report("502 with an empty body", &tally);
+    rig.expect_clean(&tally).await;
+    let lost = tally.errors.len();
+    assert!(lost <= 30, "passive ejection bounds the loss: {lost}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
