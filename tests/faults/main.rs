@@ -6,6 +6,7 @@ mod load;
 mod matrix;
 mod relay;
 mod scenarios;
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod vanish;
