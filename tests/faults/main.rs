@@ -1,7 +1,10 @@
 //! Faults on purpose, under load. The execution ledger of the stand-in daemons is the judge: what it
 //! shows once must never run again, and what it does not show should not have failed.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
-#![allow(clippy::print_stdout, reason = "the figures are shown with --nocapture")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the figures are shown with --nocapture"
+)]
 
 mod load;
 mod matrix;
