@@ -26,10 +26,11 @@ pub(super) async fn run(
             .routed
             .as_ref()
             .map_or(Kind::Other, |routed| routed.kind);
-        if !matches!(
+        let elsewhere = matches!(
             held.refusal(kind),
             Refusal::NotHere | Refusal::RuntimeVanished
-        ) {
+        );
+        if !elsewhere && held.can_be_passed(kind) {
             return pass(session, ctx, held).await;
         }
     }
