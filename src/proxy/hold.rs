@@ -39,10 +39,12 @@ impl Held {
         }
     }
 
-    /// Whether a client can be given it as it came: Dify takes an empty answer to a call for an
-    /// empty success.
+    /// Whether a client can be given it as it came. Dify reads the answer to a call line by line as
+    /// JSON, whatever its status: it takes an empty one for an empty success, and the page of a
+    /// proxy that stands before the daemon for a `ValueError`.
     pub(super) fn can_be_passed(&self, kind: Kind) -> bool {
-        !is_call(kind) || !self.body.is_empty()
+        let line = self.body.trim_ascii();
+        !is_call(kind) || (line.starts_with(b"{") && !line.contains(&b'\n'))
     }
 
     /// How long the node asks to be left alone (RFC 9110, section 10.2.3; seconds only).
