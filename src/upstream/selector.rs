@@ -8,7 +8,7 @@ use super::membership::Crew;
 use super::peer::peer;
 use crate::config::Timeouts;
 use crate::model::{Class, Dice, NodeId, PluginPlace, Request, clock};
-use crate::nodes::{NoCandidate, Node, Screening, Tried, screen};
+use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, screen};
 use crate::route::winner;
 use crate::select::{Choice, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
@@ -111,6 +111,7 @@ pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
     pub(super) strategy: Guarded,
     pub(super) fail_open: bool,
+    pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
 }
 
@@ -180,6 +181,7 @@ impl Selector {
             plugin: request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
+            comeback: rules.comeback,
         };
         let among = screen(&self.members.nodes, &screening)?;
         let choice = if affinity == 0 {
