@@ -99,6 +99,24 @@ async fn restart(rig: &Rig, at: usize) {
     node.set_hand(Hand::Ready);
 }
 
+/// Eight clients, each with one call after another; how many each made without an error.
+fn load(rig: &Rig, over: &Arc<AtomicBool>) -> JoinSet<usize> {
+    let mut load = JoinSet::new();
+    for _ in 0..8 {
+        let (dify, over) = (rig.dify(), Arc::clone(over));
+        load.spawn(async move {
+            let mut done = 0;
+            while !over.load(Ordering::Relaxed) {
+                let script = sim(json!({"ttfb_ms": 500, "events": 1}));
+                expect_events(dify.all("tool/invoke", PLUGIN, script).await);
+                done += 1;
+            }
+            done
+        });
+    }
+    load
+}
+
 /// Row 9.3 (b): a plugin needs a minute (here 1.2 s) after its daemon says that it is well.
 async fn restarts_under_load(metrics: bool) {
     let nodes = daemons(3, |_, settings| {
@@ -115,20 +133,7 @@ async fn restarts_under_load(metrics: bool) {
     }
     let rig = before(nodes, QUICK).await;
     let over = Arc::new(AtomicBool::new(false));
-    let mut load = JoinSet::new();
-    for _ in 0..8 {
-        let (dify, over) = (rig.dify(), Arc::clone(&over));
-        load.spawn(async move {
-            let mut done = 0;
-            while !over.load(Ordering::Relaxed) {
-                let script = sim(json!({"ttfb_ms": 500, "events": 1}));
-                let answer = dify.all("tool/invoke", PLUGIN, script).await;
-                expect_events(answer);
-                done += 1;
-            }
-            done
-        });
-    }
+    let load = load(&rig, &over);
     let all_serve = rig
         .gateway
         .until(|_| ["n1", "n2", "n3"].iter().all(|node| served(&rig, node) > 5));
