@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use twolane::config::{self, Strategies};
 use twolane::model::{Class, Dice, Request, clock};
-use twolane::nodes::{Lease, Node, Plugins, Roster, Screening, Tried, screen};
+use twolane::nodes::{ComebackRules, Lease, Node, Plugins, Roster, Screening, Tried, screen};
 use twolane::observe::Metrics;
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
@@ -85,6 +85,7 @@ fn choose(criterion: &mut Criterion) {
                 now: clock::now(),
                 fail_open: true,
                 once: false,
+                comeback: ComebackRules::default(),
             };
             let strategy = (row.build)(&Strategies::default());
             let among = screen(&nodes, &screening).expect("all may serve");

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use twolane::model::{PluginPlace, Role, clock};
-use twolane::nodes::{Hand, Node, Screening, Tried, screen};
+use twolane::nodes::{ComebackRules, Hand, Node, Screening, Tried, screen};
 
 fn pool(count: u16) -> Vec<Arc<Node>> {
     (0..count)
@@ -37,6 +37,7 @@ fn question(tried: &Tried) -> Screening<'_> {
         now: clock::now(),
         fail_open: true,
         once: false,
+        comeback: ComebackRules::default(),
     }
 }
 

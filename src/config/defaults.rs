@@ -48,6 +48,11 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 const FALL: usize = 2;
 /// An answer proves life.
 const RISE: usize = 1;
+/// A daemon says that it is well at once and starts its plugins, two at a time, within the minute or
+/// so after it; until a probe finds one there, it goes where it is known to run.
+const WARMUP: Duration = Duration::from_secs(60);
+/// HAProxy's `slowstart` in most examples: connections and caches fill within seconds.
+const SLOW_START: Duration = Duration::from_secs(10);
 
 /// Two other nodes are worth a try; more only spreads a request that kills.
 const ATTEMPTS: u8 = 3;
@@ -215,6 +220,8 @@ impl Default for Health {
             fall: FALL,
             rise: RISE,
             use_daemon_load: true,
+            warmup: WARMUP,
+            slow_start: SLOW_START,
         }
     }
 }

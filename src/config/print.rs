@@ -214,6 +214,8 @@ fn health_tree(health: &Health) -> Tree {
         ("fall", whole(health.fall)),
         ("rise", whole(health.rise)),
         ("use_daemon_load", Tree::Flag(health.use_daemon_load)),
+        ("warmup", time(health.warmup)),
+        ("slow_start", time(health.slow_start)),
     ])
 }
 

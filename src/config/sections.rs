@@ -174,6 +174,12 @@ pub struct Health {
     pub rise: usize,
     /// True: load that a node reports beyond what we sent counts as its load.
     pub use_daemon_load: bool,
+    /// For so long a node that came up gets no request for a plugin that others are known to have
+    /// and it is not; zero = it does at once.
+    pub warmup: Duration,
+    /// For so long the share of a node that came up grows from a tenth to the whole; zero = it has
+    /// the whole at once. `adaptive` and `least_in_flight` honour it.
+    pub slow_start: Duration,
 }
 
 /// How failed attempts are repeated.

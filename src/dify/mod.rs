@@ -8,6 +8,7 @@
 //! | `literal` | How is a JSON text read that comes in pieces? |
 //! | `envelope` | How does the daemon say no? |
 //! | `refusal` | What does a node's error answer mean, and did anything run? |
+//! | `readiness` | Does a plugin run on a node? |
 //! | `health` | How does the daemon say that it is well? |
 //!
 //! Read from the daemon's source (0.6.10) and from Dify's client; nothing here opens a socket.
@@ -17,6 +18,7 @@ pub mod health;
 mod literal;
 mod operation;
 mod peek;
+pub mod readiness;
 mod refusal;
 mod words;
 

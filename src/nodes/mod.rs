@@ -4,6 +4,7 @@
 //! request holds a node by a [`Lease`], which ends by itself. [`screen`] settles who may serve,
 //! so that a strategy only has to prefer.
 
+mod comeback;
 mod cooldown;
 mod lease;
 mod node;
@@ -14,6 +15,7 @@ mod roster;
 mod screen;
 mod tunnels;
 
+pub use comeback::ComebackRules;
 pub use cooldown::CooldownRules;
 pub use lease::Lease;
 pub use node::{Hand, Node};

@@ -1,5 +1,6 @@
 //! What do we know of one plugin daemon?
 
+use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::presence::Presences;
 use super::{CooldownRules, Plugins, Presence};
@@ -75,6 +76,8 @@ pub struct Node {
     presences: Presences,
     /// Strikes, and the rest they led to.
     cooldown: Cooldown,
+    /// Whether it came up not long ago.
+    comeback: Comeback,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -101,6 +104,7 @@ impl Node {
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
+            comeback: Comeback::new(now),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -179,6 +183,31 @@ impl Node {
         }
     }
 
+    /// It came up: new among the others, or well again; say so before [`Node::set_healthy`] lets
+    /// requests in. Until more is known it gets no plugin that others are known to have, and less
+    /// than its share.
+    pub fn note_came_up(&self, now: Instant) {
+        self.comeback.note(now);
+    }
+
+    /// Tells one time it came up from the next; `None` when it was there from the start.
+    #[must_use]
+    pub fn came_up(&self) -> Option<u64> {
+        self.comeback.came_up()
+    }
+
+    /// Whether it came up less than `warmup` ago.
+    #[must_use]
+    pub fn is_warming(&self, now: Instant, warmup: Duration) -> bool {
+        self.comeback.is_warming(now, warmup)
+    }
+
+    /// How much of its share it takes, from 0.1 when it has just come up to 1 after `slow_start`.
+    #[must_use]
+    pub fn share(&self, now: Instant, slow_start: Duration) -> f64 {
+        self.comeback.share(now, slow_start)
+    }
+
     /// Nobody checks any more: the node counts as healthy, and the next check, should there be one,
     /// is a first one again.
     pub fn forget_checks(&self) {
@@ -239,6 +268,17 @@ impl Node {
     /// The node said that the plugin is not here; it is believed for a while.
     pub fn note_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
         self.presences.note_absent(plugin, now, lasting);
+    }
+
+    /// A probe found the plugin here. The first one since the node came up begins its slow start.
+    pub fn note_found(&self, plugin: PluginPlace, now: Instant) {
+        self.comeback.note_proven(now);
+        self.presences.note_present(plugin);
+    }
+
+    /// A probe found that the plugin is not here; it is believed for so long.
+    pub fn keep_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
+        self.presences.keep_absent(plugin, now, lasting);
     }
 
     /// How long the node will still rest after failures; zero when it does not.

@@ -35,7 +35,7 @@ pub fn owner_in(pool: &[Arc<Node>], owner: &Owner, request: &Screening<'_>) -> O
 mod tests {
     use super::*;
     use crate::model::{PluginPlace, Role, clock};
-    use crate::nodes::{Plugins, Tried};
+    use crate::nodes::{ComebackRules, Plugins, Tried};
     use smallvec::smallvec;
     use std::net::SocketAddr;
     use std::time::{Duration, Instant};
@@ -72,6 +72,10 @@ mod tests {
                 now: self.now,
                 fail_open: true,
                 once: false,
+                comeback: ComebackRules {
+                    warmup: Duration::ZERO,
+                    slow_start: Duration::ZERO,
+                },
             };
             owner_in(&self.pool, owner, &screening)
         }

@@ -94,6 +94,23 @@ impl Presences {
         self.word(plugin).store(word, Ordering::Relaxed);
     }
 
+    /// A probe said so: it is believed for so long, however often it was missed. What was learned
+    /// while the probe was under way stands.
+    pub(super) fn keep_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
+        let place = self.word(plugin);
+        let old = place.load(Ordering::Relaxed);
+        let known = old >> GENERATION == u64::from(plugin.generation);
+        if known && old & TIME == PRESENT {
+            return;
+        }
+        let misses = if known { old >> MISSES & 0x3f } else { 0 };
+        let until = self.clock(now + lasting);
+        let until = if known { until.max(old & TIME) } else { until };
+        let word = u64::from(plugin.generation) << GENERATION | misses << MISSES | until;
+        // Lost to another word: that one is newer.
+        let _ = place.compare_exchange(old, word, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// The node was restarted: nothing is known any more.
     pub(super) fn forget(&self) {
         self.words
@@ -146,6 +163,29 @@ mod tests {
         );
         node.forget();
         assert_eq!(node.get(PLUGIN, later), Presence::Unknown);
+    }
+
+    #[test]
+    fn a_probe_prolongs_an_absence_and_never_ends_a_presence() {
+        let start = clock::now();
+        let node = Presences::new(16, start);
+        node.keep_absent(PLUGIN, start, Duration::from_secs(30));
+        node.keep_absent(PLUGIN, start, Duration::from_secs(1));
+        let later = start + Duration::from_secs(29);
+        assert_eq!(node.get(PLUGIN, later), Presence::Absent);
+        assert_eq!(
+            node.get(PLUGIN, start + Duration::from_secs(30)),
+            Presence::Unknown
+        );
+        node.note_present(PLUGIN);
+        node.keep_absent(PLUGIN, start, Duration::from_secs(30));
+        assert_eq!(node.get(PLUGIN, later), Presence::Present);
+        let next = PluginPlace {
+            generation: 1,
+            ..PLUGIN
+        };
+        node.keep_absent(next, start, Duration::from_secs(5));
+        assert_eq!(node.get(next, start), Presence::Absent);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::model::{NodeId, Role};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Roster {
     known: Mutex<HashMap<NodeId, Known>>,
+    /// Requests are served: who is new from now on joins others that know their plugins.
+    open: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,11 @@ struct Known {
 }
 
 impl Roster {
+    /// From now on a new node counts as one that came up.
+    pub fn note_open(&self) {
+        self.open.store(true, Ordering::Relaxed);
+    }
+
     /// The nodes of these entries, old ones with all that is known of them.
     #[must_use]
     pub fn muster(&self, entries: &[Entry], now: Instant) -> Vec<Arc<Node>> {
@@ -46,7 +54,13 @@ impl Roster {
         known.retain(|_, known| known.node.strong_count() > 0);
         entries
             .iter()
-            .map(|entry| Self::enlist(&mut known, entry, now))
+            .map(|entry| {
+                let (node, new) = Self::enlist(&mut known, entry, now);
+                if new && self.open.load(Ordering::Relaxed) {
+                    node.note_came_up(now);
+                }
+                node
+            })
             .collect()
     }
 
@@ -68,11 +82,17 @@ impl Roster {
             .collect()
     }
 
-    fn enlist(known: &mut HashMap<NodeId, Known>, entry: &Entry, now: Instant) -> Arc<Node> {
+    /// The node of an entry, and whether it is new.
+    fn enlist(
+        known: &mut HashMap<NodeId, Known>,
+        entry: &Entry,
+        now: Instant,
+    ) -> (Arc<Node>, bool) {
         let old = known
             .get(&entry.id)
             .and_then(|known| known.node.upgrade().map(|node| (node, known.wanted)))
             .filter(|(node, _)| node.address() == entry.address);
+        let new = old.is_none();
         let node = if let Some((node, wanted)) = old {
             node.set_place(entry.role, entry.weight);
             if wanted != entry.hand {
@@ -96,7 +116,7 @@ impl Roster {
                 wanted: entry.hand,
             },
         );
-        node
+        (node, new)
     }
 }
 
@@ -123,6 +143,17 @@ mod tests {
         let again = roster.muster(&[entry("n2", 2), entry("n1", 1)], clock::now());
         assert!(Arc::ptr_eq(&first[0], &again[1]));
         assert!(!again[1].is_healthy(), "its health survives");
+    }
+
+    #[test]
+    fn who_joins_while_requests_are_served_came_up_then() {
+        let roster = Roster::default();
+        let first = roster.muster(&[entry("n1", 1)], clock::now());
+        roster.note_open();
+        let again = roster.muster(&[entry("n1", 1), entry("n2", 2)], clock::now());
+        assert_eq!(first[0].came_up(), None);
+        assert_eq!(again[0].came_up(), None, "known before");
+        assert!(again[1].came_up().is_some());
     }
 
     #[test]

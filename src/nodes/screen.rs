@@ -1,11 +1,11 @@
 //! Which nodes may serve this request now?
 
-use super::{Hand, Node, Presence};
+use super::{ComebackRules, Hand, Node, Presence};
 use crate::model::{NodeId, PluginPlace, Role};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The nodes a request has tried, by name: those that failed it and those without its plugin.
 pub type Tried = SmallVec<[NodeId; 4]>;
@@ -14,8 +14,10 @@ pub type Tried = SmallVec<[NodeId; 4]>;
 /// one, so no strategy is ever asked to choose from nothing.
 #[derive(Debug)]
 pub struct Candidates<'a> {
-    nodes: SmallVec<[(u16, &'a Arc<Node>); 16]>,
+    nodes: Row<'a>,
     fail_open: bool,
+    now: Instant,
+    slow_start: Duration,
 }
 
 impl<'a> Candidates<'a> {
@@ -43,6 +45,13 @@ impl<'a> Candidates<'a> {
         usize::from(self.nodes[at].0)
     }
 
+    /// How much of its share a node takes now: less than 1 only while it is in slow start, and
+    /// never less than 0.1. For strategies that look at load.
+    #[must_use]
+    pub fn share(&self, node: &Node) -> f64 {
+        node.share(self.now, self.slow_start)
+    }
+
     /// True when every node is unhealthy and these are tried all the same.
     #[must_use]
     pub const fn is_fail_open(&self) -> bool {
@@ -63,6 +72,8 @@ pub struct Screening<'a> {
     pub fail_open: bool,
     /// It can be sent once only: nodes known to have the plugin are kept alone, if there are any.
     pub once: bool,
+    /// How nodes that came up are treated.
+    pub comeback: ComebackRules,
 }
 
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
@@ -108,6 +119,8 @@ struct Sorted<'a> {
     regular: Row<'a>,
     /// They are backups.
     backup: Row<'a>,
+    /// They came up not long ago, and whether they have the plugin is not known.
+    warming: Row<'a>,
     /// They rest after failures.
     resting: Row<'a>,
     /// They said that the plugin is not there.
@@ -119,9 +132,10 @@ struct Sorted<'a> {
 /// Keeps the nodes of a pool that may serve now.
 ///
 /// At most half of those that could work may rest at once: failures that hit every node are not
-/// the nodes' fault. Backups count only when no other node may serve; nodes that lack the plugin
-/// only when nobody has it, because what they said may be seconds old; unhealthy nodes, with
-/// `fail_open`, only when nobody at all may.
+/// the nodes' fault. Backups count only when no other node may serve; nodes that have just come up
+/// only when nobody else is known to have the plugin; nodes that lack it only when nobody has it,
+/// because what they said may be seconds old; unhealthy nodes, with `fail_open`, only when nobody
+/// at all may.
 ///
 /// # Errors
 /// When nobody may: how many failed at which test.
@@ -152,40 +166,74 @@ pub fn screen<'a>(
     if request.once {
         sorted.keep_the_certain(request);
     }
+    sorted.let_the_warming_in(request);
     let Sorted {
         regular,
         backup,
+        warming,
         absent,
         sick,
         ..
     } = sorted;
-    for nodes in [regular, backup, absent] {
+    let candidates = |nodes, fail_open| Candidates {
+        nodes,
+        fail_open,
+        now: request.now,
+        slow_start: request.comeback.slow_start,
+    };
+    for nodes in [regular, backup, warming, absent] {
         if !nodes.is_empty() {
-            return Ok(Candidates {
-                nodes,
-                fail_open: false,
-            });
+            return Ok(candidates(nodes, false));
         }
     }
     if request.fail_open && !sick.is_empty() {
-        return Ok(Candidates {
-            nodes: sick,
-            fail_open: true,
-        });
+        return Ok(candidates(sick, true));
     }
     Err(refused)
 }
 
 impl<'a> Sorted<'a> {
     fn row(&mut self, node: &Node, request: &Screening<'_>) -> &mut Row<'a> {
-        if node.presence(request.plugin, request.now) == Presence::Absent {
+        let presence = node.presence(request.plugin, request.now);
+        let warmup = request.comeback.warmup;
+        if presence == Presence::Absent {
             &mut self.absent
         } else if !node.resting(request.now).is_zero() {
             &mut self.resting
-        } else if node.role() == Role::Backup {
-            &mut self.backup
+        } else if presence == Presence::Unknown && node.is_warming(request.now, warmup) {
+            &mut self.warming
         } else {
-            &mut self.regular
+            self.of_role(node)
+        }
+    }
+
+    fn of_role(&mut self, node: &Node) -> &mut Row<'a> {
+        match node.role() {
+            Role::Backup => &mut self.backup,
+            Role::Primary | Role::Secondary => &mut self.regular,
+        }
+    }
+
+    /// Puts nodes where those of their role are, in pool order.
+    fn let_in(&mut self, nodes: Row<'a>) {
+        for (at, node) in nodes {
+            let row = self.of_role(node);
+            row.push((at, node));
+            row.sort_by_key(|(at, _)| *at);
+        }
+    }
+
+    /// Nodes that have just come up are as good as others while nobody is known to have the plugin.
+    fn let_the_warming_in(&mut self, request: &Screening<'_>) {
+        if self.warming.is_empty() {
+            return;
+        }
+        let mut others = self.regular.iter().chain(&self.backup);
+        let known =
+            others.any(|(_, node)| node.presence(request.plugin, request.now) == Presence::Present);
+        if !known {
+            let warming = std::mem::take(&mut self.warming);
+            self.let_in(warming);
         }
     }
 
@@ -203,19 +251,14 @@ impl<'a> Sorted<'a> {
         if self.resting.is_empty() {
             return;
         }
-        let others = self.regular.len() + self.backup.len() + self.absent.len();
+        let rows = [&self.regular, &self.backup, &self.warming, &self.absent];
+        let others: usize = rows.iter().map(|row| row.len()).sum();
         let most = (self.resting.len() + others) / 2;
         if self.resting.len() > most {
             self.resting.sort_by_key(|(_, node)| node.resting(now));
             let woken = self.resting.len() - most;
-            for (at, node) in self.resting.drain(..woken) {
-                let row = match node.role() {
-                    Role::Backup => &mut self.backup,
-                    Role::Primary | Role::Secondary => &mut self.regular,
-                };
-                row.push((at, node));
-                row.sort_by_key(|(at, _)| *at);
-            }
+            let woken = self.resting.drain(..woken).collect();
+            self.let_in(woken);
         }
     }
 }
@@ -226,13 +269,17 @@ mod tests {
     use crate::model::clock;
     use crate::nodes::{CooldownRules, Plugins};
     use smallvec::smallvec;
-    use std::time::Duration;
 
     const RULES: CooldownRules = CooldownRules {
         max_fails: 1,
         fail_timeout: Duration::from_secs(30),
         base: Duration::from_secs(10),
         longest: Duration::from_secs(300),
+    };
+
+    const COMEBACK: ComebackRules = ComebackRules {
+        warmup: Duration::from_secs(60),
+        slow_start: Duration::from_secs(10),
     };
 
     struct Rig {
@@ -262,6 +309,7 @@ mod tests {
                 now: self.now,
                 fail_open,
                 once: false,
+                comeback: COMEBACK,
             };
             let candidates = screen(&self.pool, &screening)?;
             Ok(candidates
@@ -336,6 +384,7 @@ mod tests {
                 now: rig.now,
                 fail_open: false,
                 once: true,
+                comeback: COMEBACK,
             };
             screen(&rig.pool, &screening).unwrap().len()
         };
@@ -358,6 +407,55 @@ mod tests {
             ["n2", "n4"],
             "the two that rest longest stay out"
         );
+    }
+
+    #[test]
+    fn f248_a_node_that_came_up_gets_no_plugin_that_others_are_known_to_have() {
+        let mut rig = Rig::new(&[Role::Secondary; 3]);
+        rig.pool[1].note_came_up(rig.now);
+        assert_eq!(
+            rig.names(),
+            ["n1", "n2", "n3"],
+            "nobody is known to have it"
+        );
+        rig.pool[2].note_present(rig.plugin);
+        assert_eq!(rig.names(), ["n1", "n3"], "n1 was there all the time");
+        let tried: Tried = smallvec!["n1".into(), "n3".into()];
+        assert_eq!(
+            rig.ask(&tried, false).unwrap(),
+            ["n2"],
+            "nobody else is left"
+        );
+        rig.pool[2].set_healthy(false);
+        assert_eq!(rig.names(), ["n1", "n2"], "who has it may not serve");
+        rig.pool[2].set_healthy(true);
+        rig.pool[2].note_present(rig.plugin);
+        rig.pool[1].note_found(rig.plugin, rig.now);
+        assert_eq!(rig.names(), ["n1", "n2", "n3"], "a probe has found it");
+        rig.pool[0].note_came_up(rig.now);
+        assert_eq!(rig.names(), ["n2", "n3"]);
+        rig.now += COMEBACK.warmup;
+        assert_eq!(rig.names(), ["n1", "n2", "n3"], "the time is over");
+    }
+
+    #[test]
+    fn f248_a_backup_that_has_the_plugin_goes_before_a_node_that_came_up() {
+        let rig = Rig::new(&[Role::Primary, Role::Backup]);
+        rig.pool[0].note_came_up(rig.now);
+        assert_eq!(rig.names(), ["n1"]);
+        rig.pool[1].note_present(rig.plugin);
+        assert_eq!(rig.names(), ["n2"]);
+        rig.pool[0].note_found(rig.plugin, rig.now);
+        assert_eq!(rig.names(), ["n1"]);
+    }
+
+    #[test]
+    fn requests_without_a_plugin_do_not_wait_for_a_node_to_warm() {
+        let mut rig = Rig::new(&[Role::Secondary; 2]);
+        rig.plugin = PluginPlace::NONE;
+        rig.pool[0].note_present(rig.plugin);
+        rig.pool[1].note_came_up(rig.now);
+        assert_eq!(rig.names(), ["n1", "n2"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An attempt came to nothing: who bears it, and does the request go to another node?
 
-use super::Ctx;
+use super::{Ctx, sighted};
 use crate::admit::{Again, Blame, End, Facts, may_go_again};
 use crate::dify::Kind;
 use crate::model::{Outcome, clock};
@@ -17,7 +17,12 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         draw_consequences(ctx, &attempt.lease, end, pause);
     }
     match Blame::of(end) {
-        Blame::Runtime => ctx.misses = ctx.misses.saturating_add(1),
+        Blame::Runtime => {
+            ctx.misses = ctx.misses.saturating_add(1);
+            if let Some(routed) = &ctx.routed {
+                sighted::note(live, session.req_header(), routed, clock::now());
+            }
+        }
         _ => ctx.failures = ctx.failures.saturating_add(1),
     }
     ctx.settle(live, |_| outcome(end));

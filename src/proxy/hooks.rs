@@ -91,7 +91,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        upstream_response_filter::run(session, response, ctx)
+        upstream_response_filter::run(&self.live, session, response, ctx)
     }
 
     fn upstream_response_body_filter(

@@ -18,6 +18,7 @@ mod logging;
 mod request_body_filter;
 mod request_filter;
 mod response_filter;
+mod sighted;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_body_filter;

@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 // Made once: a name given as text is parsed at every look-up.
 static PLUGIN_ID: HeaderName = HeaderName::from_static("x-plugin-id");
-static UNIQUE_IDENTIFIER: HeaderName = HeaderName::from_static("x-plugin-unique-identifier");
+pub(super) static UNIQUE_IDENTIFIER: HeaderName =
+    HeaderName::from_static("x-plugin-unique-identifier");
 
 /// Returns true when the answer was already written.
 pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {

@@ -1,13 +1,15 @@
 //! The node answered: with what?
 
-use super::{Ctx, hold};
+use super::{Ctx, hold, sighted};
 use crate::model::clock;
+use crate::upstream::Live;
 use http::StatusCode;
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
 pub(super) fn run(
+    live: &Live,
     session: &mut Session,
     response: &mut ResponseHeader,
     ctx: &mut Ctx,
@@ -17,7 +19,11 @@ pub(super) fn run(
     }
     if let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) {
         attempt.status = Some(response.status.as_u16());
-        let after = clock::now().saturating_duration_since(ctx.arrived);
+        let now = clock::now();
+        if response.status.is_success() {
+            sighted::note(live, session.req_header(), routed, now);
+        }
+        let after = now.saturating_duration_since(ctx.arrived);
         routed.pool.metrics.first_byte(routed.verdict.class, after);
     }
     hold::begin(session, response, ctx)

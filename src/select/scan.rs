@@ -4,7 +4,7 @@ use super::{Choice, Why};
 use crate::model::Dice;
 use crate::nodes::{Candidates, Node};
 
-/// The candidate with the lowest score. Equal scores are equally likely, whatever their order:
+/// The candidate with the lowest score, for the share that it takes now. Equal scores are equally likely, whatever their order:
 /// else the first node of the file would carry every idle moment.
 pub(super) fn cheapest(
     among: &Candidates<'_>,
@@ -20,7 +20,7 @@ pub(super) fn cheapest(
     let mut best = (0, f64::INFINITY);
     let mut equals = 1u32;
     for (at, node) in among.iter().enumerate() {
-        let score = score(node);
+        let score = score(node) / among.share(node);
         if score < best.1 {
             best = (at, score);
             equals = 1;

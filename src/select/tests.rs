@@ -3,13 +3,17 @@
 use super::*;
 use crate::config::TwoNodes;
 use crate::model::{Class, Role, clock};
-use crate::nodes::{Lease, Node, Plugins, Screening, Tried, screen};
+use crate::nodes::{ComebackRules, Lease, Node, Plugins, Screening, Tried, screen};
 use proptest::prelude::{any, prop_assert, proptest};
+use std::time::{Duration, Instant};
 
 struct Rig {
     pool: Vec<Arc<Node>>,
     plugins: Plugins,
     dice: Dice,
+    /// Virtual time.
+    now: Instant,
+    comeback: ComebackRules,
 }
 
 impl Rig {
@@ -29,6 +33,8 @@ impl Rig {
             pool,
             plugins: Plugins::new(),
             dice: Dice::with_seed(7),
+            now: clock::now(),
+            comeback: ComebackRules::default(),
         }
     }
 
@@ -42,9 +48,10 @@ impl Rig {
         let screening = Screening {
             tried: &Tried::new(),
             plugin: request.plugin,
-            now: clock::now(),
+            now: self.now,
             fail_open: true,
             once: false,
+            comeback: self.comeback,
         };
         let among = screen(&self.pool, &screening).expect("somebody may serve");
         let choice = strategy.choose(&request, &among, &mut self.dice);
@@ -318,4 +325,50 @@ fn equal_nodes_are_equally_likely_whatever_their_order() {
         .map(|&count| (f64::from(count) - 2000.0).powi(2) / 2000.0)
         .sum();
     assert!(chi < 18.5, "{counts:?}");
+}
+
+/// Requests that arrive every 5 ms and take a second each: 200 in flight over three nodes, of which
+/// the third comes up after 5 s. Its greatest number in flight, and by second since it came up.
+fn comeback(word: &str, slow_start: Duration) -> (u32, Vec<u32>) {
+    const EVERY: Duration = Duration::from_millis(5);
+    let (arrivals, takes, up) = (6000, 200, 1000);
+    let mut rig = Rig::new(3);
+    rig.comeback.slow_start = slow_start;
+    rig.pool[2].set_healthy(false);
+    let strategy = strategy(word);
+    let mut held = std::collections::VecDeque::new();
+    let (mut peak, mut seconds) = (0, Vec::new());
+    for n in 0..arrivals {
+        if n == up {
+            rig.pool[2].note_came_up(rig.now);
+            rig.pool[2].set_healthy(true);
+        }
+        if held.len() == takes {
+            held.pop_front();
+        }
+        let plugin = format!("p/{}", n % 3);
+        let (node, _) = rig.ask(&*strategy, &plugin, Class::Short);
+        let node = node[1..].parse().expect("a number");
+        held.push_back(rig.lease(node, &plugin, Class::Short));
+        peak = peak.max(rig.pool[2].load());
+        if n >= up && n % 200 == 0 {
+            seconds.push(rig.pool[2].load());
+        }
+        rig.now += EVERY;
+    }
+    (peak, seconds)
+}
+
+#[test]
+fn a_node_that_came_up_grows_into_its_share_and_never_beyond_twice_of_it() {
+    for word in ["adaptive", "least_in_flight"] {
+        let (peak, seconds) = comeback(word, Duration::from_secs(10));
+        assert!(peak <= 2 * 200 / 3, "{word}: {peak} in flight at most");
+        // At one second it may carry 19 % of what each other does, at five 55 %.
+        assert!(seconds[1] <= 25, "{word}: {seconds:?}");
+        assert!((35..=55).contains(&seconds[5]), "{word}: {seconds:?}");
+        assert!((60..=70).contains(&seconds[12]), "{word}: {seconds:?}");
+        let (_, at_once) = comeback(word, Duration::ZERO);
+        assert!(at_once[1] >= 55, "{word} without slow start: {at_once:?}");
+    }
 }

@@ -4,7 +4,7 @@ use super::reload::Reloader;
 use super::state;
 use crate::model::Class;
 use crate::share::{Held, Report};
-use crate::upstream::Live;
+use crate::upstream::{Live, Prober};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ const EXCHANGE: Duration = Duration::from_millis(500);
 /// Starts every background task on the current runtime. They end when `stop` says true.
 pub(super) fn spawn(live: &Arc<Live>, reloader: &Arc<Reloader>, stop: &watch::Receiver<bool>) {
     tokio::spawn(check(Arc::clone(live), stop.clone()));
+    tokio::spawn(Prober::new(Arc::clone(live)).run(stop.clone()));
     tokio::spawn(exchange(Arc::clone(live), stop.clone()));
     tokio::spawn(save(Arc::clone(live), stop.clone()));
     let reloader = Arc::clone(reloader);

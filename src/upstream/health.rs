@@ -1,14 +1,14 @@
 //! Is a node alive? Our check, in Pingora's health check service.
 
+use super::errand::{Bounds, Errands};
 use crate::config::Health;
 use crate::dify::health::judge;
-use crate::nodes::Roster;
+use crate::model::clock;
+use crate::nodes::{Node, Roster};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::server::ShutdownWatch;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_load_balancing::health_check::HealthCheck;
 use pingora_load_balancing::{Backend, HealthCheckService, HealthRegistry};
@@ -26,48 +26,26 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub struct NodeCheck {
     settings: Arc<ArcSwap<Health>>,
     roster: Arc<Roster>,
-    connector: Connector,
+    errands: Errands,
 }
 
 impl NodeCheck {
     async fn fetch(&self, address: SocketAddr, settings: &Health) -> Result<(u16, Vec<u8>)> {
-        let mut peer = HttpPeer::new(address, false, String::new());
-        peer.options.connection_timeout = Some(settings.timeout);
-        peer.options.read_timeout = Some(settings.timeout);
-        let (mut session, _reused) = self.connector.get_http_session(&peer).await?;
         let mut request = RequestHeader::build("GET", settings.path.as_bytes(), None)?;
-        request.insert_header("Host", address.to_string())?;
         request.insert_header("User-Agent", "twolane-health")?;
-        session.write_request_header(Box::new(request)).await?;
-        session.finish_request_body().await?;
-        session.read_response_header().await?;
-        let status = session
-            .response_header()
-            .map_or(0, |header| header.status.as_u16());
-        let mut body = Vec::new();
-        while let Some(chunk) = session.read_response_body().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_ANSWER {
-                return Error::e_explain(ErrorType::InvalidHTTPHeader, "the answer is too long");
-            }
-        }
-        let idle = Some(settings.interval * 2);
-        self.connector
-            .release_http_session(session, &peer, idle)
-            .await;
-        Ok((status, body))
+        let bounds = Bounds {
+            timeout: settings.timeout,
+            longest: LONGEST_ANSWER,
+            idle: settings.interval * 2,
+        };
+        self.errands.run(address, request, &[], bounds).await
     }
 
     async fn probe(&self, address: SocketAddr) -> Result<()> {
         let settings = self.settings.load_full();
         let nodes = self.roster.at(address);
         let ours: Vec<_> = nodes.iter().map(|node| node.total_in_flight()).collect();
-        // A total timeout: one per read would let a dripping node hold a whole round of checks.
-        let answer = tokio::time::timeout(settings.timeout, self.fetch(address, &settings)).await;
-        let Ok(answer) = answer else {
-            return Error::e_explain(ErrorType::ReadTimedout, "no answer to the health check");
-        };
-        let (status, body) = answer?;
+        let (status, body) = self.fetch(address, &settings).await?;
         let report = judge(status, &body)
             .map_err(|why| Error::explain(ErrorType::Custom("unhealthy"), why))?;
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
@@ -91,6 +69,7 @@ impl HealthCheck for NodeCheck {
             return result;
         }
         for node in self.roster.at(address) {
+            note_return(&node, result.is_ok());
             node.note_check(result.is_ok());
         }
         result
@@ -104,6 +83,7 @@ impl HealthCheck for NodeCheck {
             return;
         }
         for node in self.roster.at(address) {
+            note_return(&node, healthy);
             node.set_healthy(healthy);
         }
     }
@@ -125,6 +105,14 @@ impl HealthCheck for NodeCheck {
         } else {
             settings.fall
         }
+    }
+}
+
+/// Before a node counts as healthy again it must count as one that came up: requests read both
+/// without a lock.
+fn note_return(node: &Node, passed: bool) {
+    if passed && !node.is_healthy() {
+        node.note_came_up(clock::now());
     }
 }
 
@@ -155,7 +143,7 @@ impl Checks {
         registry.set_health_check(Box::new(NodeCheck {
             settings: Arc::clone(&settings),
             roster: Arc::clone(roster),
-            connector: Connector::new(None),
+            errands: Errands::new(),
         }));
         Self {
             registry: Arc::new(registry),

@@ -1,6 +1,7 @@
 //! What do all requests share? The current snapshot, and what outlives snapshots.
 
 use super::lifecycle::Lifecycle;
+use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
 use crate::admit::PSEUDONYM;
 use crate::learn::Learner;
@@ -22,6 +23,8 @@ pub struct Live {
     pub plugins: Plugins,
     /// The plain TCP connections that pass through.
     pub tunnels: Arc<Tunnels>,
+    /// How one would ask for them.
+    pub sightings: Sightings,
     /// What was learned.
     pub learner: Learner,
     /// Open or closing, and how many are inside.
@@ -85,11 +88,13 @@ impl Live {
         learner: Learner,
         share: Box<dyn SharedState>,
     ) -> Self {
+        parts.roster.note_open();
         Self {
             snapshot: ArcSwap::new(snapshot),
             parts,
             plugins: Plugins::new(),
             tunnels: Arc::default(),
+            sightings: Sightings::new(clock::now()),
             learner,
             lifecycle: Arc::default(),
             identity: Identity::default(),

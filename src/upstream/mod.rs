@@ -5,21 +5,27 @@
 //! whenever membership changes.
 
 pub mod discovery;
+mod errand;
 mod health;
 mod lifecycle;
 mod live;
 mod membership;
 mod peer;
 mod pool;
+mod probe;
 mod relay;
 mod selector;
+mod sightings;
 mod snapshot;
 mod tcp;
+mod watchlist;
 
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};
 pub use pool::{Pick, Pool};
+pub use probe::Prober;
 pub use selector::Ask;
+pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;

@@ -6,7 +6,7 @@ use super::selector::{self, Ask, Selector, SelectorConfig};
 use crate::admit::Budget;
 use crate::config::{self, Config};
 use crate::model::clock;
-use crate::nodes::{NoCandidate, Node, Roster};
+use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
 use crate::select::{Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
@@ -61,6 +61,7 @@ impl Pool {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy),
             fail_open: settings.fail_open,
+            comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
         };
         let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
@@ -120,6 +121,18 @@ impl Pool {
     /// Looks for changes of membership until `stop` says true.
     pub(super) async fn refresh(&self, stop: pingora::server::ShutdownWatch) {
         self.balancer.run(stop, None).await;
+    }
+}
+
+fn comeback(health: &config::Health) -> ComebackRules {
+    ComebackRules {
+        // Without checks there are no probes, and nobody would find out that a node is warm.
+        warmup: if health.enabled {
+            health.warmup
+        } else {
+            Duration::ZERO
+        },
+        slow_start: health.slow_start,
     }
 }
 

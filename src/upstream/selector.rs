@@ -8,7 +8,7 @@ use super::membership::Crew;
 use super::peer::peer;
 use crate::config::Timeouts;
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
-use crate::nodes::{NoCandidate, Node, Screening, Tried, owner_in, screen};
+use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen};
 use crate::route::winner;
 use crate::select::{Choice, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
@@ -158,6 +158,7 @@ pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
     pub(super) strategy: Guarded,
     pub(super) fail_open: bool,
+    pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
 }
 
@@ -227,6 +228,7 @@ impl Selector {
             now: clock::now(),
             fail_open: rules.fail_open,
             once: question.once,
+            comeback: rules.comeback,
         };
         let nodes = &self.members.nodes;
         let owner = question.owner.as_ref();

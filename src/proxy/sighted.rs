@@ -1,0 +1,31 @@
+//! A node answered for a plugin: what does the request tell to whoever asks for it later?
+
+use super::ctx::Routed;
+use super::request_filter::UNIQUE_IDENTIFIER;
+use crate::dify::{Kind, Names, describe};
+use crate::upstream::{Live, Told, Way};
+use http::HeaderName;
+use pingora::http::RequestHeader;
+use std::time::Instant;
+
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Only calls of plugins tell anything; called after answers that prove that the key was taken.
+pub(super) fn note(live: &Live, request: &RequestHeader, routed: &Routed, now: Instant) {
+    if matches!(routed.kind, Kind::Dispatch | Kind::Polling) {
+        live.sightings.note(&routed.plugin, now, || told(request));
+    }
+}
+
+fn told(request: &RequestHeader) -> Option<Told<'_>> {
+    let text = |name: &HeaderName| request.headers.get(name)?.to_str().ok();
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let way = match describe(method, path, Names::default()).tenant {
+        Some(tenant) => Way::Tenant(tenant),
+        None => Way::Identifier(text(&UNIQUE_IDENTIFIER)?),
+    };
+    Some(Told {
+        way,
+        key: text(&API_KEY),
+    })
+}

@@ -1,0 +1,93 @@
+//! How do we ask a node something small, for ourselves?
+
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Runs errands to nodes over connections of its own, apart from those of requests.
+pub(super) struct Errands {
+    connector: Connector,
+}
+
+/// How long an errand may take, how much it may bring back, and how long its connection is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) timeout: Duration,
+    pub(super) longest: usize,
+    pub(super) idle: Duration,
+}
+
+impl Errands {
+    pub(super) fn new() -> Self {
+        Self {
+            connector: Connector::new(None),
+        }
+    }
+
+    /// Sends a request and reads the whole answer: status and body.
+    ///
+    /// # Errors
+    /// When it does not come in time, or is too long. The timeout is a total one: one per read
+    /// would let a dripping node hold a whole round.
+    pub(super) async fn run(
+        &self,
+        address: SocketAddr,
+        request: RequestHeader,
+        body: &'static [u8],
+        bounds: Bounds,
+    ) -> Result<(u16, Vec<u8>)> {
+        let fetch = self.fetch(address, request, body, bounds);
+        match tokio::time::timeout(bounds.timeout, fetch).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Error::e_explain(ErrorType::ReadTimedout, "no answer in time"),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        address: SocketAddr,
+        mut request: RequestHeader,
+        body: &'static [u8],
+        bounds: Bounds,
+    ) -> Result<(u16, Vec<u8>)> {
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(bounds.timeout);
+        peer.options.read_timeout = Some(bounds.timeout);
+        let (mut session, _reused) = self.connector.get_http_session(&peer).await?;
+        request.insert_header("Host", address.to_string())?;
+        if !body.is_empty() {
+            request.insert_header("Content-Length", body.len())?;
+        }
+        session.write_request_header(Box::new(request)).await?;
+        if !body.is_empty() {
+            session.write_request_body(body.into(), true).await?;
+        }
+        session.finish_request_body().await?;
+        session.read_response_header().await?;
+        let status = session
+            .response_header()
+            .map_or(0, |header| header.status.as_u16());
+        let mut answer = Vec::new();
+        while let Some(chunk) = session.read_response_body().await? {
+            answer.extend_from_slice(&chunk);
+            if answer.len() > bounds.longest {
+                return Error::e_explain(ErrorType::InvalidHTTPHeader, "the answer is too long");
+            }
+        }
+        let idle = Some(bounds.idle);
+        self.connector
+            .release_http_session(session, &peer, idle)
+            .await;
+        Ok((status, answer))
+    }
+}
+
+impl fmt::Debug for Errands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Errands").finish_non_exhaustive()
+    }
+}
