@@ -1,5 +1,7 @@
-//! How do we ask a node something small, for ourselves?
+//! How do we ask somebody something small, for ourselves? A node for its health or its plugins, a
+//! running gateway for what its operator types.
 
+use bytes::Bytes;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
@@ -8,21 +10,26 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Runs errands to nodes over connections of its own, apart from those of requests.
-pub(super) struct Errands {
+/// Runs errands over connections of its own, apart from those of requests.
+pub struct Errands {
     connector: Connector,
 }
 
 /// How long an errand may take, how much it may bring back, and how long its connection is kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) timeout: Duration,
-    pub(super) longest: usize,
-    pub(super) idle: Duration,
+pub struct Bounds {
+    /// For the whole errand.
+    pub timeout: Duration,
+    /// Of the answer, in bytes.
+    pub longest: usize,
+    /// The connection is kept for so long.
+    pub idle: Duration,
 }
 
 impl Errands {
-    pub(super) fn new() -> Self {
+    /// Without any connection yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             connector: Connector::new(None),
         }
@@ -33,11 +40,11 @@ impl Errands {
     /// # Errors
     /// When it does not come in time, or is too long. The timeout is a total one: one per read
     /// would let a dripping node hold a whole round.
-    pub(super) async fn run(
+    pub async fn run(
         &self,
         address: SocketAddr,
         request: RequestHeader,
-        body: &'static [u8],
+        body: Bytes,
         bounds: Bounds,
     ) -> Result<(u16, Vec<u8>)> {
         let fetch = self.fetch(address, request, body, bounds);
@@ -51,7 +58,7 @@ impl Errands {
         &self,
         address: SocketAddr,
         mut request: RequestHeader,
-        body: &'static [u8],
+        body: Bytes,
         bounds: Bounds,
     ) -> Result<(u16, Vec<u8>)> {
         let mut peer = HttpPeer::new(address, false, String::new());
@@ -64,7 +71,7 @@ impl Errands {
         }
         session.write_request_header(Box::new(request)).await?;
         if !body.is_empty() {
-            session.write_request_body(body.into(), true).await?;
+            session.write_request_body(body, true).await?;
         }
         session.finish_request_body().await?;
         session.read_response_header().await?;
@@ -83,6 +90,12 @@ impl Errands {
             .release_http_session(session, &peer, idle)
             .await;
         Ok((status, answer))
+    }
+}
+
+impl Default for Errands {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

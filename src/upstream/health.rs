@@ -7,6 +7,7 @@ use crate::model::clock;
 use crate::nodes::{Node, Roster};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::http::RequestHeader;
 use pingora::server::ShutdownWatch;
 use pingora::{Error, ErrorType, Result};
@@ -38,7 +39,9 @@ impl NodeCheck {
             longest: LONGEST_ANSWER,
             idle: settings.interval * 2,
         };
-        self.errands.run(address, request, &[], bounds).await
+        self.errands
+            .run(address, request, Bytes::new(), bounds)
+            .await
     }
 
     async fn probe(&self, address: SocketAddr) -> Result<()> {

@@ -20,6 +20,7 @@ mod snapshot;
 mod tcp;
 mod watchlist;
 
+pub use errand::{Bounds, Errands};
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};

@@ -14,6 +14,7 @@ use super::watchlist::{Finding, Pace, Visit, Watchlist};
 use crate::dify::readiness::{self, Reading, Runtime};
 use crate::model::{NodeId, clock};
 use crate::nodes::Node;
+use bytes::Bytes;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use std::collections::HashMap;
@@ -211,7 +212,9 @@ async fn read_page(
     let fetch = async {
         let request = begin("GET", readiness::METRICS)?;
         let bounds = manner.bounds(LONGEST_PAGE);
-        errands.run(node.address(), request, &[], bounds).await
+        errands
+            .run(node.address(), request, Bytes::new(), bounds)
+            .await
     };
     match fetch.await {
         Ok((200, page)) => Some(readiness::read_metrics(&String::from_utf8_lossy(&page))),
@@ -229,7 +232,9 @@ async fn ask_for(errands: &Errands, node: &Node, sighting: &Sighting, manner: Ma
         let request = question(sighting, manner)?;
         let bounds = manner.bounds(LONGEST_REFUSAL);
         let body = readiness::PROBE_BODY;
-        errands.run(node.address(), request, body, bounds).await
+        errands
+            .run(node.address(), request, Bytes::from_static(body), bounds)
+            .await
     };
     match ask.await {
         Ok((status, body)) => match readiness::read_probe(status, &body) {
