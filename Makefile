@@ -14,10 +14,10 @@ help:
 	@echo "make bench   benchmarks"
 
 demo: setup
-	$(CARGO) run --release --quiet -- demo $(ARGS)
+	$(CARGO) run -- demo $(ARGS)
 
 run: setup
-	$(CARGO) run --release --quiet -- run $(ARGS)
+	$(CARGO) run --release -- run $(ARGS)
 
 test: setup
 	$(CARGO) test $(ARGS)

@@ -85,6 +85,7 @@ fn choose(criterion: &mut Criterion) {
                 now: clock::now(),
                 fail_open: true,
                 comeback: ComebackRules::default(),
+                once: false,
             };
             let strategy = (row.build)(&Strategies::default());
             let among = screen(&nodes, &screening).expect("all may serve");
@@ -114,6 +115,8 @@ fn choose(criterion: &mut Criterion) {
                         tried: &none,
                         luck: dice.u64(..),
                         affinity: None,
+                        owner: None,
+                        once: false,
                     };
                     pool.choose(&ask)
                 });

@@ -37,6 +37,7 @@ fn question(tried: &Tried) -> Screening<'_> {
         now: clock::now(),
         fail_open: true,
         comeback: ComebackRules::default(),
+        once: false,
     }
 }
 

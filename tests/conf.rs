@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
-    self, Change, Config, Known, Loaded, NodeEntry, Pin, Problems, RouteEntry, Score, Severity,
-    Threshold, TwoNodes, Unknown,
+    self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, Pin, Problems, RouteEntry, Score,
+    Severity, Tcp, Threshold, TwoNodes, Unknown,
 };
 use twolane::model::{Class, NodeId, Part, Role, Secret};
 
@@ -112,6 +112,7 @@ fn the_reference_names_every_key() {
     // Keys of lists that are empty by default, short forms and aliases stand in comments.
     full.routes.push(route("/x"));
     full.learn.pins.push(pin());
+    full.debug_plugins.push(debug_plugin("a"));
     let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
     let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
     mappings(&printed, "", &mut |_, mapping| {
@@ -129,6 +130,13 @@ fn route(path: &str) -> RouteEntry {
     RouteEntry {
         path: path.to_owned(),
         pool: "main".to_owned(),
+    }
+}
+
+fn debug_plugin(node: &str) -> DebugPlugin {
+    DebugPlugin {
+        plugin: "8d6c1f0e-2b4a-4c1d-9e3f-0a1b2c3d4e5f/my_tool".to_owned(),
+        node: NodeId::from(node),
     }
 }
 
@@ -392,10 +400,20 @@ fn a_change_of_the_listener_needs_a_restart() {
     );
 }
 
+fn tcp(listen: Option<bool>, longer: Duration, most: u16) -> Tcp {
+    Tcp {
+        listen: listen.map(|_| "127.0.0.1:5013".parse().expect("an address")),
+        port: most,
+        idle: longer + Duration::from_secs(150),
+        max_connections: most.into(),
+    }
+}
+
 /// What has few values, other than by default.
 fn other_words(mut config: Config) -> Config {
     config.learn.key = vec![Part::Op, Part::Version, Part::Tenant];
     config.routes = vec![route("/e/"), route("/plugin/")];
+    config.debug_plugins = vec![debug_plugin("node-0")];
     config.strategies.two_nodes = TwoNodes::Diagram;
     config
 }
@@ -460,6 +478,7 @@ fn any_config() -> impl Strategy<Value = Config> {
         config.shutdown.deadline = time(6);
         config.reload.poll = unknown.map(|_| time(7));
         config.limits.body = body;
+        config.tcp = tcp(unknown, time(8), nodes[0].0);
         other_words(config)
     })
 }

@@ -16,6 +16,7 @@ pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
             up: node.is_healthy(),
             in_flight: Class::ALL.map(|class| node.in_flight(class)),
             beyond: node.beyond(),
+            tcp: live.tunnels.of(node.id()),
             hand: node.hand().word(),
         })
         .collect();

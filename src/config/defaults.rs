@@ -4,7 +4,7 @@ use super::address::Address;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Score, Shutdown,
-    State, Threshold, Timeouts, Unknown,
+    State, Tcp, Threshold, Timeouts, Unknown,
 };
 use crate::model::{NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -91,6 +91,12 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
+/// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
+const TCP_PORT: u16 = 5003;
+/// A daemon bears 60 to 120 s of silence; whoever closes earlier breaks what was sound.
+pub(super) const SHORTEST_TCP_IDLE: Duration = Duration::from_secs(150);
+/// Four nodes full: the daemon's `PLUGIN_REMOTE_INSTALLING_MAX_CONN` is 256.
+const TCP_CONNECTIONS: u32 = 1024;
 /// The daemon's own pages: its profiler, its administration, its metrics, which are one node's each.
 const DENIED: [&str; 3] = ["/debug/pprof", "/admin", "/metrics"];
 /// The daemon reads hooks through a limit of 10 MiB and cuts off the rest without a word.
@@ -138,6 +144,8 @@ impl Config {
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
+            debug_plugins: Vec::new(),
+            tcp: Tcp::default(),
             kinds: Kinds::default(),
             retry: Retry::default(),
             cooldown: Cooldown::default(),
@@ -225,6 +233,17 @@ impl Default for Retry {
             body_limit: REPLAY_BODY,
             budget_ratio: BUDGET_RATIO,
             budget_floor: BUDGET_FLOOR,
+        }
+    }
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            port: TCP_PORT,
+            idle: SHORTEST_TCP_IDLE,
+            max_connections: TCP_CONNECTIONS,
         }
     }
 }

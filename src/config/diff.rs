@@ -26,7 +26,13 @@ impl fmt::Display for Change {
 }
 
 /// What is bound or started once, in the life of a process.
-const FIXED: [&str; 4] = ["listen", "admin.listen", "threads", "reload.poll"];
+const FIXED: [&str; 5] = [
+    "listen",
+    "admin.listen",
+    "tcp.listen",
+    "threads",
+    "reload.poll",
+];
 const NONE: &str = "none";
 
 /// Every key that differs, in the order of their names.
@@ -172,6 +178,7 @@ mod tests {
         let mut new = old.clone();
         new.listen = vec!["0.0.0.0:5003".parse().expect("an address")];
         new.admin.listen = "127.0.0.1:5013".parse().expect("an address");
+        new.tcp.listen = Some("0.0.0.0:5004".parse().expect("an address"));
         new.threads = 2;
         new.reload.poll = None;
         let expected = FIXED.map(|key| Change::NeedsRestart(key.to_owned()));

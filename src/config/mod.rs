@@ -27,10 +27,10 @@ mod unit;
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use load::{Known, Loaded, content_hash, examine, find, load, load_file};
-pub use pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+pub use pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Pin, Reload, Retry, Score,
-    Shutdown, State, Threshold, Timeouts, Unknown,
+    Shutdown, State, Tcp, Threshold, Timeouts, Unknown,
 };

@@ -42,6 +42,15 @@ pub struct RouteEntry {
     pub pool: String,
 }
 
+/// A debug plugin and the node that has its developer's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebugPlugin {
+    /// `<uuid>/name`: the author of a debug plugin is a tenant's id. Unique.
+    pub plugin: String,
+    /// The name of a node of any pool.
+    pub node: NodeId,
+}
+
 /// The parameters of the strategies that have any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Strategies {

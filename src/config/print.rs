@@ -4,9 +4,10 @@
 //! `diff`. A secret is `***` in it.
 
 use super::file;
-use super::pool::{NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, State, Threshold, Timeouts, Unknown,
+    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, Shutdown, State, Tcp, Threshold,
+    Timeouts, Unknown,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -26,6 +27,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         threads,
         pools,
         routes,
+        debug_plugins,
+        tcp,
         strategies,
         learn,
         health,
@@ -50,6 +53,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("debug_plugins", list(debug_plugins, debug_plugin)),
+        ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
         ("strategies", strategies_tree(strategies)),
         ("learn", learn_tree(learn)),
@@ -67,13 +72,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ),
         ("debug", table([("headers", Tree::Flag(*debug_headers))])),
         ("state", state_tree(state)),
-        (
-            "shutdown",
-            table([
-                ("pre_stop_delay", time(shutdown.pre_stop_delay)),
-                ("deadline", time(shutdown.deadline)),
-            ]),
-        ),
+        ("shutdown", shutdown_tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
@@ -144,6 +143,19 @@ fn node(node: &NodeEntry) -> Tree {
 
 fn route(route: &RouteEntry) -> Tree {
     table([("path", text(&route.path)), ("pool", text(&route.pool))])
+}
+
+fn debug_plugin(owned: &DebugPlugin) -> Tree {
+    table([("plugin", text(&owned.plugin)), ("node", text(&owned.node))])
+}
+
+fn tcp_tree(tcp: &Tcp) -> Tree {
+    table([
+        ("listen", tcp.listen.map_or(Tree::Null, text)),
+        ("port", whole(tcp.port)),
+        ("idle", time(tcp.idle)),
+        ("max_connections", whole(tcp.max_connections)),
+    ])
 }
 
 fn strategies_tree(strategies: &Strategies) -> Tree {
@@ -224,6 +236,13 @@ fn state_tree(state: &State) -> Tree {
     table([
         ("file", file.map_or(Tree::Null, |file| text(file.display()))),
         ("interval", time(state.interval)),
+    ])
+}
+
+fn shutdown_tree(shutdown: &Shutdown) -> Tree {
+    table([
+        ("pre_stop_delay", time(shutdown.pre_stop_delay)),
+        ("deadline", time(shutdown.deadline)),
     ])
 }
 

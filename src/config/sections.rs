@@ -1,6 +1,6 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
-use super::pool::{Pool, RouteEntry, Strategies};
+use super::pool::{DebugPlugin, Pool, RouteEntry, Strategies};
 use crate::model::{Class, Part, Secret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +21,10 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Which request goes to which pool; what no route takes goes to the first pool.
     pub routes: Vec<RouteEntry>,
+    /// Which node has the connection of which debug plugin.
+    pub debug_plugins: Vec<DebugPlugin>,
+    /// The plain TCP listener of remote debugging.
+    pub tcp: Tcp,
     /// How kinds of requests are treated.
     pub kinds: Kinds,
     /// The parameters of the strategies that have any.
@@ -56,6 +60,19 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Required as `Authorization: Bearer` on everything but `/livez` and `/readyz`, when set.
     pub token: Option<Secret>,
+}
+
+/// The plain TCP listener, through which plugins in development connect to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Its address; none = there is no such listener.
+    pub listen: Option<SocketAddr>,
+    /// The port for it on every node.
+    pub port: u16,
+    /// A connection on which nothing moves for so long is closed; at least 150 s.
+    pub idle: Duration,
+    /// Beyond so many, a new connection is closed at once.
+    pub max_connections: u32,
 }
 
 /// How kinds of requests are treated; a kind is told by method and path.

@@ -4,8 +4,9 @@ use crate::model::{Class, Dice};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// One kind of call. Names are those of real Dify plugins and operations; durations and shares are
-/// assumptions, chosen so that the busiest plugin is at about two thirds of its capacity.
+/// One kind of call. Names follow those of Dify plugins and operations; durations and rates are
+/// assumptions. The busiest plugin needs `0.22 * 6.5 + 2.2 * 0.1 = 1.65` of the three processes that
+/// three nodes have for it.
 #[derive(Debug)]
 pub(super) struct Kind {
     pub(super) op: &'static str,

@@ -20,7 +20,7 @@ pub enum Outcome {
 /// One duration that may be worth learning from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// From the request sent to the node until its last byte.
+    /// From the choice of the node, connecting included, until its last byte.
     pub duration: Duration,
     /// True when the operation would have taken longer than `duration`, or other than usual (a
     /// client that left, a refusal): a lower bound, which counts only once it reaches the

@@ -5,8 +5,8 @@ use crate::model::{Class, Outcome, PluginPlace, Sample};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One request's claim on one node. It ends by itself: here by `Drop`, in Redis by its time to
-/// live. There is no other way to end it, so none can be forgotten.
+/// One request's claim on one node. It ends by itself, by `Drop`. There is no other way to end it,
+/// so none can be forgotten.
 #[must_use = "dropping a lease frees the node at once"]
 #[derive(Debug)]
 pub struct Lease {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The nodes a request has tried, by name. At most `retry.attempts` of them.
+/// The nodes a request has tried, by name: those that failed it and those without its plugin.
 pub type Tried = SmallVec<[NodeId; 4]>;
 
 /// The nodes that may serve one request now, in pool order. Never empty: only [`screen`] builds
@@ -72,6 +72,8 @@ pub struct Screening<'a> {
     pub fail_open: bool,
     /// How nodes that came up are treated.
     pub comeback: ComebackRules,
+    /// It can be sent once only: nodes known to have the plugin are kept alone, if there are any.
+    pub once: bool,
 }
 
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
@@ -162,6 +164,9 @@ pub fn screen<'a>(
     }
     sorted.wake_the_most_rested(request.now);
     sorted.let_the_warming_in(request);
+    if request.once {
+        sorted.keep_the_certain(request);
+    }
     let Sorted {
         regular,
         backup,
@@ -232,6 +237,15 @@ impl<'a> Sorted<'a> {
         }
     }
 
+    fn keep_the_certain(&mut self, request: &Screening<'_>) {
+        let certain = |(_, node): &(u16, &Arc<Node>)| {
+            node.presence(request.plugin, request.now) == Presence::Present
+        };
+        if self.regular.iter().any(certain) {
+            self.regular.retain(|row| certain(row));
+        }
+    }
+
     /// Ends the shortest rests until no more than half of the nodes rest.
     fn wake_the_most_rested(&mut self, now: Instant) {
         if self.resting.is_empty() {
@@ -295,6 +309,7 @@ mod tests {
                 now: self.now,
                 fail_open,
                 comeback: COMEBACK,
+                once: false,
             };
             let candidates = screen(&self.pool, &screening)?;
             Ok(candidates
@@ -357,6 +372,26 @@ mod tests {
         );
         rig.pool[2].note_present(rig.plugin);
         assert_eq!(rig.names(), ["n3"]);
+    }
+
+    #[test]
+    fn what_can_be_sent_once_only_goes_where_the_plugin_is_known_to_be() {
+        let rig = Rig::new(&[Role::Secondary; 3]);
+        let once = |rig: &Rig| {
+            let screening = Screening {
+                tried: &Tried::new(),
+                plugin: rig.plugin,
+                now: rig.now,
+                fail_open: false,
+                comeback: COMEBACK,
+                once: true,
+            };
+            screen(&rig.pool, &screening).unwrap().len()
+        };
+        assert_eq!(once(&rig), 3, "nobody is known to have it");
+        rig.pool[1].note_present(rig.plugin);
+        assert_eq!(once(&rig), 1);
+        assert_eq!(rig.names().len(), 3, "others may try");
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(super) struct Nodes {
     pub(super) in_flight: IntGaugeVec,
     pub(super) hand: IntGaugeVec,
     pub(super) beyond: IntGaugeVec,
+    pub(super) tcp: IntGaugeVec,
 }
 
 impl Nodes {
@@ -112,6 +113,11 @@ impl Nodes {
             beyond: gauges(
                 "twolane_node_beyond",
                 "Requests the node reports beyond those of this gateway.",
+                &["node"],
+            )?,
+            tcp: gauges(
+                "twolane_tcp_connections",
+                "Plain TCP connections that pass through to the node.",
                 &["node"],
             )?,
         })

@@ -58,6 +58,8 @@ pub struct NodeState {
     pub in_flight: [u32; Class::ALL.len()],
     /// Load beyond ours.
     pub beyond: u32,
+    /// Plain TCP connections that pass through to it.
+    pub tcp: u32,
     /// The operator's hand, as a word.
     pub hand: &'static str,
 }
@@ -166,7 +168,7 @@ impl Metrics {
         }
     }
 
-    /// An attempt on a node ended otherwise than with an answer.
+    /// An attempt on a node ended.
     pub fn attempt(&self, node: &NodeId, outcome: Outcome) {
         let word = match outcome {
             Outcome::Answered => "answered",
@@ -205,6 +207,7 @@ impl Metrics {
             &family.beyond,
             &family.in_flight,
             &family.hand,
+            &family.tcp,
         ] {
             // A node that is gone must not go on being shown.
             each.reset();
@@ -219,6 +222,8 @@ impl Metrics {
                 .with_label_values(&[id])
                 .set(i64::from(node.beyond));
             family.hand.with_label_values(&[id, node.hand]).set(1);
+            let tcp = family.tcp.with_label_values(&[id]);
+            tcp.set(i64::from(node.tcp));
             for class in Class::ALL {
                 let gauge = family.in_flight.with_label_values(&[id, class.word()]);
                 gauge.set(i64::from(node.in_flight[class.index()]));

@@ -3,7 +3,7 @@
 use super::hold::Held;
 use crate::dify::Kind;
 use crate::learn::{Classifier, Running};
-use crate::model::{Operation, Outcome, Rejection, Verdict, clock};
+use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
@@ -51,11 +51,15 @@ pub(super) struct Routed {
     /// The key under which it is learned; none for what is not learned.
     pub(super) operation: Option<Operation>,
     pub(super) plugin: Arc<Plugin>,
+    /// The node that holds its debug plugin's connection, where that is known.
+    pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
     /// How its kind is treated.
     pub(super) treatment: Treatment,
     /// Set for requests that all go to one node: which one, by rendezvous.
     pub(super) affinity: Option<u64>,
+    /// Its body is too large to be kept, so that it can be sent once only.
+    pub(super) once: bool,
     /// It only reads: running it twice does no harm.
     pub(super) read: bool,
     /// The whole body, where it is too large for Pingora to keep and small enough for us.

@@ -24,6 +24,8 @@ pub(super) struct Kept {
     pub(super) item: Option<String>,
     /// The whole body, where Pingora does not keep it.
     pub(super) body: Option<Bytes>,
+    /// The body is larger than anybody keeps.
+    pub(super) once: bool,
 }
 
 /// Reads as much of the body as it takes. The inner error is an answer of ours.
@@ -42,6 +44,7 @@ pub(super) async fn run(session: &mut Session, limit: u64) -> Result<Result<Kept
         Kept {
             item: head(session, length).await?,
             body: None,
+            once: length > REPLAY_BUFFER,
         }
     };
     // Only headers of many kilobytes with body bytes behind them lead here: the piece behind them
@@ -86,5 +89,6 @@ async fn whole(session: &mut Session, length: u64) -> Result<Kept> {
     Ok(Kept {
         item: peek.item(),
         body: Some(body.freeze()),
+        once: false,
     })
 }

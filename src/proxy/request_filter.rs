@@ -132,12 +132,17 @@ fn routed(
         kind: if told_apart { asked.kind } else { Kind::Other },
         single_result: told_apart && asked.single_result(),
         plugin: live.plugins.find(asked.plugin.filter(|_| told_apart)),
+        owner: asked
+            .plugin
+            .filter(|_| told_apart)
+            .and_then(|plugin| ctx.snapshot.owner_of(plugin)),
         operation,
         verdict,
         read: asked.read,
         // All gateways of a fleet must agree on the writer.
         affinity: writer.map(|tenant| stable_hash(tenant.as_bytes())),
         treatment,
+        once: kept.once,
         kept: kept.body,
         body_sent: 0,
     }

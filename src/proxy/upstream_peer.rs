@@ -18,7 +18,9 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         request: Request::new(routed.verdict.class, routed.plugin.place()).attempt(number),
         tried: &ctx.tried,
         luck: fastrand::u64(..),
+        owner: routed.owner.as_ref(),
         affinity: routed.affinity,
+        once: routed.once,
     };
     if number == 1 {
         routed.pool.budget.deposit();

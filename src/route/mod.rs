@@ -1,9 +1,11 @@
 //! Which pool is this for?
 
+mod owner;
 mod rendezvous;
 mod table;
 mod treatment;
 
+pub use owner::{OwnerTable, Owners};
 pub use rendezvous::{stable_hash, winner};
 pub use table::Table;
 pub use treatment::{Treatment, Treatments};

@@ -9,8 +9,10 @@ mod least_in_flight;
 mod round_robin;
 mod scan;
 mod seed;
+mod why;
 
 pub use guard::Guarded;
+pub use why::Why;
 
 use crate::config::Strategies;
 use crate::model::{Dice, Request};
@@ -45,61 +47,6 @@ pub struct Choice {
     pub at: usize,
     /// The reason.
     pub why: Why,
-}
-
-/// Why a node was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Why {
-    /// Nobody else may serve.
-    OnlyCandidate,
-    /// It carries least.
-    LeastLoaded,
-    /// It was its turn.
-    Turn,
-    /// Seed 000: short requests go to the main node.
-    Main,
-    /// Seed 000: the other node was busy and the main node idle.
-    Overflow,
-    /// All requests of this key go to one node.
-    Affinity,
-    /// Every node is unhealthy; one is tried all the same.
-    FailOpen,
-    /// The strategy failed; round robin chose in its place.
-    Fallback,
-    /// A strategy from outside has its own reasons.
-    Custom,
-}
-
-impl Why {
-    /// Every reason.
-    pub const ALL: [Self; 9] = [
-        Self::OnlyCandidate,
-        Self::LeastLoaded,
-        Self::Turn,
-        Self::Main,
-        Self::Overflow,
-        Self::Affinity,
-        Self::FailOpen,
-        Self::Fallback,
-        Self::Custom,
-    ];
-
-    /// The word in logs, metric labels and headers.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OnlyCandidate => "only_candidate",
-            Self::LeastLoaded => "least_loaded",
-            Self::Turn => "turn",
-            Self::Main => "main",
-            Self::Overflow => "overflow",
-            Self::Affinity => "affinity",
-            Self::FailOpen => "fail_open",
-            Self::Fallback => "fallback",
-            Self::Custom => "custom",
-        }
-    }
 }
 
 /// One strategy an operator can name.

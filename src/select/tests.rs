@@ -51,6 +51,7 @@ impl Rig {
             now: self.now,
             fail_open: true,
             comeback: self.comeback,
+            once: false,
         };
         let among = screen(&self.pool, &screening).expect("somebody may serve");
         let choice = strategy.choose(&request, &among, &mut self.dice);

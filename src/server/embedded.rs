@@ -24,6 +24,7 @@ pub struct Embedded {
     reloader: Arc<Reloader>,
     data: Vec<SocketAddr>,
     admin: SocketAddr,
+    tcp: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     services: Vec<JoinHandle<()>>,
 }
@@ -57,6 +58,8 @@ impl Embedded {
             data.push(bind(address, &mut fds)?);
         }
         let admin = bind(config.admin.listen, &mut fds)?;
+        let tcp = config.tcp.listen;
+        let tcp = tcp.map(|address| bind(address, &mut fds)).transpose()?;
         let fds: ListenFds = Arc::new(fds.into());
         let conf = Arc::new(services::server_conf(&config));
         let live = assemble::assemble(config, options)
@@ -74,15 +77,21 @@ impl Embedded {
         let hands: Arc<dyn Hands> = Arc::clone(&reloader) as _;
         let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
         admin_service.add_tcp(&admin.to_string());
-        let services = vec![
+        let mut services = vec![
             spawn(data_service, &fds, &stopped),
             spawn(admin_service, &fds, &stopped),
         ];
+        if let Some(address) = tcp {
+            let mut service = services::tcp(&live);
+            service.add_tcp(&address.to_string());
+            services.push(spawn(service, &fds, &stopped));
+        }
         Ok(Self {
             live,
             reloader,
             data,
             admin,
+            tcp,
             stop,
             services,
         })
@@ -98,6 +107,12 @@ impl Embedded {
     #[must_use]
     pub const fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where plugins in development connect, if there is such a listener.
+    #[must_use]
+    pub const fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
     }
 
     /// What is live.

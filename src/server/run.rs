@@ -1,12 +1,13 @@
 //! How does the program run?
 
 use super::reload::Reloader;
-use super::signals::{self, Shutdown};
+use super::signals::{self, Shutdown, Signals};
 use super::{Options, assemble, chores, known, panics, services, state};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::proxy::Proxy;
 use crate::upstream::Live;
+use parking_lot::Mutex;
 use pingora::server::configuration::Opt;
 use pingora::server::{RunArgs, Server};
 use std::fmt;
@@ -31,7 +32,7 @@ impl fmt::Display for StartError {
             Self::Listen(address, error) => write!(
                 f,
                 "cannot listen on {address}: {error}; is another gateway or a plugin daemon \
-                 running there? Change `listen:` or stop it"
+                 running there? Change its address in the configuration (`listen` or `admin.listen`) or stop it"
             ),
             Self::Other(what) => f.write_str(what),
         }
@@ -61,37 +62,77 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         .enable_all()
         .build()
         .map_err(|error| other(&error))?;
-    let (listen, admin) = (config.listen.clone(), config.admin.listen);
+    let ports = Ports::of(&config);
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
     let hash = loaded.text_hash;
     let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known()));
     let (closing, closed) = watch::channel(false);
+    let listening = background.block_on(async { Signals::listen() });
+    let Signals { hangup, stops } = listening.map_err(|error| other(&error))?;
+    background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
     start_background(&background, &live, &reloader, closed);
 
-    let mut data_service = services::data(&server.configuration, Proxy::new(Arc::clone(&live)));
-    listen
-        .iter()
-        .for_each(|address| data_service.add_tcp(&address.to_string()));
-    let hands: Arc<dyn Hands> = reloader;
-    let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
-    admin_service.add_tcp(&admin.to_string());
-    server.add_service(data_service);
-    server.add_service(admin_service);
+    add_services(&mut server, &live, reloader, &ports);
     log::info!(
-        "serving gateway={} listen={listen:?} admin={admin} nodes={}",
+        "serving gateway={} {ports} nodes={}",
         live.identity.name,
         live.snapshot().nodes().len()
     );
     server.run(RunArgs {
         shutdown_signal: Box::new(Shutdown {
             live: Arc::clone(&live),
+            stops: Mutex::new(Some(stops)),
             closing,
         }),
     });
-    save(&live);
+    state::save_of(&live);
     Ok(())
+}
+
+/// Where we listen.
+struct Ports {
+    data: Vec<SocketAddr>,
+    admin: SocketAddr,
+    tcp: Option<SocketAddr>,
+}
+
+impl Ports {
+    fn of(config: &Config) -> Self {
+        Self {
+            data: config.listen.clone(),
+            admin: config.admin.listen,
+            tcp: config.tcp.listen,
+        }
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listen={:?} admin={}", self.data, self.admin)?;
+        match self.tcp {
+            Some(tcp) => write!(f, " tcp={tcp}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn add_services(server: &mut Server, live: &Arc<Live>, reloader: Arc<Reloader>, ports: &Ports) {
+    let mut data = services::data(&server.configuration, Proxy::new(Arc::clone(live)));
+    for address in &ports.data {
+        data.add_tcp(&address.to_string());
+    }
+    server.add_service(data);
+    let hands: Arc<dyn Hands> = reloader;
+    let mut admin = services::admin(Admin::new(Arc::clone(live), hands));
+    admin.add_tcp(&ports.admin.to_string());
+    server.add_service(admin);
+    if let Some(address) = ports.tcp {
+        let mut tcp = services::tcp(live);
+        tcp.add_tcp(&address.to_string());
+        server.add_service(tcp);
+    }
 }
 
 fn start_background(
@@ -106,32 +147,22 @@ fn start_background(
         live.lifecycle.note_ready();
         chores::spawn(live, reloader, &running);
     });
-    let hangup = signals::reload_on_hangup(Arc::clone(reloader));
-    background.spawn(async move {
-        if let Err(error) = hangup.await {
-            log::error!("SIGHUP cannot be received error={error}");
-        }
-    });
     let live = Arc::clone(live);
     background.spawn(async move {
         signals::drained(&live, closed).await;
-        save(&live);
+        state::save_of(&live);
         drop(never);
         // Pingora's main thread sleeps through its whole grace period by now.
         std::process::exit(0);
     });
 }
 
-fn save(live: &Live) {
-    if let Some(file) = &live.snapshot().config.state.file {
-        state::save(file, &live.learner);
-    }
-}
-
 /// Pingora opens ports in a task that would wait half a minute for a taken one; an operator wants
 /// to know at once. Port 0 becomes the port that was free.
 fn settle_ports(config: &mut Config) -> Result<(), StartError> {
-    for address in config.listen.iter_mut().chain([&mut config.admin.listen]) {
+    let admin = [&mut config.admin.listen];
+    let all = config.listen.iter_mut().chain(admin);
+    for address in all.chain(&mut config.tcp.listen) {
         let free = TcpListener::bind(*address).and_then(|listener| listener.local_addr());
         *address = free.map_err(|error| StartError::Listen(*address, error))?;
     }

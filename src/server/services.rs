@@ -3,6 +3,7 @@
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::proxy::Proxy;
+use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
@@ -47,6 +48,13 @@ pub(super) fn data(conf: &Arc<ServerConf>, proxy: Proxy) -> Service<HttpProxy<Pr
 /// plane is busy.
 pub(super) fn admin(admin: Admin) -> Service<Admin> {
     let mut service = Service::new("admin".to_owned(), admin);
+    service.threads = Some(1);
+    service
+}
+
+/// The plain TCP listener's service, without an address yet. One thread: it only copies.
+pub(super) fn tcp(live: &Arc<Live>) -> Service<Tcp> {
+    let mut service = Service::new("tcp".to_owned(), Tcp::new(Arc::clone(live)));
     service.threads = Some(1);
     service
 }

@@ -1,14 +1,16 @@
 //! Which signals mean what? HUP reload, TERM drain, INT fast; a second one exits now.
 
 use super::reload::Reloader;
+use super::state;
 use crate::admin::Hands;
 use crate::upstream::Live;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How long nobody must have been inside before we believe that nobody comes: connections that
@@ -17,18 +19,54 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// Reloads on SIGHUP for as long as the process lives. Unhandled, it would end the process, and
 /// `kill -HUP` is an operator's reflex.
-pub(super) async fn reload_on_hangup(reloader: Arc<Reloader>) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub(super) async fn reload_on_hangup(mut hangup: Signal, reloader: Arc<Reloader>) {
     while hangup.recv().await.is_some() {
         // The log has said how it went.
         let _ = reloader.reload().await;
     }
-    Ok(())
+}
+
+/// The signals we act on. Listened for before anything is served: until then each of them would
+/// end the process, or be lost.
+pub(super) struct Signals {
+    pub(super) hangup: Signal,
+    pub(super) stops: Stops,
+}
+
+/// The signals that end us.
+pub(super) struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen; on a runtime.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            stops: Stops {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
+        })
+    }
+}
+
+impl Stops {
+    /// Either of them.
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Pingora's question: when, and how, do we stop?
 pub(super) struct Shutdown {
     pub(super) live: Arc<Live>,
+    /// Taken when Pingora asks.
+    pub(super) stops: Mutex<Option<Stops>>,
     /// Told when the listeners are about to close.
     pub(super) closing: watch::Sender<bool>,
 }
@@ -36,25 +74,21 @@ pub(super) struct Shutdown {
 #[async_trait]
 impl ShutdownSignalWatch for Shutdown {
     async fn recv(&self) -> ShutdownSignal {
-        match self.wait().await {
-            Ok(stop) => stop,
-            Err(error) => {
-                log::error!("signals cannot be received error={error}");
-                ShutdownSignal::FastShutdown
-            }
+        let stops = self.stops.lock().take();
+        match stops {
+            Some(stops) => self.wait(stops).await,
+            None => std::future::pending().await,
         }
     }
 }
 
 impl Shutdown {
-    async fn wait(&self) -> io::Result<ShutdownSignal> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    async fn wait(&self, mut stops: Stops) -> ShutdownSignal {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {
+            _ = stops.terminate.recv() => {}
+            _ = stops.interrupt.recv() => {
                 log::info!("interrupted, exiting");
-                return Ok(ShutdownSignal::FastShutdown);
+                return ShutdownSignal::FastShutdown;
             }
         }
         self.live.lifecycle.begin_drain();
@@ -65,19 +99,17 @@ impl Shutdown {
         );
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            _ = terminate.recv() => return Ok(ShutdownSignal::FastShutdown),
-            _ = interrupt.recv() => return Ok(ShutdownSignal::FastShutdown),
+            () = stops.any() => return ShutdownSignal::FastShutdown,
         }
+        let live = Arc::clone(&self.live);
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            stops.any().await;
             log::warn!("signalled again, exiting now");
+            state::save_of(&live);
             std::process::exit(1);
         });
         self.closing.send_replace(true);
-        Ok(ShutdownSignal::GracefulTerminate)
+        ShutdownSignal::GracefulTerminate
     }
 }
 

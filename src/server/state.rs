@@ -2,6 +2,7 @@
 
 use crate::learn::{Learner, Memory};
 use crate::model::clock;
+use crate::upstream::Live;
 use parking_lot::Mutex;
 use std::io::{self, Write};
 use std::path::Path;
@@ -30,6 +31,13 @@ pub(super) fn recall(file: &Path, learner: &Learner) {
 
 /// The last save of a process may meet the periodic one, and both write beside the same file.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Writes the state file of a gateway, where it has one.
+pub(super) fn save_of(live: &Live) {
+    if let Some(file) = &live.snapshot().config.state.file {
+        save(file, &live.learner);
+    }
+}
 
 /// Writes the state file: first beside it, then renamed over it, so that a crash leaves the old
 /// one or the new one, never half of one.

@@ -6,7 +6,7 @@ use super::snapshot::{Parts, Snapshot};
 use crate::admit::PSEUDONYM;
 use crate::learn::Learner;
 use crate::model::clock;
-use crate::nodes::Plugins;
+use crate::nodes::{Plugins, Tunnels};
 use crate::share::{News, SharedState};
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Version};
@@ -23,6 +23,8 @@ pub struct Live {
     pub plugins: Plugins,
     /// How one would ask for them.
     pub sightings: Sightings,
+    /// The plain TCP connections that pass through.
+    pub tunnels: Arc<Tunnels>,
     /// What was learned.
     pub learner: Learner,
     /// Open or closing, and how many are inside.
@@ -92,6 +94,7 @@ impl Live {
             parts,
             plugins: Plugins::new(),
             sightings: Sightings::new(clock::now()),
+            tunnels: Arc::default(),
             learner,
             lifecycle: Arc::default(),
             identity: Identity::default(),

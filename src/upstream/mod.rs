@@ -13,9 +13,11 @@ mod membership;
 mod peer;
 mod pool;
 mod probe;
+mod relay;
 mod selector;
 mod sightings;
 mod snapshot;
+mod tcp;
 mod watchlist;
 
 pub use health::{Checks, NodeCheck};
@@ -26,3 +28,4 @@ pub use probe::Prober;
 pub use selector::Ask;
 pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
+pub use tcp::Tcp;

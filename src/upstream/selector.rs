@@ -7,8 +7,8 @@
 use super::membership::Crew;
 use super::peer::peer;
 use crate::config::Timeouts;
-use crate::model::{Class, Dice, NodeId, PluginPlace, Request, clock};
-use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, screen};
+use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
+use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen};
 use crate::route::winner;
 use crate::select::{Choice, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
@@ -17,6 +17,7 @@ use pingora_load_balancing::selection::{BackendIter, BackendSelection};
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -31,18 +32,38 @@ pub struct Ask<'a> {
     pub luck: u64,
     /// Chosen by rendezvous with this key, in place of the strategy.
     pub affinity: Option<u64>,
+    /// The node that holds its debug plugin's connection, where that is known.
+    pub owner: Option<&'a Owner>,
+    /// It can be sent once only.
+    pub once: bool,
 }
 
 const FIXED: usize = 22;
+/// How the line of the owner begins; without an owner it is empty.
+const BY_NAME: u8 = b'=';
+const BY_ADDRESS: u8 = b'@';
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
-        key.push(self.request.class as u8);
+        key.push(self.request.class as u8 | u8::from(self.once) << 1);
         key.push(self.request.attempt);
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
         key.extend(self.affinity.unwrap_or(0).to_le_bytes());
+        match self.owner {
+            Some(Owner::Node(name)) => {
+                key.push(BY_NAME);
+                key.extend(name.as_str().as_bytes());
+            }
+            Some(Owner::At(address)) => {
+                key.push(BY_ADDRESS);
+                // Writing into memory cannot fail.
+                let _ = write!(key, "{address}");
+            }
+            None => {}
+        }
+        key.push(b'\n');
         for node in self.tried {
             key.extend(node.as_str().as_bytes());
             key.push(b'\n');
@@ -50,27 +71,53 @@ impl Ask<'_> {
     }
 }
 
-/// A request, where it was tried, with which luck, and its affinity (0 = none).
-type Question = (Request, Tried, Dice, u64);
+fn read_owner(line: &[u8]) -> Option<Owner> {
+    let (&how, text) = line.split_first()?;
+    let text = std::str::from_utf8(text).ok()?;
+    match how {
+        BY_NAME => Some(Owner::Node(NodeId::from(text))),
+        BY_ADDRESS => text.parse().ok().map(Owner::At),
+        _ => None,
+    }
+}
+
+/// A question as it was read out of the key.
+struct Question {
+    request: Request,
+    tried: Tried,
+    dice: Dice,
+    /// 0 = none.
+    affinity: u64,
+    owner: Option<Owner>,
+    once: bool,
+}
 
 fn read(key: &[u8]) -> Option<Question> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
     let [class, attempt, plugin @ ..] = fixed;
-    let class = *Class::ALL.get(usize::from(*class))?;
+    let once = class & 2 != 0;
+    let class = *Class::ALL.get(usize::from(class & !2))?;
     let luck = u64::from_le_bytes(plugin[4..12].try_into().ok()?);
     let affinity = u64::from_le_bytes(plugin[12..].try_into().ok()?);
     let plugin = PluginPlace {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
     };
-    let tried = names
-        .split(|&byte| byte == b'\n')
+    let mut lines = names.split(|&byte| byte == b'\n');
+    let owner = lines.next().and_then(read_owner);
+    let tried = lines
         .filter(|name| !name.is_empty())
         .filter_map(|name| std::str::from_utf8(name).ok())
         .map(NodeId::from)
         .collect();
-    let request = Request::new(class, plugin).attempt(*attempt);
-    Some((request, tried, Dice::with_seed(luck), affinity))
+    Some(Question {
+        request: Request::new(class, plugin).attempt(*attempt),
+        tried,
+        dice: Dice::with_seed(luck),
+        affinity,
+        owner,
+        once,
+    })
 }
 
 /// What the selector decided.
@@ -172,24 +219,30 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some((request, tried, mut dice, affinity))) = (&self.rules, read(key))
-        else {
+        let (Some(rules), Some(mut question)) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
         let screening = Screening {
-            tried: &tried,
-            plugin: request.plugin,
+            tried: &question.tried,
+            plugin: question.request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
             comeback: rules.comeback,
+            once: question.once,
         };
-        let among = screen(&self.members.nodes, &screening)?;
-        let choice = if affinity == 0 {
-            rules.strategy.choose(&request, &among, &mut dice)
+        let nodes = &self.members.nodes;
+        let owner = question.owner.as_ref();
+        if let Some(at) = owner.and_then(|owner| owner_in(nodes, owner, &screening)) {
+            return Ok(self.said(at, Why::Owner));
+        }
+        let among = screen(nodes, &screening)?;
+        let choice = if question.affinity == 0 {
+            let dice = &mut question.dice;
+            rules.strategy.choose(&question.request, &among, dice)
         } else {
             let names = among.iter().map(|node| node.id().as_str());
             Choice {
-                at: winner(affinity, names).unwrap_or(0),
+                at: winner(question.affinity, names).unwrap_or(0),
                 why: Why::Affinity,
             }
         };
@@ -198,11 +251,12 @@ impl Selector {
         } else {
             choice.why
         };
-        Ok(Said {
-            members: Arc::clone(&self.members),
-            at: among.pool_position(choice.at),
-            why,
-        })
+        Ok(self.said(among.pool_position(choice.at), why))
+    }
+
+    fn said(&self, at: usize, why: Why) -> Said {
+        let members = Arc::clone(&self.members);
+        Said { members, at, why }
     }
 }
 
@@ -231,22 +285,32 @@ mod tests {
             generation: 9,
         };
         let tried: Tried = smallvec!["n1".into(), "daemon@10.0.0.7".into()];
-        let ask = Ask {
-            request: Request::new(Class::Long, PLACE).attempt(3),
-            tried: &tried,
-            luck: 0x0123_4567_89ab_cdef,
-            affinity: Some(77),
-        };
-        let mut key = Vec::new();
-        ask.write(&mut key);
-        let (request, names, mut dice, affinity) =
-            read(&key).expect("what was written can be read");
-        assert_eq!(request.class, Class::Long);
-        assert_eq!(request.plugin, PLACE);
-        assert_eq!(request.attempt, 3);
-        assert_eq!(names, tried);
-        assert_eq!(affinity, 77);
-        assert_eq!(dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+        let owners = [
+            None,
+            Some(Owner::Node("n2".into())),
+            Some(Owner::At(([10, 0, 0, 2], 5002).into())),
+        ];
+        for owner in owners {
+            let ask = Ask {
+                request: Request::new(Class::Long, PLACE).attempt(3),
+                tried: &tried,
+                luck: 0x0123_4567_89ab_cdef,
+                affinity: Some(77),
+                owner: owner.as_ref(),
+                once: true,
+            };
+            let mut key = Vec::new();
+            ask.write(&mut key);
+            let mut read = read(&key).expect("what was written can be read");
+            assert_eq!(read.request.class, Class::Long);
+            assert_eq!(read.request.plugin, PLACE);
+            assert_eq!(read.request.attempt, 3);
+            assert_eq!(read.tried, tried);
+            assert_eq!(read.affinity, 77);
+            assert_eq!(read.owner, owner);
+            assert!(read.once);
+            assert_eq!(read.dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+        }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
     }
 }

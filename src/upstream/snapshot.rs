@@ -4,9 +4,10 @@ use super::Checks;
 use super::discovery::{Fixed, Names};
 use super::pool::Pool;
 use crate::config::{self, Config};
+use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::{Table, Treatments};
+use crate::route::{OwnerTable, Owners, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub struct Snapshot {
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
     routes: Table,
+    owners: OwnerTable,
     pools: Vec<Arc<Pool>>,
     /// Dropped with the snapshot: tells its pools to stop looking for members.
     stop: tokio::sync::watch::Sender<bool>,
@@ -78,6 +80,7 @@ impl Snapshot {
             tokio::spawn(async move { pool.refresh(stopped).await });
         }
         Ok(Arc::new(Self {
+            owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
             config,
             version,
@@ -91,6 +94,18 @@ impl Snapshot {
     #[must_use]
     pub fn pool_for(&self, path: &str) -> &Arc<Pool> {
         &self.pools[self.routes.find(path)]
+    }
+
+    /// The node that holds the connection of a debug plugin, where that is known.
+    #[must_use]
+    pub fn owner_of(&self, plugin: &str) -> Option<Owner> {
+        self.owners.owner(plugin)
+    }
+
+    /// The pool whose nodes run plugins: a developer must be connected where the calls go.
+    #[must_use]
+    pub fn plugin_pool(&self) -> &Arc<Pool> {
+        self.pool_for("/plugin/")
     }
 
     /// Every pool, in the order in which they were configured.

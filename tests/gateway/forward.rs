@@ -108,7 +108,12 @@ fn end_to_end(headers: &[(String, String)]) -> Vec<(String, String)> {
     let added = ["connection", "via", "x-plugin-forwarded"];
     let lower = headers
         .iter()
-        .map(|(name, value)| (name.to_lowercase(), value.clone()));
+        .map(|(name, value)| (name.to_lowercase(), value.clone()))
+        // The second may change between the two answers; that there is a date may not.
+        .map(|(name, value)| match name.as_str() {
+            "date" => (name, "some second".to_owned()),
+            _ => (name, value),
+        });
     let mut kept: Vec<_> = lower
         .filter(|(name, _)| !added.contains(&name.as_str()))
         .collect();

@@ -5,6 +5,7 @@ mod admin;
 mod bodies;
 mod choosing;
 mod counters;
+mod debug;
 mod forward;
 mod health;
 mod kinds;

@@ -2,6 +2,7 @@
 //!
 //! Whatever is wrong counts as its default, so that the reading goes on to the next problem.
 
+mod debug;
 mod learn;
 mod nodes;
 mod pools;
@@ -41,8 +42,12 @@ pub(super) fn read(tree: &Tree, around: &Around<'_>, findings: &Findings) -> Con
 fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     let listen = sections::listen(root);
     let admin = sections::admin(&root.section("admin"), &listen);
-    let own = listen.iter().copied().chain([admin.listen]).collect();
+    let mut own = listen.clone();
+    own.push(admin.listen);
+    let tcp = debug::tcp(&root.section("tcp"), &own);
+    own.extend(tcp.listen);
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
+    debug::no_loop(root, &tcp, &pools);
     Config {
         listen,
         admin,
@@ -50,6 +55,8 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
             value.whole(0..=1024, "0 is one per core")
         }),
         routes: pools::routes(root, &pools),
+        debug_plugins: debug::debug_plugins(root, &pools),
+        tcp,
         pools,
         kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),

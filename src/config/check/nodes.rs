@@ -16,8 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 const ENV_NODES: &str = "TWOLANE_NODES";
 const ENV_DAEMON: &str = "PLUGIN_DAEMON_URL";
 
-const OWN: &str = "this is the gateway's own address";
-const OWN_HELP: &str = "requests would come back for ever: write where a plugin daemon listens";
+pub(super) const OWN: &str = "this is the gateway's own address";
+pub(super) const OWN_HELP: &str =
+    "requests would come back for ever: write where a plugin daemon listens";
 
 /// All nodes of the file so far, and where they must not be.
 pub(super) struct Roster {
@@ -69,7 +70,7 @@ impl Roster {
                 "make it a secondary: leave `role` out",
             );
         }
-        if self.is_own(&node.address) {
+        if is_own(&self.own, &node.address) {
             item.wrong(OWN, OWN_HELP);
         }
         if pool.iter().any(|other| other.address == node.address) {
@@ -125,7 +126,7 @@ impl Roster {
                     help: "remove one of the two",
                 });
             }
-            if self.is_own(&node.address) {
+            if is_own(&self.own, &node.address) {
                 wrong(BadAddress {
                     what: OWN,
                     help: OWN_HELP,
@@ -138,21 +139,21 @@ impl Roster {
         }
         nodes
     }
+}
 
-    /// True when a listener of ours answers at this address for certain.
-    fn is_own(&self, address: &Address) -> bool {
-        let ip = match address.host.as_str() {
-            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
-            host => host.parse::<IpAddr>().ok(),
+/// True when a listener of ours answers at this address for certain.
+pub(super) fn is_own(listeners: &[SocketAddr], address: &Address) -> bool {
+    let ip = match address.host.as_str() {
+        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        host => host.parse::<IpAddr>().ok(),
+    };
+    listeners.iter().any(|own| {
+        let same = |ip: IpAddr| {
+            ip == own.ip()
+                || (own.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
         };
-        self.own.iter().any(|own| {
-            let same = |ip: IpAddr| {
-                ip == own.ip()
-                    || (own.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
-            };
-            own.port() == address.port && ip.is_some_and(same)
-        })
-    }
+        own.port() == address.port && ip.is_some_and(same)
+    })
 }
 
 fn node(item: &Value<'_>) -> Option<NodeEntry> {

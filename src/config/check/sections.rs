@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-fn socket(value: &Value<'_>) -> Option<SocketAddr> {
+pub(super) fn socket(value: &Value<'_>) -> Option<SocketAddr> {
     address::listen(value.typed()?.trim())
         .map_err(|bad| value.wrong(bad.what, bad.help))
         .ok()
@@ -68,7 +68,7 @@ pub(super) fn admin(section: &Table<'_>, listen: &[SocketAddr]) -> Admin {
 }
 
 /// True when only one of two listeners could start. Port 0 is another port each time.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip(), other.ip());
     one.port() != 0
         && one.port() == other.port()

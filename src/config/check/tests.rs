@@ -135,6 +135,98 @@ fn routes_are_checked() {
     refused(&twice, "routes[1].path", 4, "a second route for `/e`");
 }
 
+const DEBUGGED: &str = "8d6c1f0e-2b4a-4c1d-9e3f-0a1b2c3d4e5f/tool";
+
+#[test]
+fn debug_plugins_are_checked() {
+    let at = |key| format!("debug_plugins[0].{key}");
+    for (entry, key, what) in [
+        (
+            "{plugin: langgenius/openai, node: N}",
+            "plugin",
+            "not a debug plugin",
+        ),
+        ("{plugin: P:0.0.1, node: N}", "plugin", "without a version"),
+        (
+            "{plugin: P, node: '10.0.0.1:502'}",
+            "node",
+            "did you mean `10.0.0.1:5002`?",
+        ),
+        (
+            "{plugin: P, node: N, weight: 1}",
+            "weight",
+            "unknown key `weight`",
+        ),
+        ("{plugin: 5, node: N}", "plugin", "expected a text"),
+    ] {
+        let entry = entry.replace('P', DEBUGGED).replace('N', "'10.0.0.1:5002'");
+        refused_section("debug_plugins", &format!("- {entry}"), &at(key), what);
+    }
+    for (entry, what) in [
+        ("{plugin: P}", "`node` is missing"),
+        ("{node: '10.0.0.1:5002'}", "`plugin` is missing"),
+        ("P", "expected a table, found a text"),
+    ] {
+        let entry = format!("- {}", entry.replace('P', DEBUGGED));
+        refused_section("debug_plugins", &entry, "debug_plugins[0]", what);
+    }
+    let row = format!("  - {{plugin: {DEBUGGED}, node: '10.0.0.1:5002'}}\n");
+    let twice = format!("{NODES}debug_plugins:\n{row}{row}");
+    refused(&twice, "debug_plugins[1].plugin", 4, "a second owner of");
+    let config = good(&format!("{NODES}debug_plugins:\n{row}"));
+    assert_eq!(config.debug_plugins[0].node, NodeId::from("10.0.0.1:5002"));
+}
+
+#[test]
+fn the_tcp_listener_is_checked_and_off_unless_it_is_wanted() {
+    assert_eq!(good(NODES).tcp.listen, None);
+    let tcp = good(&format!("{NODES}tcp: {{listen: 5003, idle: 10m}}\n")).tcp;
+    assert_eq!(tcp.listen.map(|address| address.port()), Some(5003));
+    assert_eq!((tcp.port, tcp.idle), (5003, Duration::from_secs(600)));
+    for (entry, at, what) in [
+        (
+            "idle: 149s",
+            "tcp.idle",
+            "below 150s: a daemon and its plugin may be silent",
+        ),
+        ("idle: 0s", "tcp.idle", "must be above 0"),
+        ("port: 0", "tcp.port", "must be from 1 to 65535"),
+        (
+            "max_connections: 0",
+            "tcp.max_connections",
+            "must be from 1",
+        ),
+        (
+            "listen: localhost:5003",
+            "tcp.listen",
+            "names are not looked up",
+        ),
+        (
+            "listen: 5002",
+            "tcp.listen",
+            "the port of another listener as well",
+        ),
+        (
+            "listen: 127.0.0.1:5012",
+            "tcp.listen",
+            "the port of another listener as well",
+        ),
+        ("lisen: 5003", "tcp.lisen", "did you mean `listen`?"),
+    ] {
+        refused_section("tcp", entry, at, what);
+    }
+    let here = "nodes: ['127.0.0.1:5010']\ntcp: {listen: 5003}\n";
+    refused(
+        here,
+        "tcp.listen",
+        2,
+        "a node stands there with tcp.port 5003",
+    );
+    good("nodes: ['127.0.0.1:5010']\ntcp: {listen: 5003, port: 5004}\n");
+    let there = "nodes: ['127.0.0.1:5003']\ntcp: {listen: 5003, port: 5004}\n";
+    refused(there, "nodes[0]", 1, "the gateway's own address");
+}
+
 #[test]
 fn listeners_are_checked() {
     for (text, at, what) in [
