@@ -21,19 +21,31 @@ pub(super) async fn run(
         error_code: 0,
         can_reuse_downstream: false,
     };
+    let mut wordless = None;
     if let (Some(held), None) = (ctx.held.take(), session.response_written()) {
         let kind = ctx
             .routed
             .as_ref()
             .map_or(Kind::Other, |routed| routed.kind);
-        if !matches!(
+        let elsewhere = matches!(
             held.refusal(kind),
             Refusal::NotHere | Refusal::RuntimeVanished
-        ) {
+        );
+        if !elsewhere && held.can_be_passed(kind) {
             return pass(session, ctx, held).await;
         }
+        if !elsewhere {
+            wordless = Some(held.header.status);
+        }
     }
-    let Some(rejection) = rejection(error, ctx) else {
+    let rejection = match wordless {
+        Some(status) => Some(Rejection::new(
+            Reason::NodeBroke,
+            format!("a node, or what stands before it, answered {status} in words not a daemon's"),
+        )),
+        None => rejection(error, ctx),
+    };
+    let Some(rejection) = rejection else {
         ctx.ending = Some(Ending::ClientGone);
         return gone;
     };

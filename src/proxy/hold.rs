@@ -39,6 +39,14 @@ impl Held {
         }
     }
 
+    /// Whether a client can be given it as it came. Dify reads the answer to a call line by line as
+    /// JSON, whatever its status: it takes an empty one for an empty success, and the page of a
+    /// proxy that stands before the daemon for a `ValueError`.
+    pub(super) fn can_be_passed(&self, kind: Kind) -> bool {
+        let line = self.body.trim_ascii();
+        !is_call(kind) || (line.starts_with(b"{") && !line.contains(&b'\n'))
+    }
+
     /// How long the node asks to be left alone (RFC 9110, section 10.2.3; seconds only).
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let value = self.header.headers.get(header::RETRY_AFTER)?;
@@ -61,7 +69,7 @@ pub(super) fn begin(
     let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) else {
         return Ok(());
     };
-    if is_empty_asset(session, response, routed.kind) {
+    if is_empty_asset(session, response, routed.kind) || says_nothing(response, routed.kind) {
         attempt.held = Some(Held {
             header: response.clone(),
             body: Vec::new(),
@@ -88,6 +96,16 @@ fn is_empty_asset(session: &Session, response: &ResponseHeader, kind: Kind) -> b
         && session.req_header().method == Method::GET
         && response.status == StatusCode::OK
         && content_length(response) == Some(0)
+}
+
+/// An error without a word, to a plugin's call: Dify looks at no status there, reads a body without
+/// an event, and shows an empty success.
+fn says_nothing(response: &ResponseHeader, kind: Kind) -> bool {
+    is_call(kind) && response.status.as_u16() >= 400 && content_length(response) == Some(0)
+}
+
+fn is_call(kind: Kind) -> bool {
+    matches!(kind, Kind::Dispatch | Kind::Polling)
 }
 
 fn content_length(response: &ResponseHeader) -> Option<usize> {
