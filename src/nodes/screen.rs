@@ -163,10 +163,10 @@ pub fn screen<'a>(
         }
     }
     sorted.wake_the_most_rested(request.now);
+    sorted.let_the_warming_in(request);
     if request.once {
         sorted.keep_the_certain(request);
     }
-    sorted.let_the_warming_in(request);
     let Sorted {
         regular,
         backup,
