@@ -66,7 +66,8 @@ pub(super) struct Learned {
     pub(super) operation: String,
     #[serde(serialize_with = "word")]
     pub(super) class: Class,
-    pub(super) mean_s: f64,
+    /// What is compared with the threshold; the mean of a few samples need not explain the class.
+    pub(super) score_s: f64,
     pub(super) samples: u64,
 }
 
@@ -196,9 +197,9 @@ pub(super) fn table(lanes: &[Summary]) -> String {
         for row in &ours.learned {
             let _ = writeln!(
                 out,
-                "  {:<5}  mean {:>6.2}s  samples {:>5}  {}",
+                "  {:<5}  score {:>6.2}s  samples {:>5}  {}",
                 row.class.word(),
-                row.mean_s,
+                row.score_s,
                 row.samples,
                 row.operation
             );

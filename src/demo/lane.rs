@@ -87,7 +87,7 @@ impl Lane {
             .map(|row| Learned {
                 operation: row.key,
                 class: if row.long { Class::Long } else { Class::Short },
-                mean_s: row.avg_ms / 1e3 * CLOCK,
+                score_s: row.score_ms / 1e3 * CLOCK,
                 samples: row.total,
             })
             .collect();
