@@ -7,8 +7,8 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
-use twolane::learn::{Classifier, Learner, Rules};
-use twolane::model::{Class, Operation, Sample, clock};
+use twolane::learn::{Classifier, Learner};
+use twolane::model::{Class, LearnRules, Operation, Sample, clock};
 
 /// So many operations of three levels each, as Dify's requests have them.
 fn operations(many: usize) -> Vec<Operation> {
@@ -30,9 +30,9 @@ fn classify(criterion: &mut Criterion) {
     };
     for many in [10, 1000, 4096] {
         let operations = operations(many);
-        let learner = Learner::new(Rules {
+        let learner = Learner::new(LearnRules {
             max_keys: 2 * many + 100,
-            ..Rules::default()
+            ..LearnRules::default()
         });
         for operation in operations.iter().cycle().take(10 * many) {
             learner.learn(operation, sample, now);

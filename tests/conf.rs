@@ -9,10 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
-    self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, Pin, Problems, RouteEntry, Score,
-    Severity, Tcp, Threshold, TwoNodes, Unknown,
+    self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, Problems, RouteEntry, Severity,
+    Tcp, TwoNodes,
 };
-use twolane::model::{Class, NodeId, Part, Role, Secret};
+use twolane::model::{
+    Class, LearnRules, NodeId, Part, Pin, Role, Score, Secret, Threshold, Unknown,
+};
 
 const KNOWN: Known = Known {
     strategies: &[
@@ -111,7 +113,7 @@ fn the_reference_names_every_key() {
 
     // Keys of lists that are empty by default, short forms and aliases stand in comments.
     full.routes.push(route("/x"));
-    full.learn.pins.push(pin());
+    full.learn.rules.pins.push(pin());
     full.debug_plugins.push(debug_plugin("a"));
     let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
     let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
@@ -144,6 +146,13 @@ fn pin() -> Pin {
     Pin {
         operation: "tool/*".to_owned(),
         class: Some(Class::Long),
+    }
+}
+
+fn unpin() -> Pin {
+    Pin {
+        class: None,
+        ..pin()
     }
 }
 
@@ -454,20 +463,16 @@ fn any_config() -> impl Strategy<Value = Config> {
         let time = |at: usize| Duration::from_millis(times[at]);
         let class = |long| if long { Class::Long } else { Class::Short };
         let (exit_ratio, window, max_keys, score, unknown) = learn;
-        config.learn.exit_ratio = exit_ratio;
-        config.learn.window = window;
-        config.learn.max_keys = max_keys;
-        config.learn.score = [Score::Decayed, Score::Median, Score::Mean][score];
-        config.learn.unknown = unknown.map_or(Unknown::Prior, |long| Unknown::Always(class(long)));
-        config.learn.long_threshold =
-            unknown.map_or(Threshold::Auto, |_| Threshold::Fixed(time(0)));
-        config.learn.pins = vec![
-            pin(),
-            Pin {
-                class: None,
-                ..pin()
-            },
-        ];
+        config.learn.rules = LearnRules {
+            exit_ratio,
+            window,
+            max_keys,
+            score: [Score::Decayed, Score::Median, Score::Mean][score],
+            unknown: unknown.map_or(Unknown::Prior, |long| Unknown::Always(class(long))),
+            long_threshold: unknown.map_or(Threshold::Auto, |_| Threshold::Fixed(time(0))),
+            pins: vec![pin(), unpin()],
+            ..LearnRules::default()
+        };
         config.strategies.plugin_weight = exit_ratio * 10.0;
         config.health.interval = time(1);
         config.health.timeout = time(2);

@@ -3,10 +3,10 @@
 use super::address::Address;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Score, Shutdown,
-    State, Tcp, Threshold, Timeouts, Unknown,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
+    Tcp, Timeouts,
 };
-use crate::model::{NodeId, Part, Role};
+use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -27,16 +27,6 @@ pub(super) const WEIGHT: u16 = 1;
 
 /// The finest key that survives a change of tenant: what runs is a plugin's tool.
 const KEY: [Part; 3] = [Part::Op, Part::Plugin, Part::Item];
-/// Seed 000's `LongRequestThreshold`.
-pub(super) const LONG_THRESHOLD: Duration = Duration::from_secs(5);
-/// Enough below the threshold that noise does not flip a class back and forth.
-const EXIT_RATIO: f64 = 0.7;
-/// Seed 000's `StatisticsWindowSize`.
-const WINDOW: usize = 5;
-/// One slow start must not make an operation long.
-const MIN_SAMPLES: u32 = 3;
-/// Far more than plugins times tools, far less than a client could invent.
-const MAX_KEYS: usize = 4096;
 
 /// The daemon's own health route.
 const HEALTH_PATH: &str = "/health/check";
@@ -198,14 +188,7 @@ impl Default for Learn {
     fn default() -> Self {
         Self {
             key: KEY.to_vec(),
-            long_threshold: Threshold::Fixed(LONG_THRESHOLD),
-            exit_ratio: EXIT_RATIO,
-            score: Score::Decayed,
-            window: WINDOW,
-            min_samples: MIN_SAMPLES,
-            unknown: Unknown::Prior,
-            max_keys: MAX_KEYS,
-            pins: Vec::new(),
+            rules: LearnRules::default(),
         }
     }
 }

@@ -118,8 +118,8 @@ fn name(item: &Tree) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{NodeEntry, Pin};
-    use crate::model::{Class, Secret};
+    use crate::config::NodeEntry;
+    use crate::model::{Class, Pin, Secret};
     use std::time::Duration;
 
     fn config(nodes: &[&str]) -> Config {
@@ -153,7 +153,7 @@ mod tests {
         let old = config(&["a:1"]);
         let mut new = old.clone();
         new.timeouts.read = Duration::from_secs(900);
-        new.learn.pins.push(Pin {
+        new.learn.rules.pins.push(Pin {
             operation: "tool/*".to_owned(),
             class: Some(Class::Long),
         });

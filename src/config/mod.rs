@@ -31,6 +31,6 @@ pub use pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Pin, Reload, Retry, Score,
-    Shutdown, State, Tcp, Threshold, Timeouts, Unknown,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
+    Tcp, Timeouts,
 };

@@ -6,11 +6,11 @@
 use super::file;
 use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Pin, Retry, Score, Shutdown, State, Tcp, Threshold,
-    Timeouts, Unknown,
+    Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
+use crate::model::{Class, Pin, Score, Threshold, Unknown};
 use std::time::Duration;
 
 /// The whole configuration as YAML, every key written, secrets masked.
@@ -173,35 +173,35 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     ])
 }
 
-fn learn_tree(learn: &Learn) -> Tree {
-    let threshold = match learn.long_threshold {
+fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
+    let threshold = match rules.long_threshold {
         Threshold::Fixed(duration) => time(duration),
         Threshold::Auto => text("auto"),
     };
-    let score = match learn.score {
+    let score = match rules.score {
         Score::Decayed => "decayed",
         Score::Median => "median",
         Score::Mean => "mean",
     };
-    let unknown = match learn.unknown {
+    let unknown = match rules.unknown {
         Unknown::Prior => "prior",
         Unknown::Always(class) => class.word(),
     };
     table([
-        ("key", list(&learn.key, |part| text(part.word()))),
+        ("key", list(key, |part| text(part.word()))),
         ("long_threshold", threshold),
-        ("exit_ratio", Tree::Number(learn.exit_ratio)),
+        ("exit_ratio", Tree::Number(rules.exit_ratio)),
         ("score", text(score)),
-        ("window", whole(learn.window)),
-        ("min_samples", whole(learn.min_samples)),
+        ("window", whole(rules.window)),
+        ("min_samples", whole(rules.min_samples)),
         ("unknown", text(unknown)),
-        ("max_keys", whole(learn.max_keys)),
-        ("pins", list(&learn.pins, pin)),
+        ("max_keys", whole(rules.max_keys)),
+        ("pins", list(&rules.pins, pin)),
     ])
 }
 
 fn pin(pin: &Pin) -> Tree {
-    let class = pin.class.map_or("auto", crate::model::Class::word);
+    let class = pin.class.map_or("auto", Class::word);
     table([("operation", text(&pin.operation)), ("class", text(class))])
 }
 

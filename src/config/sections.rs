@@ -1,7 +1,7 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
 use super::pool::{DebugPlugin, Pool, RouteEntry, Strategies};
-use crate::model::{Class, Part, Secret};
+use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,65 +96,13 @@ pub struct Kinds {
     pub transaction_read: Duration,
 }
 
-/// How durations are learned, and when one is long.
+/// What is learned of which operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learn {
     /// What makes up an operation's key, coarse to fine.
     pub key: Vec<Part>,
-    /// From here on a duration is long.
-    pub long_threshold: Threshold,
-    /// A long operation is short again when its score is below this share of the threshold.
-    pub exit_ratio: f64,
-    /// How a score is made of samples.
-    pub score: Score,
-    /// The last so many samples are kept per key; `mean` and `median` are taken of them.
-    pub window: usize,
-    /// A key with fewer samples leaves the decision to the coarser key.
-    pub min_samples: u32,
-    /// The class of an operation nobody has seen.
-    pub unknown: Unknown,
-    /// So many keys are remembered; the least recently used go first.
-    pub max_keys: usize,
-    /// Operations whose class the operator decides. The first that matches wins.
-    pub pins: Vec<Pin>,
-}
-
-/// When is a duration long?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threshold {
-    /// At this duration.
-    Fixed(Duration),
-    /// Where 70 % of all work lies above, between 0.5 s and 30 s; 5 s until enough was seen.
-    Auto,
-}
-
-/// How a score is made of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Score {
-    /// A mean in which old samples fade, shrunk towards the mean of everything.
-    Decayed,
-    /// The median of the window.
-    Median,
-    /// The mean of the window: seed 000's rule.
-    Mean,
-}
-
-/// The class of an operation nobody has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// What this kind of operation usually is: agents, tools and models long, look-ups short.
-    Prior,
-    /// Always the same.
-    Always(Class),
-}
-
-/// An operation whose class the operator decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
-    /// A key as `/cluster/stats` shows it; `*` stands for any run of characters.
-    pub operation: String,
-    /// Its class; `None` (`auto` in YAML) leaves it to learning although a later pin matches.
-    pub class: Option<Class>,
+    /// How its durations are learned.
+    pub rules: LearnRules,
 }
 
 /// How nodes are probed.

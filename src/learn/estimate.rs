@@ -1,7 +1,7 @@
 //! Which score do one key's samples give, and is that long?
 
 use super::histogram::{Histogram, bucket};
-use super::rules::{Rules, Score};
+use crate::model::{LearnRules, Score};
 use std::collections::VecDeque;
 
 /// Larger windows are taken for this one, so that a key's memory is bounded.
@@ -10,7 +10,7 @@ pub(super) const LARGEST_WINDOW: usize = 64;
 /// What samples are measured with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gauge<'a> {
-    pub(super) rules: &'a Rules,
+    pub(super) rules: &'a LearnRules,
     /// From here on a score is long, in nanoseconds.
     pub(super) threshold: u64,
     /// The decayed mean of all keys, in nanoseconds.

@@ -2,7 +2,7 @@
 
 use super::rig::{Bench, SECOND, bench, each_score, op};
 use super::*;
-use crate::model::{Basis, Dice};
+use crate::model::{Basis, Dice, LearnRules, Score, Threshold};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -153,8 +153,8 @@ fn new_rules_keep_what_they_allow() {
         bench.took("e", 1, second * SECOND);
     }
     bench.took("f", 1, 10);
-    let rules = Rules::clone(&bench.learner.rules());
-    bench.learner.set_rules(Rules {
+    let rules = LearnRules::clone(&bench.learner.rules());
+    bench.learner.set_rules(LearnRules {
         window: 3,
         score: Score::Median,
         long_threshold: Threshold::Fixed(Duration::from_secs(7)),
@@ -166,7 +166,7 @@ fn new_rules_keep_what_they_allow() {
         "the newest stay"
     );
     assert!(bench.long("e"), "the median is exactly the new threshold");
-    bench.learner.set_rules(Rules {
+    bench.learner.set_rules(LearnRules {
         window: 64,
         long_threshold: Threshold::Auto,
         max_keys: 1,
@@ -284,7 +284,7 @@ fn threads_learn_and_ask_at_once() {
                     if at % 500 == 0 {
                         bench
                             .learner
-                            .set_rules(Rules::clone(&bench.learner.rules()));
+                            .set_rules(LearnRules::clone(&bench.learner.rules()));
                         let memory = bench.learner.remember();
                         bench.learner.recall(&memory, bench.now).unwrap();
                     }

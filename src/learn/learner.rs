@@ -4,9 +4,8 @@ use super::Classifier;
 use super::entry::{Entry, Running};
 use super::estimate::Gauge;
 use super::pins::pinned;
-use super::rules::{Rules, Threshold, Unknown};
 use super::threshold::{Everything, START_NS, nanos};
-use crate::model::{Basis, Class, Operation, Sample, Verdict};
+use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -24,7 +23,7 @@ pub(super) type Keys = LruCache<Arc<str>, Arc<Entry>, ahash::RandomState>;
 /// only, and no two entries' at once.
 #[derive(Debug)]
 pub struct Learner {
-    rules: ArcSwap<Rules>,
+    rules: ArcSwap<LearnRules>,
     pub(super) keys: Mutex<Keys>,
     pub(super) everything: Mutex<Everything>,
     /// The effective threshold in nanoseconds.
@@ -34,7 +33,7 @@ pub struct Learner {
 impl Learner {
     /// A learner that knows nothing yet.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: LearnRules) -> Self {
         let threshold = match rules.long_threshold {
             Threshold::Fixed(duration) => nanos(duration),
             Threshold::Auto => START_NS,
@@ -50,7 +49,7 @@ impl Learner {
 
     /// The rules in force.
     #[must_use]
-    pub fn rules(&self) -> Arc<Rules> {
+    pub fn rules(&self) -> Arc<LearnRules> {
         self.rules.load_full()
     }
 
@@ -74,7 +73,7 @@ impl Learner {
 
     /// Follows new rules without forgetting what they still allow: a smaller window keeps the
     /// newest samples, a smaller table the latest keys. Every key is judged anew.
-    pub fn set_rules(&self, rules: Rules) {
+    pub fn set_rules(&self, rules: LearnRules) {
         let everything = self.everything.lock();
         match (self.rules.load().long_threshold, rules.long_threshold) {
             (Threshold::Auto, Threshold::Auto) => {}
@@ -93,7 +92,7 @@ impl Learner {
         self.keys.lock().pop(key).is_some()
     }
 
-    pub(super) fn gauge<'a>(&self, rules: &'a Rules, mean: f64) -> Gauge<'a> {
+    pub(super) fn gauge<'a>(&self, rules: &'a LearnRules, mean: f64) -> Gauge<'a> {
         Gauge {
             rules,
             threshold: self.threshold.load(Relaxed),
@@ -208,6 +207,6 @@ pub(super) fn insert(keys: &mut Keys, key: &str, now: Instant) -> Arc<Entry> {
     entry
 }
 
-fn capacity(rules: &Rules) -> NonZeroUsize {
+fn capacity(rules: &LearnRules) -> NonZeroUsize {
     NonZeroUsize::new(rules.max_keys).unwrap_or(NonZeroUsize::MIN)
 }

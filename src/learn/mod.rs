@@ -6,7 +6,6 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | `rules` | How does the operator want it done? |
 //! | `learner` | Where is everything kept, and who decides? |
 //! | `entry` | What is known of one key, and what runs under it now? |
 //! | `estimate` | Which score do one key's samples give, and is that long? |
@@ -26,7 +25,6 @@ mod memory;
 mod pins;
 #[cfg(test)]
 mod rig;
-mod rules;
 #[cfg(test)]
 mod tests;
 mod threshold;
@@ -35,7 +33,6 @@ mod view;
 pub use entry::Running;
 pub use learner::Learner;
 pub use memory::Memory;
-pub use rules::{Pin, Rules, Score, Threshold, Unknown};
 pub use view::KeyView;
 
 use crate::model::{Class, Operation, Sample, Verdict};

@@ -1,7 +1,6 @@
 //! What did the operator decide himself?
 
-use super::rules::Pin;
-use crate::model::{Class, Operation};
+use crate::model::{Class, Operation, Pin};
 
 /// The class that a pin gives to an operation. The first pin that matches any level of the key
 /// decides, even if it decides to let learning decide.

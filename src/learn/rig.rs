@@ -1,7 +1,7 @@
 //! What do the tests of this module hold in their hands?
 
 use super::*;
-use crate::model::clock;
+use crate::model::{LearnRules, Score, Unknown, clock};
 use std::time::Duration;
 
 pub(super) const SECOND: u64 = 1000;
@@ -12,10 +12,10 @@ pub(super) struct Bench {
     pub(super) now: Instant,
 }
 
-pub(super) fn bench(change: impl FnOnce(&mut Rules)) -> Bench {
-    let mut rules = Rules {
+pub(super) fn bench(change: impl FnOnce(&mut LearnRules)) -> Bench {
+    let mut rules = LearnRules {
         unknown: Unknown::Always(Class::Short),
-        ..Rules::default()
+        ..LearnRules::default()
     };
     change(&mut rules);
     Bench {

@@ -2,7 +2,7 @@
 
 use super::rig::{SECOND, bench, each_score, op};
 use super::*;
-use crate::model::Basis;
+use crate::model::{Basis, LearnRules, Pin, Score, Threshold};
 use std::time::Duration;
 
 #[test]
@@ -34,7 +34,7 @@ fn f014_plugins_are_told_apart_and_a_thousand_tenants_are_one_key() {
     assert!(bench.long("tool/invoke slow") && !bench.long("tool/invoke fast"));
 
     let mut keys = std::collections::HashSet::new();
-    let learner = Learner::new(Rules::default());
+    let learner = Learner::new(LearnRules::default());
     for tenant in 0..1000 {
         let path = format!("/plugin/{tenant:032x}/dispatch/tool/invoke");
         // As `dify` makes it of the path and the header: op and plugin, without the tenant.
@@ -305,8 +305,8 @@ fn f024_an_automatic_threshold_follows_the_work_within_bounds() {
     assert!(bench.long("f") && !bench.long("e"));
     bench.took("g", 4096, 500 * SECOND);
     assert!((seconds() - 30.0).abs() < 1e-9, "never above 30 s");
-    let rules = Rules::clone(&bench.learner.rules());
-    bench.learner.set_rules(Rules {
+    let rules = LearnRules::clone(&bench.learner.rules());
+    bench.learner.set_rules(LearnRules {
         long_threshold: Threshold::Fixed(Duration::from_secs(900)),
         ..rules
     });

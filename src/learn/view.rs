@@ -4,8 +4,7 @@ use super::entry::{Entry, State};
 use super::estimate::Gauge;
 use super::learner::Learner;
 use super::pins::matches;
-use super::rules::Unknown;
-use crate::model::{Basis, Class};
+use crate::model::{Basis, Class, Unknown};
 use serde::Serialize;
 use std::time::Instant;
 

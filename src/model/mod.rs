@@ -5,6 +5,7 @@
 mod class;
 pub mod clock;
 mod dice;
+mod learn_rules;
 mod node_id;
 mod operation;
 mod outcome;
@@ -17,6 +18,7 @@ mod verdict;
 
 pub use class::Class;
 pub use dice::Dice;
+pub use learn_rules::{LearnRules, Pin, Score, Threshold, Unknown};
 pub use node_id::NodeId;
 pub use operation::{Operation, Part};
 pub use outcome::{Outcome, Sample};

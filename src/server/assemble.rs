@@ -1,8 +1,8 @@
 //! What is a gateway made of?
 
 use super::state;
-use crate::config::{self, Config};
-use crate::learn::{Learner, Rules};
+use crate::config::Config;
+use crate::learn::Learner;
 use crate::nodes::Roster;
 use crate::observe::Metrics;
 use crate::select::Strategy;
@@ -27,42 +27,11 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         strategies: options.strategies,
     };
-    let learner = Learner::new(rules(&config.learn));
+    let learner = Learner::new(config.learn.rules.clone());
     if let Some(file) = &config.state.file {
         state::recall(file, &learner);
     }
     let snapshot = Snapshot::compile(config, 1, &parts).await?;
     let share = Box::new(Alone);
     Ok(Arc::new(Live::new(snapshot, parts, learner, share)))
-}
-
-/// The learner's rules; it knows nothing of YAML.
-pub(super) fn rules(learn: &config::Learn) -> Rules {
-    Rules {
-        long_threshold: match learn.long_threshold {
-            config::Threshold::Fixed(at) => crate::learn::Threshold::Fixed(at),
-            config::Threshold::Auto => crate::learn::Threshold::Auto,
-        },
-        exit_ratio: learn.exit_ratio,
-        score: match learn.score {
-            config::Score::Decayed => crate::learn::Score::Decayed,
-            config::Score::Median => crate::learn::Score::Median,
-            config::Score::Mean => crate::learn::Score::Mean,
-        },
-        window: learn.window,
-        min_samples: learn.min_samples,
-        unknown: match learn.unknown {
-            config::Unknown::Prior => crate::learn::Unknown::Prior,
-            config::Unknown::Always(class) => crate::learn::Unknown::Always(class),
-        },
-        max_keys: learn.max_keys,
-        pins: learn
-            .pins
-            .iter()
-            .map(|pin| crate::learn::Pin {
-                operation: pin.operation.clone(),
-                class: pin.class,
-            })
-            .collect(),
-    }
 }

@@ -1,6 +1,5 @@
 //! How does a changed file come into service? Checked whole, swapped whole, or refused whole.
 
-use super::assemble::rules;
 use crate::admin::Hands;
 use crate::config::{self, Change, Config, Loaded};
 use crate::upstream::{Live, Snapshot};
@@ -71,7 +70,7 @@ impl Reloader {
     async fn take(&self, config: Config) -> Result<Vec<String>, String> {
         let old = self.live.snapshot();
         let changes = config::diff(&old.config, &config);
-        let learn = rules(&config.learn);
+        let learn = config.learn.rules.clone();
         let next = Snapshot::compile(config, old.version + 1, &self.live.parts).await?;
         self.live.learner.set_rules(learn);
         self.live.swap(next);

@@ -1,11 +1,14 @@
 //! The section `learn`.
 
-use crate::config::sections::{Learn, Pin, Score, Threshold, Unknown};
+use crate::config::sections::Learn;
 use crate::config::table::{Table, Value};
-use crate::model::{Class, Part};
+use crate::model::{Class, LearnRules, Part, Pin, Score, Threshold, Unknown};
 
 pub(super) fn learn(section: &Table<'_>) -> Learn {
-    let default = Learn::default();
+    let Learn {
+        key: parts,
+        rules: default,
+    } = Learn::default();
     let scores = [
         ("decayed", Score::Decayed),
         ("median", Score::Median),
@@ -17,27 +20,29 @@ pub(super) fn learn(section: &Table<'_>) -> Learn {
         (Class::Long.word(), Unknown::Always(Class::Long)),
     ];
     Learn {
-        key: section.or("key", default.key, key),
-        long_threshold: section.or("long_threshold", default.long_threshold, threshold),
-        exit_ratio: section.or("exit_ratio", default.exit_ratio, |value| {
-            value.number("above 0, at most 1", "0.7", |number| {
-                number > 0.0 && number <= 1.0
-            })
-        }),
-        score: section.or("score", default.score, |value| value.word("score", &scores)),
-        window: section.or("window", default.window, |value| {
-            value.whole(1..=64, "seed 000 takes 5")
-        }),
-        min_samples: section.or("min_samples", default.min_samples, |value| {
-            value.whole(1..=1000, "1 lets the first sample decide")
-        }),
-        unknown: section.or("unknown", default.unknown, |value| {
-            value.word("class", &unknowns)
-        }),
-        max_keys: section.or("max_keys", default.max_keys, |value| {
-            value.whole(16..=10_000_000, "4096 are enough for most")
-        }),
-        pins: section.or("pins", default.pins, pins),
+        key: section.or("key", parts, key),
+        rules: LearnRules {
+            long_threshold: section.or("long_threshold", default.long_threshold, threshold),
+            exit_ratio: section.or("exit_ratio", default.exit_ratio, |value| {
+                value.number("above 0, at most 1", "0.7", |number| {
+                    number > 0.0 && number <= 1.0
+                })
+            }),
+            score: section.or("score", default.score, |value| value.word("score", &scores)),
+            window: section.or("window", default.window, |value| {
+                value.whole(1..=64, "seed 000 takes 5")
+            }),
+            min_samples: section.or("min_samples", default.min_samples, |value| {
+                value.whole(1..=1000, "1 lets the first sample decide")
+            }),
+            unknown: section.or("unknown", default.unknown, |value| {
+                value.word("class", &unknowns)
+            }),
+            max_keys: section.or("max_keys", default.max_keys, |value| {
+                value.whole(16..=10_000_000, "4096 are enough for most")
+            }),
+            pins: section.or("pins", default.pins, pins),
+        },
     }
 }
 

@@ -369,7 +369,7 @@ fn everything_may_come_from_the_environment() {
     );
     assert_eq!(config.pools[0].nodes[0].address.host, "hunter2");
     assert_eq!((config.threads, config.debug_headers), (10, true));
-    assert!((config.learn.exit_ratio - 0.5).abs() < f64::EPSILON);
+    assert!((config.learn.rules.exit_ratio - 0.5).abs() < f64::EPSILON);
     assert_eq!(config.listen[0].port(), 5004);
 }
 

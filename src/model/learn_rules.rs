@@ -1,11 +1,22 @@
-//! How does the operator want it done?
+//! How does the operator want operations to be learned?
 
-use crate::model::Class;
+use super::Class;
 use std::time::Duration;
 
-/// How durations are learned, and when one is long. The words of `learn:` in the configuration.
+/// Seed 000's `LongRequestThreshold`.
+const LONG_THRESHOLD: Duration = Duration::from_secs(5);
+/// Enough below the threshold that noise does not flip a class back and forth.
+const EXIT_RATIO: f64 = 0.7;
+/// Seed 000's `StatisticsWindowSize`.
+const WINDOW: usize = 5;
+/// One slow start must not make an operation long.
+const MIN_SAMPLES: u32 = 3;
+/// Far more than plugins times tools, far less than a client could invent.
+const MAX_KEYS: usize = 4096;
+
+/// How durations are learned, and when one is long: `learn:` in the configuration, without `key`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct LearnRules {
     /// From here on a duration is long.
     pub long_threshold: Threshold,
     /// A long operation is short again when its score is below this share of the threshold.
@@ -24,16 +35,16 @@ pub struct Rules {
     pub pins: Vec<Pin>,
 }
 
-impl Default for Rules {
+impl Default for LearnRules {
     fn default() -> Self {
         Self {
-            long_threshold: Threshold::Fixed(Duration::from_secs(5)),
-            exit_ratio: 0.7,
+            long_threshold: Threshold::Fixed(LONG_THRESHOLD),
+            exit_ratio: EXIT_RATIO,
             score: Score::Decayed,
-            window: 5,
-            min_samples: 3,
+            window: WINDOW,
+            min_samples: MIN_SAMPLES,
             unknown: Unknown::Prior,
-            max_keys: 4096,
+            max_keys: MAX_KEYS,
             pins: Vec::new(),
         }
     }
@@ -63,7 +74,7 @@ pub enum Score {
 /// The class of an operation nobody has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// What this kind of operation usually is.
+    /// What this kind of operation usually is: agents, tools and models long, look-ups short.
     Prior,
     /// Always the same.
     Always(Class),
@@ -72,8 +83,9 @@ pub enum Unknown {
 /// An operation whose class the operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// A key, or a coarser part of one; `*` stands for any run of characters.
+    /// A key as `/cluster/stats` shows it, or a coarser part of one; `*` stands for any run of
+    /// characters.
     pub operation: String,
-    /// Its class; `None` leaves it to learning although a later pin matches.
+    /// Its class; `None` (`auto` in YAML) leaves it to learning although a later pin matches.
     pub class: Option<Class>,
 }
