@@ -203,6 +203,7 @@ impl Default for Health {
             fall: FALL,
             rise: RISE,
             use_daemon_load: true,
+            on_connect: true,
             warmup: WARMUP,
             slow_start: SLOW_START,
         }

@@ -214,6 +214,7 @@ fn health_tree(health: &Health) -> Tree {
         ("fall", whole(health.fall)),
         ("rise", whole(health.rise)),
         ("use_daemon_load", Tree::Flag(health.use_daemon_load)),
+        ("on_connect", Tree::Flag(health.on_connect)),
         ("warmup", time(health.warmup)),
         ("slow_start", time(health.slow_start)),
     ])

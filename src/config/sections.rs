@@ -122,6 +122,8 @@ pub struct Health {
     pub rise: usize,
     /// True: load that a node reports beyond what we sent counts as its load.
     pub use_daemon_load: bool,
+    /// True: a new connection to a node counts as made when the node has answered `path` on it.
+    pub on_connect: bool,
     /// For so long a node that came up gets no request for a plugin that others are known to have
     /// and it is not; zero = it does at once.
     pub warmup: Duration,

@@ -270,6 +270,12 @@ impl Node {
         self.presences.note_absent(plugin, now, lasting);
     }
 
+    /// The plugin's runtime failed here, and not the plugin. So many in a row, `(most, lasting)`, and
+    /// the plugin counts as absent: a runtime that fails at once would look idle and draw every call.
+    pub fn note_broken(&self, plugin: PluginPlace, now: Instant, fails: (u32, Duration)) {
+        self.presences.note_broken(plugin, now, fails);
+    }
+
     /// A probe found the plugin here. The first one since the node came up begins its slow start.
     pub fn note_found(&self, plugin: PluginPlace, now: Instant) {
         self.comeback.note_proven(now);

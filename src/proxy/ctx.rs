@@ -2,6 +2,7 @@
 
 use super::hold::Held;
 use crate::dify::Kind;
+use crate::dify::envelope::InBand;
 use crate::learn::{Classifier, Running};
 use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
@@ -77,8 +78,8 @@ pub(super) struct Attempt {
     pub(super) why: Why,
     /// The node's status, once it answered.
     pub(super) status: Option<u16>,
-    /// The node refused inside a 200 answer, as daemons do.
-    pub(super) refused_in_band: bool,
+    /// Who failed inside a 200 answer, as daemons tell it.
+    pub(super) failed_in_band: Option<InBand>,
     /// Whether any byte of an answer's body came.
     pub(super) body_began: bool,
     /// The node's error answer, held back until its meaning is known.
@@ -91,7 +92,7 @@ impl Attempt {
         let executed = self
             .status
             .is_some_and(|status| (200..300).contains(&status));
-        if executed && !self.refused_in_band {
+        if executed && self.failed_in_band.is_none() {
             Outcome::Answered
         } else {
             Outcome::Refused

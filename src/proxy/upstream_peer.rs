@@ -52,7 +52,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
             .map(|operation| live.learner.begin(operation, now)),
         why: pick.why,
         status: None,
-        refused_in_band: false,
+        failed_in_band: None,
         body_began: false,
         held: None,
     });

@@ -13,6 +13,7 @@ mod membership;
 mod peer;
 mod pool;
 mod probe;
+mod proven;
 mod relay;
 mod selector;
 mod sightings;

@@ -63,6 +63,7 @@ impl Pool {
             fail_open: settings.fail_open,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
+            health: config.health.clone(),
         };
         let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
         let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));

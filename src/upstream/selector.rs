@@ -5,8 +5,8 @@
 //! where the caller on the same stack picks it up.
 
 use super::membership::Crew;
-use super::peer::peer;
-use crate::config::Timeouts;
+use super::peer::request_peer;
+use crate::config::{Health, Timeouts};
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
 use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen};
 use crate::route::winner;
@@ -160,6 +160,7 @@ pub(super) struct SelectorConfig {
     pub(super) fail_open: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
+    pub(super) health: Health,
 }
 
 /// Our rule in Pingora's frame. Rebuilt on every change of membership.
@@ -196,7 +197,11 @@ impl BackendSelection for Selector {
         for node in config.crew.load().iter() {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
-                chosen.peers.push(peer(node.address(), &config.timeouts));
+                chosen.peers.push(request_peer(
+                    node.address(),
+                    &config.timeouts,
+                    &config.health,
+                ));
                 chosen.pingora.push(member.clone());
             }
         }

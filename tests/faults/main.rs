@@ -8,6 +8,7 @@
 
 mod load;
 mod matrix;
+mod owed;
 mod relay;
 mod scenarios;
 mod script;

@@ -4,6 +4,7 @@
 mod admin;
 mod bodies;
 mod choosing;
+mod connecting;
 mod counters;
 mod debug;
 mod forward;

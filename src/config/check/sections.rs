@@ -108,6 +108,7 @@ pub(super) fn health(section: &Table<'_>) -> Health {
         fall: section.or("fall", default.fall, times),
         rise: section.or("rise", default.rise, times),
         use_daemon_load: section.or("use_daemon_load", default.use_daemon_load, Value::flag),
+        on_connect: section.or("on_connect", default.on_connect, Value::flag),
         warmup: section.or("warmup", default.warmup, Value::delay),
         slow_start: section.or("slow_start", default.slow_start, Value::delay),
     }
