@@ -38,7 +38,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
     let parts = Parts {
         checks: Checks::new(&roster, &config.health),
         roster,
-        names: Arc::default(),
+        sources: Default::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
         strategies: Vec::new(),
     };

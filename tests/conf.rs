@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
-    self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, Problems, RouteEntry, Severity,
-    Tcp, TwoNodes,
+    self, Address, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded, NodeEntry,
+    Problems, RouteEntry, Sentinels, Severity, Tcp, TwoNodes,
 };
 use twolane::model::{
     Class, LearnRules, NodeId, Part, Pin, Role, Score, Secret, Threshold, Unknown,
@@ -115,6 +115,7 @@ fn the_reference_names_every_key() {
     full.routes.push(route("/x"));
     full.learn.rules.pins.push(pin());
     full.debug_plugins.push(debug_plugin("a"));
+    full.pools[0].discover = Some(everywhere());
     let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
     let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
     mappings(&printed, "", &mut |_, mapping| {
@@ -126,6 +127,52 @@ fn the_reference_names_every_key() {
             reference().contains(&format!("{key}:")) || reference().contains(&format!("`{key}`"));
         assert!(named, "the reference does not name {key}");
     }
+}
+
+/// Every source that there is.
+fn everywhere() -> Discover {
+    let address: Address = "redis:6379".parse().expect("an address");
+    Discover {
+        dns: Some(address.clone()),
+        file: Some(PathBuf::from("nodes.yaml")),
+        dify_redis: Some(DifyRedis {
+            sentinels: Some(Sentinels {
+                addresses: vec![address.clone()],
+                service: "s".to_owned(),
+                username: Some("u".to_owned()),
+                password: Some(Secret::new(TOKEN.to_owned())),
+            }),
+            username: Some("u".to_owned()),
+            password: Some(Secret::new(TOKEN.to_owned())),
+            ca: Some(PathBuf::from("ca.pem")),
+            ..DifyRedis::at(address)
+        }),
+        allow: vec!["10.0.0.0/8".parse().expect("a network")],
+        ..Discover::default()
+    }
+}
+
+#[test]
+fn every_source_is_printed_so_that_it_is_read_again_without_its_secrets() {
+    let mut full = Config::default_with([]);
+    full.pools[0].discover = Some(everywhere());
+    let printed = config::masked(&full);
+    assert!(!printed.contains(TOKEN) && !format!("{full:?}").contains(TOKEN));
+    let again = examine(&printed).expect("printed YAML is sound").config;
+    assert_eq!(config::masked(&again), printed);
+    let mut other = full.clone();
+    let redis = |config: &mut Config| {
+        let found = config.pools[0].discover.as_mut().expect("it discovers");
+        let redis = found.dify_redis.as_mut().expect("there");
+        redis.password = Some(Secret::new("another".to_owned()));
+    };
+    redis(&mut other);
+    let changes = config::diff(&full, &other);
+    let told: Vec<_> = changes.iter().map(Change::to_string).collect();
+    assert_eq!(
+        told,
+        ["pools.main.discover.dify_redis.password: *** -> ***"]
+    );
 }
 
 fn route(path: &str) -> RouteEntry {

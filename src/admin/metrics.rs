@@ -2,8 +2,8 @@
 
 use super::reply;
 use crate::model::Class;
-use crate::observe::{Gauges, NodeState};
-use crate::upstream::Live;
+use crate::observe::{Gauges, NodeState, PoolState};
+use crate::upstream::{Live, Pool};
 use http::Response;
 
 pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
@@ -20,13 +20,25 @@ pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
             hand: node.hand().word(),
         })
         .collect();
+    let snapshot = live.snapshot();
+    let looks = |pool: &&std::sync::Arc<Pool>| pool.source().refresh().is_some();
+    let pools: Vec<_> = snapshot
+        .pools()
+        .iter()
+        .filter(looks)
+        .map(|pool| PoolState {
+            name: pool.name().to_owned(),
+            up: pool.source().is_up(),
+            members: pool.nodes().len(),
+        })
+        .collect();
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let gauges = Gauges {
         open_requests: count(live.lifecycle.open()),
         operations: count(live.learner.len()),
         long_threshold: live.learner.threshold(),
     };
-    match live.parts.metrics.page(&nodes, gauges) {
+    match live.parts.metrics.page(&nodes, &pools, gauges) {
         Ok(page) => reply::build(200, "text/plain; version=0.0.4; charset=utf-8", page),
         Err(error) => reply::text(500, format!("the metrics cannot be written: {error}\n")),
     }

@@ -8,6 +8,7 @@ mod client;
 mod gate;
 mod health;
 mod metrics;
+mod register;
 mod reply;
 mod seed_pages;
 mod status;
@@ -56,6 +57,8 @@ impl Admin {
         if let Some(node) = path.strip_prefix("/api/v1/nodes/") {
             return match (&request.method, node.strip_suffix("/state")) {
                 (&Method::PUT, Some(node)) => actions::set_state(&self.live, node, body),
+                (&Method::PUT, None) => register::put(&self.live, node, body),
+                (&Method::DELETE, None) => register::remove(&self.live, node),
                 (&Method::GET, None) => actions::one_node(&self.live, node),
                 _ => reply::not_found(path),
             };

@@ -29,6 +29,9 @@ pub(super) fn run(from: &From) -> ExitCode {
     if !loaded.warnings.list.is_empty() {
         log::warn!("{}", loaded.warnings);
     }
+    if let Some(variable) = loaded.nodes_from {
+        log::info!("nodes taken from the environment variable={variable}");
+    }
     match server::run(loaded, file, Options::default()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,8 +60,20 @@ pub(super) fn check(from: &From, print: bool) -> ExitCode {
     let pools = &loaded.config.pools;
     let nodes: usize = pools.iter().map(|pool| pool.nodes.len()).sum();
     let strategies: Vec<_> = pools.iter().map(|pool| pool.strategy.as_str()).collect();
+    let sources: Vec<_> = pools
+        .iter()
+        .filter_map(|pool| pool.discover.as_ref())
+        .flat_map(config::Discover::sources)
+        .collect();
+    let mut told = format!("{nodes} nodes");
+    if !sources.is_empty() {
+        told.push_str(&format!(", more by {}", sources.join(", ")));
+    }
+    if let Some(variable) = loaded.nodes_from {
+        told.push_str(&format!(", from {variable}"));
+    }
     out(&format!(
-        "{place}: ok ({nodes} nodes, strategy {})\n",
+        "{place}: ok ({told}, strategy {})\n",
         strategies.join(", ")
     ));
     ExitCode::SUCCESS

@@ -61,10 +61,24 @@ const TLS: BadAddress = BadAddress {
     what: "https to nodes is not supported",
     help: "TLS to nodes comes later; write http://host:5002, or end TLS beside the node",
 };
+const SCHEMELESS: BadAddress = BadAddress {
+    what: "an address of this kind has no scheme",
+    help: "write host:port",
+};
 const SCHEME: BadAddress = BadAddress {
     what: "not an http address",
     help: "write http://host:5002 or host:5002",
 };
+
+impl Address {
+    /// Reads `host` or `host:port`; the port is `usual` when none is written.
+    pub(super) fn with_port(text: &str, usual: u16) -> Result<Self, BadAddress> {
+        if text.contains("://") {
+            return Err(SCHEMELESS);
+        }
+        authority(text, false, usual)
+    }
+}
 
 /// `host`, `host:port`, `[v6]:port` or `http://host:port`.
 impl FromStr for Address {
@@ -72,15 +86,17 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         match text.split_once("://") {
-            Some(("http", rest)) => authority(rest.strip_suffix('/').unwrap_or(rest), true),
+            Some(("http", rest)) => {
+                authority(rest.strip_suffix('/').unwrap_or(rest), true, defaults::PORT)
+            }
             Some(("https", _)) => Err(TLS),
             Some(_) => Err(SCHEME),
-            None => authority(text, false),
+            None => authority(text, false, defaults::PORT),
         }
     }
 }
 
-fn authority(text: &str, url: bool) -> Result<Address, BadAddress> {
+fn authority(text: &str, url: bool, usual: u16) -> Result<Address, BadAddress> {
     if text.contains(['/', '?', '#', '@']) {
         return Err(URL_PATH);
     }
@@ -88,7 +104,7 @@ fn authority(text: &str, url: bool) -> Result<Address, BadAddress> {
     let port = match port {
         Some(digits) => port_number(digits)?,
         None if url => return Err(URL_PORT),
-        None => defaults::PORT,
+        None => usual,
     };
     Ok(Address {
         host: host.to_owned(),

@@ -1,8 +1,10 @@
 //! What changes when this configuration takes the place of that one?
 
+use super::pool::Pool;
 use super::print;
 use super::sections::Config;
 use super::tree::Tree;
+use crate::model::Secret;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -57,7 +59,22 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if both && old.admin.token != new.admin.token {
         changes.push(change(token, "***".to_owned(), "***".to_owned()));
     }
+    for pool in &new.pools {
+        let before = old.pools.iter().find(|other| other.name == pool.name);
+        let passwords = [before, Some(pool)].map(|pool| redis_password(pool?));
+        if let [Some(from), Some(to)] = passwords
+            && from != to
+        {
+            let key = format!("pools.{}.discover.dify_redis.password", pool.name);
+            changes.push(change(&key, "***".to_owned(), "***".to_owned()));
+        }
+    }
     changes
+}
+
+fn redis_password(pool: &Pool) -> Option<&Secret> {
+    let registry = pool.discover.as_ref()?.dify_redis.as_ref()?;
+    registry.password.as_ref()
 }
 
 fn change(key: &str, from: String, to: String) -> Change {

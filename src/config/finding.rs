@@ -3,7 +3,7 @@
 use super::probe::Spot;
 use super::problem::Severity;
 use super::tree::Path;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// One thing that is wrong, before its line is looked up.
@@ -26,6 +26,8 @@ pub(super) struct Findings {
     list: RefCell<Vec<Finding>>,
     /// Values that came out of the environment or a file, and how they stand in the text.
     substituted: RefCell<HashMap<Path, String>>,
+    /// The variable that the nodes were taken from.
+    nodes_from: Cell<Option<&'static str>>,
 }
 
 impl Findings {
@@ -109,6 +111,16 @@ impl Findings {
             .borrow()
             .iter()
             .any(|finding| finding.path.0.starts_with(&path.0))
+    }
+
+    /// Notes that the nodes were taken from a variable of the environment.
+    pub(super) fn note_nodes_from(&self, variable: &'static str) {
+        self.nodes_from.set(Some(variable));
+    }
+
+    /// The variable that the nodes were taken from.
+    pub(super) fn nodes_from(&self) -> Option<&'static str> {
+        self.nodes_from.get()
     }
 
     /// All of it.

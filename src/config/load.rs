@@ -3,6 +3,7 @@
 use super::check::{self, Around};
 use super::file;
 use super::finding::{Finding, Findings};
+use super::pool::NodeEntry;
 use super::probe::Spot;
 use super::problem::{Problem, Problems, Severity};
 use super::resolve::resolve;
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub text_hash: u64,
     /// What works and is probably not meant; often empty.
     pub warnings: Problems,
+    /// The variable of the environment that the nodes were taken from; none = they are written.
+    pub nodes_from: Option<&'static str>,
 }
 
 /// The file that is taken when none is named, if there is one.
@@ -94,6 +97,7 @@ pub fn examine(
         env,
     };
     let config = check::read(&tree, &around, &findings);
+    let nodes_from = findings.nodes_from();
     let problems = tell(text, place, findings.into_list());
     let refused = |problem: &Problem| problem.severity == Severity::Error;
     if problems.list.iter().any(refused) {
@@ -103,7 +107,25 @@ pub fn examine(
         config,
         text_hash: content_hash(text),
         warnings: problems,
+        nodes_from,
     })
+}
+
+/// Reads a list of nodes that stands in a file of its own: `[...]` or `nodes: [...]`, in YAML or
+/// JSON, each node as in a pool. An empty list is one; an empty text is none.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn read_nodes(text: &str, place: &str) -> Result<Vec<NodeEntry>, Problems> {
+    let parsed = file::parse(text).map_err(|broken| syntax(text, place, broken))?;
+    let findings = Findings::default();
+    let nodes = check::listed(&parsed.tree, &findings);
+    let problems = tell(text, place, findings.into_list());
+    if problems.list.is_empty() {
+        Ok(nodes)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Tells whether a text changed. Equal in every process of the same build, and no secret: do not

@@ -10,6 +10,7 @@ mod address;
 mod check;
 mod defaults;
 mod diff;
+mod discover;
 mod file;
 mod finding;
 mod load;
@@ -26,7 +27,8 @@ mod unit;
 
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
-pub use load::{Known, Loaded, content_hash, examine, find, load, load_file};
+pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use load::{Known, Loaded, content_hash, examine, find, load, load_file, read_nodes};
 pub use pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};

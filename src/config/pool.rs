@@ -1,6 +1,7 @@
 //! Which nodes, in which groups, for which requests, under which strategy?
 
 use super::address::Address;
+use super::discover::Discover;
 use crate::model::{NodeId, Role};
 
 /// Nodes that serve the same routes under one strategy.
@@ -12,8 +13,11 @@ pub struct Pool {
     pub strategy: String,
     /// True: when every node is unhealthy, one is tried all the same.
     pub fail_open: bool,
-    /// Its nodes; at least one, at most one primary, not only backups.
+    /// The nodes that the file lists: at least one unless `discover` finds some; at most one
+    /// primary, not only backups.
     pub nodes: Vec<NodeEntry>,
+    /// Where more nodes come from; none = nowhere.
+    pub discover: Option<Discover>,
 }
 
 /// One node as configured.

@@ -3,6 +3,7 @@
 //! The tree of a [`Config`] is written as YAML for `check --print`, and compared leaf by leaf by
 //! `diff`. A secret is `***` in it.
 
+use super::discover::{DifyRedis, Discover, Sentinels};
 use super::file;
 use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
 use super::sections::{
@@ -10,7 +11,8 @@ use super::sections::{
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
-use crate::model::{Class, Pin, Score, Threshold, Unknown};
+use crate::model::{Class, Pin, Score, Secret, Threshold, Unknown};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The whole configuration as YAML, every key written, secrets masked.
@@ -43,7 +45,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         shutdown,
         reload,
     } = config;
-    let token = admin.token.as_ref().map_or(Tree::Null, |_| text("***"));
+    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
         (
@@ -127,6 +129,52 @@ fn pool(pool: &Pool) -> Tree {
         ("strategy", text(&pool.strategy)),
         ("fail_open", Tree::Flag(pool.fail_open)),
         ("nodes", list(&pool.nodes, node)),
+        (
+            "discover",
+            pool.discover.as_ref().map_or(Tree::Null, discover),
+        ),
+    ])
+}
+
+fn discover(found: &Discover) -> Tree {
+    let registry = found.dify_redis.as_ref();
+    table([
+        ("dns", found.dns.as_ref().map_or(Tree::Null, text)),
+        ("file", path(found.file.as_ref())),
+        ("dify_redis", registry.map_or(Tree::Null, dify_redis)),
+        ("register", Tree::Flag(found.register)),
+        ("refresh", time(found.refresh)),
+        ("allow", list(&found.allow, |network| text(network))),
+        ("damping", found.damping.map_or(text("off"), time)),
+    ])
+}
+
+fn dify_redis(registry: &DifyRedis) -> Tree {
+    let sentinel = |known: &Sentinels| {
+        table([
+            ("addresses", list(&known.addresses, |address| text(address))),
+            ("service", text(&known.service)),
+            ("username", known.username.as_ref().map_or(Tree::Null, text)),
+            ("password", secret(known.password.as_ref())),
+        ])
+    };
+    table([
+        ("address", text(&registry.address)),
+        (
+            "sentinel",
+            registry.sentinels.as_ref().map_or(Tree::Null, sentinel),
+        ),
+        (
+            "username",
+            registry.username.as_ref().map_or(Tree::Null, text),
+        ),
+        ("password", secret(registry.password.as_ref())),
+        ("db", whole(registry.db)),
+        ("tls", text(registry.encryption.word())),
+        ("ca", path(registry.ca.as_ref())),
+        ("prefix", text(&registry.prefix)),
+        ("stale", time(registry.stale)),
+        ("owners", Tree::Flag(registry.owners)),
     ])
 }
 
@@ -233,9 +281,8 @@ fn timeouts_tree(timeouts: &Timeouts) -> Tree {
 }
 
 fn state_tree(state: &State) -> Tree {
-    let file = state.file.as_ref();
     table([
-        ("file", file.map_or(Tree::Null, |file| text(file.display()))),
+        ("file", path(state.file.as_ref())),
         ("interval", time(state.interval)),
     ])
 }
@@ -262,6 +309,14 @@ fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
 
 fn text(value: impl ToString) -> Tree {
     Tree::Text(value.to_string())
+}
+
+fn path(file: Option<&PathBuf>) -> Tree {
+    file.map_or(Tree::Null, |file| text(file.display()))
+}
+
+fn secret(secret: Option<&Secret>) -> Tree {
+    secret.map_or(Tree::Null, |_| text("***"))
 }
 
 fn time(duration: Duration) -> Tree {

@@ -15,6 +15,14 @@ impl NodeId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a text may name a node that others than the operator brought: letters, digits, `.`,
+    /// `_`, `:` and `-`, at most 128. A name goes into logs, metrics, headers and paths.
+    #[must_use]
+    pub fn is_plain(text: &str) -> bool {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        (1..=128).contains(&text.len()) && text.bytes().all(sign)
+    }
 }
 
 impl From<&str> for NodeId {

@@ -190,6 +190,14 @@ impl Node {
         self.comeback.note(now);
     }
 
+    /// Its process is another one than before, although it may never have been seen down: what was
+    /// known of its plugins, and of its failures, was known of the old one.
+    pub fn note_restarted(&self, now: Instant) {
+        self.note_came_up(now);
+        self.presences.forget();
+        self.cooldown.wake();
+    }
+
     /// Tells one time it came up from the next; `None` when it was there from the start.
     #[must_use]
     pub fn came_up(&self) -> Option<u64> {

@@ -22,6 +22,9 @@ pub struct Entry {
     pub weight: u16,
     /// What the configuration wants of it.
     pub hand: Hand,
+    /// Tells one run of its process from the next, where that is known: another one means that
+    /// the node was restarted.
+    pub boot: Option<u64>,
 }
 
 /// All nodes by name. A node lives as long as a pool or a running request holds it; one that is
@@ -39,12 +42,20 @@ struct Known {
     /// What the configuration last wanted: a reload that does not change it leaves a drain that
     /// the operator began by hand alone.
     wanted: Hand,
+    /// Which run of its process we know.
+    boot: Option<u64>,
 }
 
 impl Roster {
     /// From now on a new node counts as one that came up.
     pub fn note_open(&self) {
         self.open.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests are served.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// The nodes of these entries, old ones with all that is known of them.
@@ -90,14 +101,23 @@ impl Roster {
     ) -> (Arc<Node>, bool) {
         let old = known
             .get(&entry.id)
-            .and_then(|known| known.node.upgrade().map(|node| (node, known.wanted)))
-            .filter(|(node, _)| node.address() == entry.address);
+            .and_then(|known| Some((known.node.upgrade()?, known.wanted, known.boot)))
+            .filter(|(node, ..)| node.address() == entry.address);
         let new = old.is_none();
-        let node = if let Some((node, wanted)) = old {
+        let mut boot = entry.boot;
+        let node = if let Some((node, wanted, known_boot)) = old {
             node.set_place(entry.role, entry.weight);
             if wanted != entry.hand {
                 node.set_hand(entry.hand);
             }
+            if let (Some(before), Some(after)) = (known_boot, entry.boot)
+                && before != after
+            {
+                log::info!("node restarted node={}", entry.id);
+                node.note_restarted(now);
+            }
+            // A pool that does not know must not make another one that does forget.
+            boot = boot.or(known_boot);
             node
         } else {
             let node = Node::new(
@@ -114,6 +134,7 @@ impl Roster {
             Known {
                 node: Arc::downgrade(&node),
                 wanted: entry.hand,
+                boot,
             },
         );
         (node, new)
@@ -124,6 +145,7 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::model::clock;
+    use crate::nodes::Presence;
 
     fn entry(id: &str, port: u16) -> Entry {
         Entry {
@@ -132,7 +154,31 @@ mod tests {
             role: Role::Secondary,
             weight: 1,
             hand: Hand::Ready,
+            boot: None,
         }
+    }
+
+    #[test]
+    fn another_run_of_its_process_makes_a_node_one_that_came_up() {
+        let roster = Roster::default();
+        let plugin = crate::nodes::Plugins::new().find(Some("a/b")).place();
+        let run = |boot| Entry {
+            boot,
+            ..entry("n1", 1)
+        };
+        let now = clock::now();
+        let node = roster.muster(&[run(Some(1))], now).remove(0);
+        node.note_present(plugin);
+        for same in [None, Some(1)] {
+            let again = roster.muster(&[run(same)], now).remove(0);
+            assert!(Arc::ptr_eq(&node, &again));
+            assert_eq!(node.presence(plugin, now), Presence::Present);
+            assert_eq!(node.came_up(), None);
+        }
+        let again = roster.muster(&[run(Some(2))], now).remove(0);
+        assert!(Arc::ptr_eq(&node, &again), "its leases still count");
+        assert_eq!(node.presence(plugin, now), Presence::Unknown);
+        assert!(node.came_up().is_some());
     }
 
     #[test]

@@ -124,6 +124,26 @@ impl Nodes {
     }
 }
 
+/// How nodes are found.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    pub(super) up: IntGaugeVec,
+    pub(super) members: IntGaugeVec,
+}
+
+impl Discovery {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        let gauges = |name, help| gauges(into, name, help, &["pool"]);
+        Ok(Self {
+            up: gauges(
+                "twolane_discovery_up",
+                "1 when every source of the pool answered when it was last asked.",
+            )?,
+            members: gauges("twolane_discovery_members", "Nodes in the pool.")?,
+        })
+    }
+}
+
 /// How the gateway is.
 #[derive(Debug)]
 pub(super) struct Gateway {

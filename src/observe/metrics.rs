@@ -1,8 +1,9 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::families::{Gateway, Nodes, Requests};
+use super::families::{Discovery, Gateway, Nodes, Requests};
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
+use prometheus::core::Collector;
 use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
 use std::time::Duration;
 
@@ -64,6 +65,17 @@ pub struct NodeState {
     pub hand: &'static str,
 }
 
+/// What the metrics page shows of one pool's members.
+#[derive(Clone, Debug)]
+pub struct PoolState {
+    /// Its name.
+    pub name: String,
+    /// Whether every source answered when it was last asked.
+    pub up: bool,
+    /// Its nodes.
+    pub members: usize,
+}
+
 /// The counters of one pool, looked up once when the pool is made: a request only adds.
 #[derive(Debug)]
 pub struct PoolMetrics {
@@ -100,6 +112,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Requests,
     nodes: Nodes,
+    discovery: Discovery,
     gateway: Gateway,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
@@ -113,6 +126,7 @@ impl Metrics {
         let registry = Registry::new();
         let requests = Requests::register(&registry)?;
         let nodes = Nodes::register(&registry)?;
+        let discovery = Discovery::register(&registry)?;
         let gateway = Gateway::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
@@ -129,6 +143,7 @@ impl Metrics {
             registry,
             requests,
             nodes,
+            discovery,
             gateway,
             verdicts,
         })
@@ -199,7 +214,55 @@ impl Metrics {
     ///
     /// # Errors
     /// When the encoder fails.
-    pub fn page(&self, nodes: &[NodeState], gauges: Gauges) -> prometheus::Result<Vec<u8>> {
+    pub fn page(
+        &self,
+        nodes: &[NodeState],
+        pools: &[PoolState],
+        gauges: Gauges,
+    ) -> prometheus::Result<Vec<u8>> {
+        self.show_nodes(nodes);
+        self.forget_attempts(nodes);
+        self.discovery.up.reset();
+        self.discovery.members.reset();
+        for pool in pools {
+            let labels = [pool.name.as_str()];
+            let up = self.discovery.up.with_label_values(&labels);
+            up.set(i64::from(pool.up));
+            let members = self.discovery.members.with_label_values(&labels);
+            members.set(i64::try_from(pool.members).unwrap_or(i64::MAX));
+        }
+        self.requests.open.set(gauges.open_requests);
+        self.gateway.operations.set(gauges.operations);
+        self.gateway
+            .threshold
+            .set(gauges.long_threshold.as_secs_f64());
+        let mut page = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(page)
+    }
+
+    /// Where nodes come and go, their counters would pile up.
+    fn forget_attempts(&self, nodes: &[NodeState]) {
+        let attempts = &self.requests.attempts;
+        for family in attempts.collect() {
+            for row in family.get_metric() {
+                let label = |name: &str| {
+                    let mut labels = row.get_label().iter();
+                    let label = labels.find(|label| label.name() == name)?;
+                    Some(label.value().to_owned())
+                };
+                let (Some(node), Some(outcome)) = (label("node"), label("outcome")) else {
+                    continue;
+                };
+                if !nodes.iter().any(|known| known.id.as_str() == node) {
+                    // Another page may have been quicker.
+                    let _ = attempts.remove_label_values(&[&node, &outcome]);
+                }
+            }
+        }
+    }
+
+    fn show_nodes(&self, nodes: &[NodeState]) {
         let family = &self.nodes;
         for each in [
             &family.up,
@@ -229,14 +292,6 @@ impl Metrics {
                 gauge.set(i64::from(node.in_flight[class.index()]));
             }
         }
-        self.requests.open.set(gauges.open_requests);
-        self.gateway.operations.set(gauges.operations);
-        self.gateway
-            .threshold
-            .set(gauges.long_threshold.as_secs_f64());
-        let mut page = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
-        Ok(page)
     }
 }
 

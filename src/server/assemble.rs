@@ -7,6 +7,7 @@ use crate::nodes::Roster;
 use crate::observe::Metrics;
 use crate::select::Strategy;
 use crate::share::Alone;
+use crate::upstream::discovery::{Lookup, Names, Sources};
 use crate::upstream::{Checks, Live, Parts, Snapshot};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct Options {
     /// Strategies of its own, by the name that `strategy:` may use.
     pub strategies: Vec<(String, Arc<dyn Strategy>)>,
+    /// Looks host names up; none = the system does.
+    pub lookup: Option<Lookup>,
 }
 
 /// Puts a gateway together, with what an earlier one learned.
@@ -23,7 +26,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
     let parts = Parts {
         checks: Checks::new(&roster, &config.health),
         roster,
-        names: Arc::default(),
+        sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         strategies: options.strategies,
     };

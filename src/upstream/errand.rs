@@ -8,11 +8,13 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs errands over connections of its own, apart from those of requests.
+/// Runs errands over connections of its own, apart from those of requests. Clones share them.
+#[derive(Clone)]
 pub struct Errands {
-    connector: Connector,
+    connector: Arc<Connector>,
 }
 
 /// How long an errand may take, how much it may bring back, and how long its connection is kept.
@@ -31,7 +33,7 @@ impl Errands {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            connector: Connector::new(None),
+            connector: Arc::new(Connector::new(None)),
         }
     }
 

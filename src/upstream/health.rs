@@ -24,6 +24,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// `GET /health/check`, 200 and JSON `status == "ok"`, all within one timeout. Its settings can
 /// change while it runs.
+#[derive(Clone)]
 pub struct NodeCheck {
     settings: Arc<ArcSwap<Health>>,
     roster: Arc<Roster>,
@@ -60,12 +61,8 @@ impl NodeCheck {
     }
 }
 
-#[async_trait]
-impl HealthCheck for NodeCheck {
-    async fn check(&self, target: &Backend) -> Result<()> {
-        let Some(address) = target.addr.as_inet().copied() else {
-            return Error::e_explain(ErrorType::InternalError, "not an IP address");
-        };
+impl NodeCheck {
+    async fn verdict(&self, address: SocketAddr) -> Result<()> {
         let result = self.probe(address).await;
         if !self.settings.load().enabled {
             // Switched off while it ran: its verdict would stay for ever.
@@ -76,6 +73,16 @@ impl HealthCheck for NodeCheck {
             node.note_check(result.is_ok());
         }
         result
+    }
+}
+
+#[async_trait]
+impl HealthCheck for NodeCheck {
+    async fn check(&self, target: &Backend) -> Result<()> {
+        let Some(address) = target.addr.as_inet().copied() else {
+            return Error::e_explain(ErrorType::InternalError, "not an IP address");
+        };
+        self.verdict(address).await
     }
 
     async fn health_status_change(&self, target: &Backend, healthy: bool) {
@@ -125,11 +132,14 @@ impl fmt::Debug for NodeCheck {
     }
 }
 
-/// The checks of all nodes of all pools: one probe per address, whatever pools it is in.
+/// The checks of all nodes of all pools: one probe per address, whatever pools it is in. Clones are
+/// the same checks.
+#[derive(Clone)]
 pub struct Checks {
     registry: Arc<HealthRegistry>,
     roster: Arc<Roster>,
     settings: Arc<ArcSwap<Health>>,
+    check: Arc<NodeCheck>,
 }
 
 impl Checks {
@@ -143,12 +153,14 @@ impl Checks {
             hasher.finish()
         });
         let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
-        registry.set_health_check(Box::new(NodeCheck {
+        let check = NodeCheck {
             settings: Arc::clone(&settings),
             roster: Arc::clone(roster),
             errands: Errands::new(),
-        }));
+        };
+        registry.set_health_check(Box::new(check.clone()));
         Self {
+            check: Arc::new(check),
             registry: Arc::new(registry),
             roster: Arc::clone(roster),
             settings,
@@ -176,6 +188,19 @@ impl Checks {
         if self.settings.load().enabled {
             self.registry.run_health_check(true).await;
         }
+    }
+
+    /// Checks newcomers that no check has seen yet: the first verdict on a node decides at once.
+    pub(super) async fn greet(&self, nodes: &[Arc<Node>]) {
+        if !self.settings.load().enabled {
+            return;
+        }
+        let mut asked = tokio::task::JoinSet::new();
+        for node in nodes.iter().filter(|node| !node.is_checked()) {
+            let (check, address) = (Arc::clone(&self.check), node.address());
+            asked.spawn(async move { check.verdict(address).await.is_ok() });
+        }
+        asked.join_all().await;
     }
 
     /// Checks until `stop` says true. The interval is read when this starts.

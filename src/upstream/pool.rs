@@ -1,6 +1,7 @@
 //! Which node of this pool?
 
-use super::discovery::Discovery;
+use super::discovery::PoolSource;
+use super::health::Checks;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
 use crate::admit::Budget;
@@ -10,13 +11,10 @@ use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
 use crate::select::{Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
-use pingora_load_balancing::{Backends, HealthRegistry, LoadBalancer};
+use pingora_load_balancing::{Backends, LoadBalancer};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How often host names are resolved again.
-const REFRESH: Duration = Duration::from_secs(5);
 
 /// Nodes that serve the same routes under one strategy.
 pub struct Pool {
@@ -24,6 +22,7 @@ pub struct Pool {
     strategy: String,
     balancer: LoadBalancer<Selector>,
     crew: super::membership::Crew,
+    source: Arc<PoolSource>,
     /// What is counted for it.
     pub metrics: PoolMetrics,
     /// How much of it may be repeated.
@@ -46,17 +45,14 @@ impl Pool {
     pub(super) async fn open(
         settings: &config::Pool,
         strategy: Arc<dyn Strategy>,
-        source: Box<dyn Discovery>,
+        source: Arc<PoolSource>,
         config: &Config,
-        shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),
+        shared: (&Arc<Roster>, &Checks, PoolMetrics),
     ) -> Self {
-        let (roster, registry, metrics) = shared;
+        let (roster, checks, metrics) = shared;
         let crew = super::membership::Crew::default();
-        let membership = Membership {
-            source,
-            roster: Arc::clone(roster),
-            crew: Arc::clone(&crew),
-        };
+        let around = (roster, checks, &crew);
+        let membership = Membership::new(&settings.name, Arc::clone(&source), around);
         let rules = SelectorConfig {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy),
@@ -65,9 +61,9 @@ impl Pool {
             timeouts: config.timeouts.clone(),
             health: config.health.clone(),
         };
-        let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
-        let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));
-        balancer.update_frequency = Some(REFRESH);
+        let registry = Arc::clone(checks.registry());
+        let view = Backends::new_with_health_registry(Box::new(membership), registry);
+        let balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));
         // A pool whose names cannot be resolved yet starts empty and fills later.
         let _logged_by_membership = balancer.update().await;
         let retry = &config.retry;
@@ -77,6 +73,7 @@ impl Pool {
             strategy: settings.strategy.clone(),
             balancer,
             crew,
+            source,
             metrics,
             budget,
         }
@@ -119,9 +116,28 @@ impl Pool {
         })
     }
 
-    /// Looks for changes of membership until `stop` says true.
-    pub(super) async fn refresh(&self, stop: pingora::server::ShutdownWatch) {
-        self.balancer.run(stop, None).await;
+    /// Where its nodes come from.
+    #[must_use]
+    pub fn source(&self) -> &PoolSource {
+        &self.source
+    }
+
+    /// Looks for changes of membership until `stop` says true. Rounds are a little apart from each
+    /// other in time: gateways that were started together do not ask together.
+    pub(super) async fn refresh(&self, mut stop: pingora::server::ShutdownWatch) {
+        let Some(every) = self.source.refresh() else {
+            return;
+        };
+        loop {
+            let pause = every.mul_f64(0.9 + 0.2 * fastrand::f64());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.source.changed() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            // An error was logged by the membership, and changes nothing.
+            let _ = self.balancer.update().await;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What holds for a request that comes in now? Everything compiled from one configuration.
 
 use super::Checks;
-use super::discovery::{Fixed, Names};
+use super::discovery::Sources;
 use super::pool::Pool;
 use crate::config::{self, Config};
 use crate::model::Owner;
@@ -35,8 +35,8 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     /// Their checks.
     pub checks: Checks,
-    /// Where their host names last led.
-    pub names: Arc<Names>,
+    /// Where they come from.
+    pub sources: Sources,
     /// What is counted.
     pub metrics: Metrics,
     /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
@@ -59,14 +59,14 @@ impl Snapshot {
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
         for (settings, strategy) in config.pools.iter().zip(strategies) {
-            let source = Fixed::new(settings.nodes.clone(), Arc::clone(&parts.names));
-            let literal = source.is_literal();
+            let source = Arc::new(parts.sources.of(settings, &config, &parts.roster));
+            let changes = source.refresh().is_some();
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
-            let shared = (&parts.roster, parts.checks.registry(), metrics);
-            let pool = Pool::open(settings, strategy, Box::new(source), &config, shared).await;
+            let shared = (&parts.roster, &parts.checks, metrics);
+            let pool = Pool::open(settings, strategy, source, &config, shared).await;
             let pool = Arc::new(pool);
-            if !literal {
+            if changes {
                 changing.push(Arc::clone(&pool));
             }
             pools.push(pool);
@@ -99,7 +99,12 @@ impl Snapshot {
     /// The node that holds the connection of a debug plugin, where that is known.
     #[must_use]
     pub fn owner_of(&self, plugin: &str) -> Option<Owner> {
-        self.owners.owner(plugin)
+        let found = || {
+            self.pools
+                .iter()
+                .find_map(|pool| pool.source().owner(plugin))
+        };
+        self.owners.owner(plugin).or_else(found)
     }
 
     /// The pool whose nodes run plugins: a developer must be connected where the calls go.

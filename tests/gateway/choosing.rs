@@ -282,6 +282,7 @@ async fn with_strategy(strategy: Arc<dyn Strategy>) -> Rig {
     // Strategies from outside win over built-in ones of the same name.
     let options = Options {
         strategies: vec![("adaptive".to_owned(), strategy)],
+        ..Options::default()
     };
     Rig::with(3, &format!("{UNCHECKED}{PINS}"), options).await
 }

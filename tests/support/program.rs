@@ -18,6 +18,9 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(folder);
     for name in [
         "PLUGIN_DAEMON_URL",
+        "REDIS_HOST",
+        "REDIS_SENTINELS",
+        "REDIS_USE_SENTINEL",
         "RUST_LOG",
         "TWOLANE_ADMIN",
         "TWOLANE_ADMIN_TOKEN",

@@ -33,7 +33,14 @@ pub(super) fn debug_plugins(root: &Table<'_>, pools: &[Pool]) -> Vec<DebugPlugin
             );
         }
         let plugin = named.as_ref().and_then(plugin);
-        let node: Option<&NodeId> = node.and_then(|value| value.word("node", &words));
+        let anybody = pools.iter().any(|pool| pool.discover.is_some());
+        let node: Option<NodeId> = node.and_then(|value| {
+            if anybody {
+                // Who will be found is not known yet.
+                return value.text().map(NodeId::from);
+            }
+            value.word("node", &words).cloned()
+        });
         let (Some(plugin), Some(node)) = (plugin, node) else {
             continue;
         };
@@ -43,10 +50,7 @@ pub(super) fn debug_plugins(root: &Table<'_>, pools: &[Pool]) -> Vec<DebugPlugin
                 "remove one of the two: a debug plugin has one connection",
             );
         }
-        owned.push(DebugPlugin {
-            plugin,
-            node: node.clone(),
-        });
+        owned.push(DebugPlugin { plugin, node });
     }
     owned
 }

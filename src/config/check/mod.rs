@@ -3,6 +3,8 @@
 //! Whatever is wrong counts as its default, so that the reading goes on to the next problem.
 
 mod debug;
+mod discover;
+mod env;
 mod learn;
 mod nodes;
 mod pools;
@@ -15,6 +17,7 @@ use super::resolve::Env;
 use super::sections::Config;
 use super::table::{Table, Value};
 use super::tree::{Path, Tree};
+pub(super) use nodes::listed;
 
 /// What the checks need to know beside the file.
 pub(super) struct Around<'a> {
@@ -48,6 +51,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     own.extend(tcp.listen);
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
     debug::no_loop(root, &tcp, &pools);
+    discover::need_token(root, &admin, &pools);
     Config {
         listen,
         admin,

@@ -1,8 +1,11 @@
 //! Nodes: those of a pool, and those of the environment.
 
+use super::discover;
 use crate::config::BadAddress;
 use crate::config::address::Address;
 use crate::config::defaults;
+use crate::config::discover::Discover;
+use crate::config::finding::Findings;
 use crate::config::pool::NodeEntry;
 use crate::config::resolve::Env;
 use crate::config::table::{Table, Value};
@@ -12,7 +15,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// The nodes of the environment when the file names none: a list with commas, then Dify's own
-/// name for its one daemon.
+/// name for its one daemon, then Dify's own names for its Redis.
 const ENV_NODES: &str = "TWOLANE_NODES";
 const ENV_DAEMON: &str = "PLUGIN_DAEMON_URL";
 
@@ -35,10 +38,11 @@ impl Roster {
         }
     }
 
-    /// The nodes of one pool, checked against each other and against all before.
-    pub(super) fn list(&mut self, value: &Value<'_>) -> Vec<NodeEntry> {
+    /// The nodes of one pool, checked against each other and against all before. `alone`: nothing
+    /// else brings nodes.
+    pub(super) fn list(&mut self, value: &Value<'_>, alone: bool) -> Vec<NodeEntry> {
         let items = value.one_or_list();
-        if items.is_empty() && value.findings.sound(&value.path) {
+        if alone && items.is_empty() && value.findings.sound(&value.path) {
             value.wrong(
                 "a pool without nodes",
                 "write at least one, such as 10.0.0.11:5002",
@@ -52,7 +56,7 @@ impl Roster {
             }
         }
         let backups = !nodes.is_empty() && nodes.iter().all(|node| node.role == Role::Backup);
-        if backups && nodes.len() == items.len() {
+        if alone && backups && nodes.len() == items.len() {
             value.wrong(
                 "only backups",
                 "a backup stands in for other nodes: leave one `role` out",
@@ -92,19 +96,30 @@ impl Roster {
     }
 
     /// The nodes of the environment.
-    pub(super) fn environment(&mut self, root: &Table<'_>, env: Env<'_>) -> Vec<NodeEntry> {
+    pub(super) fn environment(
+        &mut self,
+        root: &Table<'_>,
+        env: Env<'_>,
+    ) -> (Vec<NodeEntry>, Option<Discover>) {
         let filled = |name| env(name).filter(|value| !value.trim().is_empty());
         let (variable, texts) = match (filled(ENV_NODES), filled(ENV_DAEMON)) {
             (Some(list), _) => (ENV_NODES, list.split(',').map(str::to_owned).collect()),
             (None, Some(url)) => (ENV_DAEMON, vec![url]),
             (None, None) => {
-                root.lacks(
-                    "nodes",
-                    format!("write `nodes: [10.0.0.11:5002]`, or set {ENV_NODES} or {ENV_DAEMON}"),
-                );
-                return Vec::new();
+                let found = discover::environment(root.findings, env);
+                if found.is_none() {
+                    root.lacks(
+                        "nodes",
+                        format!(
+                            "write `nodes: [10.0.0.11:5002]`, or set {ENV_NODES}, {ENV_DAEMON} or \
+                             REDIS_HOST"
+                        ),
+                    );
+                }
+                return (Vec::new(), found);
             }
         };
+        root.findings.note_nodes_from(variable);
         let wrong = |bad: BadAddress| root.findings.outside(variable, bad.what, bad.help);
         let mut nodes: Vec<NodeEntry> = Vec::new();
         for text in texts
@@ -137,9 +152,69 @@ impl Roster {
             }
             nodes.push(node);
         }
-        nodes
+        (nodes, None)
     }
 }
+
+/// The nodes of a file that holds nothing else.
+pub(in crate::config) fn listed(tree: &Tree, findings: &Findings) -> Vec<NodeEntry> {
+    let root = Path::default();
+    let lacks = |what: &str| {
+        findings.value(
+            &root,
+            what,
+            "write a list of nodes: `[10.0.0.11:5002]`, or `[]` for none",
+        );
+        Vec::new()
+    };
+    let value = Value {
+        tree,
+        path: root.clone(),
+        findings,
+    };
+    match tree {
+        Tree::List(_) => list_alone(&value),
+        Tree::Table(entries) => {
+            let table = Table::new(entries, root.clone(), findings);
+            match table.value("nodes") {
+                Some(value) => list_alone(&value),
+                None => lacks("`nodes` is missing"),
+            }
+        }
+        Tree::Null => lacks("nothing is written"),
+        other => lacks(&format!("expected a list of nodes, found {}", other.kind())),
+    }
+}
+
+fn list_alone(value: &Value<'_>) -> Vec<NodeEntry> {
+    let mut nodes: Vec<NodeEntry> = Vec::new();
+    for item in value.list().unwrap_or_default() {
+        let Some(mut node) = node(&item) else {
+            continue;
+        };
+        // The brackets of an IPv6 address are no part of a name.
+        node.id = node.id.as_str().replace(['[', ']'], "").into();
+        if !NodeId::is_plain(node.id.as_str()) {
+            item.wrong("not a name", NAME_HELP);
+        }
+        if nodes.iter().any(|other| other.id == node.id) {
+            item.wrong(
+                "a second node with this id",
+                "give one of them another `id`",
+            );
+        }
+        if nodes.iter().any(|other| other.address == node.address) {
+            item.wrong(
+                "a second node with this address",
+                "raise its weight instead",
+            );
+        }
+        nodes.push(node);
+    }
+    nodes
+}
+
+const NAME_HELP: &str = "use letters, digits, `.`, `_`, `:` and `-`, at most 128";
 
 /// True when a listener of ours answers at this address for certain.
 pub(super) fn is_own(listeners: &[SocketAddr], address: &Address) -> bool {

@@ -1,7 +1,7 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, sections};
+use super::{Around, discover, sections};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
@@ -10,14 +10,15 @@ use crate::config::tree::Tree;
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
 pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
     let list = root.value("pools");
-    let short = ["nodes", "strategy", "fail_open"].map(|key| root.value(key));
+    let short = ["nodes", "strategy", "fail_open", "discover"].map(|key| root.value(key));
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
     for value in short.into_iter().flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy and fail_open are short for one pool: move them into it",
+            "top-level nodes, discover, strategy and fail_open are short for one pool: move them \
+             into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -49,14 +50,19 @@ fn pool(
     }
     let name = named.and_then(|value| pool_name(&value, before));
     let nodes = table.value("nodes");
-    if nodes.is_none() {
-        table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
+    let found = table.value("discover");
+    if nodes.is_none() && found.is_none() {
+        let help = "write `nodes: [10.0.0.11:5002]`, or `discover: { dns: plugin_daemon:5002 }`";
+        table.lacks("nodes", help);
     }
     Some(Pool {
         name: name.unwrap_or_default(),
         strategy: strategy(table.value("strategy"), around),
         fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
-        nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
+        nodes: nodes
+            .map(|value| roster.list(&value, found.is_none()))
+            .unwrap_or_default(),
+        discover: found.and_then(|value| discover::discover(&value, around.env)),
     })
 }
 
@@ -79,25 +85,33 @@ fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Top-level `nodes`, `strategy` and `fail_open`.
+/// Top-level `nodes`, `discover`, `strategy` and `fail_open`.
 fn short_pool(
     root: &Table<'_>,
-    values: [Option<Value<'_>>; 3],
+    values: [Option<Value<'_>>; 4],
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open] = values;
+    let [nodes, word, fail_open, found] = values;
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    let written = nodes.is_some() || found.is_some();
+    let (nodes, found) = if written {
+        let nodes = nodes
+            .map(|value| roster.list(&value, found.is_none()))
+            .unwrap_or_default();
+        let found = found.and_then(|value| discover::discover(&value, around.env));
+        (nodes, found)
+    } else {
+        roster.environment(root, around.env)
+    };
     Pool {
         name: defaults::POOL.to_owned(),
         strategy: strategy(word, around),
         fail_open: fail_open
             .and_then(|value| value.flag())
             .unwrap_or(defaults::FAIL_OPEN),
-        nodes: match nodes {
-            Some(value) => roster.list(&value),
-            None => roster.environment(root, around.env),
-        },
+        nodes,
+        discover: found,
     }
 }
 

@@ -1,47 +1,11 @@
 //! Nodes as the configuration lists them; host names are resolved here, in the background.
 
-use super::{Discovery, DiscoveryError};
+use super::{Discovery, DiscoveryError, Names};
 use crate::config::NodeEntry;
 use crate::nodes::{Entry, Hand};
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long one look-up may take. The last addresses stay when it fails.
-const LOOKUP: Duration = Duration::from_secs(2);
-
-/// The last good addresses of each host name. Outlives reloads: a reload in a moment without DNS
-/// must not lose the nodes that were known.
-#[derive(Debug, Default)]
-pub struct Names {
-    last_good: Mutex<HashMap<String, Vec<IpAddr>>>,
-}
-
-impl Names {
-    async fn look_up(&self, host: &str) -> Vec<IpAddr> {
-        let answer = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, 0))).await;
-        let found = match answer {
-            Ok(Ok(found)) => distinct(found.map(|address| address.ip())),
-            Ok(Err(error)) => {
-                log::warn!("host name not resolved host={host} error={error}");
-                Vec::new()
-            }
-            Err(_late) => {
-                log::warn!("host name not resolved in time host={host}");
-                Vec::new()
-            }
-        };
-        let mut last_good = self.last_good.lock();
-        if found.is_empty() {
-            return last_good.get(host).cloned().unwrap_or_default();
-        }
-        last_good.insert(host.to_owned(), found.clone());
-        found
-    }
-}
 
 /// The configured nodes. A name with several addresses (a service with replicas) becomes one node
 /// for each, named `id@address`.
@@ -66,13 +30,6 @@ impl Fixed {
     }
 }
 
-fn distinct(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut addresses: Vec<_> = addresses.collect();
-    addresses.sort();
-    addresses.dedup();
-    addresses
-}
-
 #[async_trait]
 impl Discovery for Fixed {
     async fn discover(&self) -> Result<Vec<Entry>, DiscoveryError> {
@@ -94,6 +51,7 @@ impl Discovery for Fixed {
                 role: node.role,
                 weight: node.weight,
                 hand: hand(node),
+                boot: None,
             }));
         }
         if entries.is_empty() {
@@ -148,13 +106,7 @@ mod tests {
         assert!(!fixed.is_literal());
         let entries = fixed.discover().await.expect("localhost resolves");
         assert!(entries.iter().all(|entry| entry.address.ip().is_loopback()));
-        let names = Arc::new(Names::default());
-        let fixed = Fixed::new(vec![node("no-such-host.invalid")], Arc::clone(&names));
+        let fixed = Fixed::new(vec![node("no-such-host.invalid")], Arc::default());
         assert!(fixed.discover().await.is_err());
-        let known = vec![IpAddr::from([127, 0, 0, 3])];
-        let host = "no-such-host.invalid".to_owned();
-        names.last_good.lock().insert(host, known);
-        let entries = fixed.discover().await.expect("the last good address stays");
-        assert_eq!(entries[0].address, "127.0.0.3:5002".parse().unwrap());
     }
 }
