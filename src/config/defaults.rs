@@ -103,6 +103,8 @@ const REPLAY_BODY: u64 = 4 << 20;
 const BUDGET_RATIO: f64 = 0.1;
 /// A quiet gateway may still repeat.
 const BUDGET_FLOOR: u32 = 3;
+/// Dify's own patience with a quiet connection; later than this its user has asked again.
+const RETRY_DEADLINE: Duration = Duration::from_secs(60);
 /// nginx counts to one and ejects on noise; three in a row are no noise.
 const MAX_FAILS: u32 = 3;
 /// Slower failures than three in this time are not worth a rest.
@@ -217,6 +219,8 @@ impl Default for Retry {
             body_limit: REPLAY_BODY,
             budget_ratio: BUDGET_RATIO,
             budget_floor: BUDGET_FLOOR,
+            deadline: RETRY_DEADLINE,
+            wait: Duration::ZERO,
         }
     }
 }

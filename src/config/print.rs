@@ -108,6 +108,8 @@ fn retry_tree(retry: &Retry) -> Tree {
         ("body_limit", text(write_size(retry.body_limit))),
         ("budget_ratio", Tree::Number(retry.budget_ratio)),
         ("budget_floor", whole(retry.budget_floor)),
+        ("deadline", time(retry.deadline)),
+        ("wait", time(retry.wait)),
     ])
 }
 
