@@ -103,8 +103,8 @@ const REPLAY_BODY: u64 = 4 << 20;
 const BUDGET_RATIO: f64 = 0.1;
 /// A quiet gateway may still repeat.
 const BUDGET_FLOOR: u32 = 3;
-/// Dify's own patience with a quiet connection; later than this its user has asked again.
-const RETRY_DEADLINE: Duration = Duration::from_secs(60);
+/// nginx users write `proxy_next_upstream_timeout 30s`; later than that a user has asked again.
+const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 /// nginx counts to one and ejects on noise; three in a row are no noise.
 const MAX_FAILS: u32 = 3;
 /// Slower failures than three in this time are not worth a rest.
