@@ -11,6 +11,7 @@ mod matrix;
 mod relay;
 mod scenarios;
 mod script;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod vanish;
