@@ -6,6 +6,7 @@
     reason = "the figures are shown with --nocapture"
 )]
 
+mod flapping;
 mod load;
 mod matrix;
 mod relay;
