@@ -27,10 +27,13 @@ pub(crate) enum Door {
     Shut,
 }
 
+type Told = (watch::Receiver<Door>, watch::Receiver<()>);
+
 /// Listens on a port of its own.
 pub(crate) struct Relay {
     pub(crate) addr: SocketAddr,
     door: watch::Sender<Door>,
+    forgotten: watch::Sender<()>,
     knocks: Arc<AtomicUsize>,
     inside: Arc<()>,
     accepting: JoinHandle<()>,
@@ -43,10 +46,12 @@ impl Relay {
         let listener = socket.listen(QUEUE).unwrap();
         let addr = listener.local_addr().unwrap();
         let door = watch::Sender::new(Door::Open);
+        let forgotten = watch::Sender::new(());
         let knocks = Arc::new(AtomicUsize::new(0));
         let inside = Arc::new(());
         let accepting = tokio::spawn({
             let (door, knocks) = (door.clone(), Arc::clone(&knocks));
+            let forgotten = forgotten.clone();
             let (mut shut, inside) = (door.subscribe(), Arc::clone(&inside));
             async move {
                 loop {
@@ -56,9 +61,9 @@ impl Relay {
                             let (stream, _) = accepted.unwrap();
                             knocks.fetch_add(1, Ordering::AcqRel);
                             let inside = Arc::clone(&inside);
-                            let door = door.subscribe();
+                            let told = (door.subscribe(), forgotten.subscribe());
                             tokio::spawn(async move {
-                                lead(stream, daemon, door).await;
+                                lead(stream, daemon, told).await;
                                 drop(inside);
                             });
                         }
@@ -70,6 +75,7 @@ impl Relay {
         Self {
             addr,
             door,
+            forgotten,
             knocks,
             inside,
             accepting,
@@ -97,6 +103,12 @@ impl Relay {
         queue
     }
 
+    /// Leaves the connections there are half open, as a lost route does: nothing passes, and nobody
+    /// is told. New ones are treated as the door says.
+    pub(crate) fn forget(&self) {
+        self.forgotten.send_replace(());
+    }
+
     /// From now on; who was led in before is treated the same way.
     pub(crate) fn turn(&self, door: Door) {
         self.door.send_replace(door);
@@ -109,15 +121,19 @@ impl Drop for Relay {
     }
 }
 
-async fn lead(mut stream: TcpStream, daemon: SocketAddr, mut door: watch::Receiver<Door>) {
+async fn lead(mut stream: TcpStream, daemon: SocketAddr, told: Told) {
+    let (mut door, mut forgotten) = told;
     if *door.borrow_and_update() == Door::Open {
         let mut inside = TcpStream::connect(daemon).await.unwrap();
         for end in [&stream, &inside] {
             end.set_nodelay(true).unwrap();
         }
         tokio::select! {
+            biased;
             // How a conversation ends is the business of those who have it.
             _ = copy_bidirectional(&mut stream, &mut inside) => return,
+            // Whatever happens at the door later.
+            _ = forgotten.changed() => std::future::pending().await,
             _ = door.changed() => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::load::{CALLERS, CHECKS, Rig, Steady, UNCHECKED, is_understood};
 use crate::matrix::expect_only_given;
+use crate::relay::Door;
 use crate::support::client::{DifyError, expect_events};
 use crate::support::gate::{Gate, HOLD};
 use crate::support::gateway::{Gateway, parse, yaml};
@@ -128,6 +129,24 @@ async fn a_long_silence_before_the_first_byte_survives_and_a_longer_one_is_a_504
         "a call that may still run is not sent to another node"
     );
     rig.quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_is_put_on_a_connection_from_before_its_node_was_down() {
+    let _alone = alone().await;
+    let rules = format!("{CHECKS}timeouts: {{ connect: 200ms, read: 2s }}\n");
+    let (rig, relays) = Rig::with_doors(1, 1, &rules).await;
+    // Connections are kept by each thread of the gateway.
+    rig.warm().await;
+    let node = rig.node("n1");
+    relays[0].forget();
+    relays[0].turn(Door::Reset);
+    eventually("the node is down", async || !node.is_healthy()).await;
+    relays[0].turn(Door::Open);
+    eventually("it is up again", async || node.is_healthy()).await;
+    let tally = rig.load("c", 200, json!({})).await;
+    rig.expect_clean(&tally).await;
+    assert_eq!(tally.errors, [], "the old connections are dead");
 }
 
 #[tokio::test(flavor = "multi_thread")]
