@@ -13,6 +13,7 @@ mod plugins;
 mod presence;
 mod roster;
 mod screen;
+mod telling;
 mod tunnels;
 
 pub use comeback::ComebackRules;

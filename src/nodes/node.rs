@@ -3,6 +3,7 @@
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::presence::Presences;
+use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
@@ -78,6 +79,8 @@ pub struct Node {
     cooldown: Cooldown,
     /// Whether it came up not long ago.
     comeback: Comeback,
+    /// Whether its trouble is worth a line now.
+    telling: Telling,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -105,6 +108,7 @@ impl Node {
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
+            telling: Telling::new(now),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -306,6 +310,12 @@ impl Node {
     /// The node asked for a pause.
     pub fn rest(&self, now: Instant, lasting: Duration) {
         self.cooldown.rest(now, lasting);
+    }
+
+    /// Whether a line about its trouble may be written now: one in a second, with how many were left
+    /// out since the last.
+    pub fn may_tell(&self, now: Instant) -> Option<u32> {
+        self.telling.may_tell(now)
     }
 
     /// Leases ever taken.

@@ -112,9 +112,14 @@ impl Pool {
             self.balancer.select_with(key, 0, |_member, _healthy| true);
         })?;
         self.metrics.chosen(said.why.word());
+        let node = Arc::clone(&said.members.nodes[said.at]);
+        let mut peer = Box::new(said.members.peers[said.at].clone());
+        // Pingora keeps connections by group. Those from before the node was down may be dead
+        // without a word: none of them is used again, and their idle time ends them.
+        peer.group_key = node.came_up().unwrap_or(0);
         Ok(Pick {
-            node: Arc::clone(&said.members.nodes[said.at]),
-            peer: Box::new(said.members.peers[said.at].clone()),
+            node,
+            peer,
             why: said.why,
         })
     }

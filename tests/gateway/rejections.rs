@@ -1,6 +1,6 @@
 //! What the gateway says in its own name, and how Dify reads it.
 
-use crate::rig::{Rig, UNCHECKED, ask, expect_rejection};
+use crate::rig::{Rig, UNCHECKED, ask, expect_rejection, node_of};
 use crate::support::client::{DifyError, expect_events};
 use crate::support::{eventually, within};
 use crate::{PLUGIN, sim};
@@ -100,6 +100,22 @@ async fn f058_nodes_that_are_all_sick_are_not_tried_unless_asked_for() {
         message.contains("3 nodes: 3 unhealthy"),
         "it should be said why: {message}"
     );
+    expect_recovery(&rig).await;
+}
+
+/// Once one node is back, nobody is turned away any more.
+async fn expect_recovery(rig: &Rig) {
+    rig.nodes[1].restart().await.unwrap();
+    let back = rig.gateway.until(|_| rig.node("n2").is_healthy());
+    within("the checks find it well", back).await;
+    for _ in 0..20 {
+        let answer = ask(&rig.dify(), PLUGIN, sim(json!({}))).await;
+        assert_eq!(
+            (answer.status, node_of(&answer)),
+            (200, "n2"),
+            "the one that is back serves"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
