@@ -61,6 +61,7 @@ impl Pool {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy),
             fail_open: settings.fail_open,
+            all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
         };
