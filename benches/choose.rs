@@ -84,6 +84,7 @@ fn choose(criterion: &mut Criterion) {
                 plugin: request.plugin,
                 now: clock::now(),
                 fail_open: true,
+                all_backups: false,
                 once: false,
                 comeback: ComebackRules::default(),
             };

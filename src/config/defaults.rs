@@ -22,6 +22,8 @@ pub(super) const POOL: &str = "main";
 pub(super) const STRATEGY: &str = "adaptive";
 /// A wrong health verdict about every node must not take Dify down.
 pub(super) const FAIL_OPEN: bool = true;
+/// As in HAProxy without `option allbackups`: backups are a chain of replacements.
+pub(super) const USE_ALL_BACKUPS: bool = false;
 /// All nodes alike.
 pub(super) const WEIGHT: u16 = 1;
 
@@ -125,6 +127,7 @@ impl Config {
             name: POOL.to_owned(),
             strategy: STRATEGY.to_owned(),
             fail_open: FAIL_OPEN,
+            use_all_backups: USE_ALL_BACKUPS,
             nodes: nodes.into_iter().collect(),
         };
         Self {

@@ -128,6 +128,7 @@ fn pool(pool: &Pool) -> Tree {
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
         ("fail_open", Tree::Flag(pool.fail_open)),
+        ("use_all_backups", Tree::Flag(pool.use_all_backups)),
         ("nodes", list(&pool.nodes, node)),
     ])
 }

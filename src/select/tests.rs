@@ -51,6 +51,7 @@ impl Rig {
             plugin: request.plugin,
             now: self.now,
             fail_open: true,
+            all_backups: false,
             once: false,
             comeback: self.comeback,
         };

@@ -62,6 +62,7 @@ impl Pool {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy),
             fail_open: settings.fail_open,
+            all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
             health: config.health.clone(),
