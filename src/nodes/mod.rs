@@ -7,21 +7,28 @@
 mod comeback;
 mod cooldown;
 mod lease;
+mod marks;
 mod node;
+mod others;
 mod owned;
+mod pair;
 mod plugins;
 mod presence;
 mod roster;
 mod screen;
+mod speed;
 mod tunnels;
 
 pub use comeback::ComebackRules;
 pub use cooldown::CooldownRules;
 pub use lease::Lease;
+pub use marks::Marks;
 pub use node::{Hand, Node};
+pub use others::{Burden, Others, Remote};
 pub use owned::owner_in;
 pub use plugins::{Plugin, Plugins};
 pub use presence::Presence;
 pub use roster::{Entry, Roster};
 pub use screen::{Candidates, NoCandidate, Screening, Tried, screen};
+pub use speed::{Pace, Speed};
 pub use tunnels::{NoTunnel, Tunnel, Tunnels};
