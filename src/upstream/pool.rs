@@ -60,7 +60,7 @@ impl Pool {
         };
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
-            strategy: Guarded::new(strategy),
+            strategy: Guarded::new(strategy, metrics.strategy_failures.clone()),
             fail_open: settings.fail_open,
             all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
