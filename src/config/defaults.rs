@@ -245,6 +245,8 @@ impl Default for Kinds {
             enabled: true,
             denied: DENIED.map(str::to_owned).to_vec(),
             hook_body: HOOK_BODY,
+            // A busy hook would have one node only, however long what runs there takes.
+            sticky_hooks: false,
             management_read: SHORT_READ,
             management_write: READ,
             one_writer: true,

@@ -85,7 +85,13 @@ fn kinds_tree(kinds: &Kinds) -> Tree {
     table([
         ("enabled", Tree::Flag(kinds.enabled)),
         ("denied", list(&kinds.denied, |path| text(path))),
-        ("hook", table([("body", text(write_size(kinds.hook_body)))])),
+        (
+            "hook",
+            table([
+                ("body", text(write_size(kinds.hook_body))),
+                ("sticky", Tree::Flag(kinds.sticky_hooks)),
+            ]),
+        ),
         (
             "management",
             table([

@@ -84,6 +84,8 @@ pub struct Kinds {
     pub denied: Vec<String>,
     /// Bytes that `/e/` takes; the daemon cuts off what is beyond its own limit without a word.
     pub hook_body: u64,
+    /// True: a hook's requests go to one node while it may serve.
+    pub sticky_hooks: bool,
     /// Patience with reading management calls, between bytes.
     pub management_read: Duration,
     /// Patience with writing ones: uninstalling waits for running calls.

@@ -127,6 +127,7 @@ fn routed(
     );
     live.parts.metrics.classified(&verdict);
     let writer = asked.tenant.filter(|_| treatment.one_writer);
+    let hook = asked.plugin.filter(|_| treatment.sticky);
     Routed {
         pool: Arc::clone(ctx.snapshot.pool_for(path)),
         kind: if told_apart { asked.kind } else { Kind::Other },
@@ -139,8 +140,8 @@ fn routed(
         operation,
         verdict,
         read: asked.read,
-        // All gateways of a fleet must agree on the writer.
-        affinity: writer.map(|tenant| stable_hash(tenant.as_bytes())),
+        // All gateways of a fleet must agree on the node.
+        affinity: writer.or(hook).map(|key| stable_hash(key.as_bytes())),
         treatment,
         once: kept.once,
         kept: kept.body,
