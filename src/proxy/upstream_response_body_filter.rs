@@ -2,7 +2,7 @@
 //! still be reading.
 
 use super::ctx::Attempt;
-use super::{Ctx, hold};
+use super::{Ctx, again, hold};
 use crate::dify::envelope::first_event_failed;
 use crate::upstream::Live;
 use bytes::Bytes;
@@ -33,6 +33,7 @@ pub(super) fn run(
         attempt.body_began = true;
     }
     if end_of_stream {
+        again::note_unread(ctx);
         ctx.settle(live, Attempt::answered);
     }
     Ok(())
