@@ -2,7 +2,7 @@
 
 use super::{Ctx, sighted};
 use crate::admit::{Again, Blame, End, Facts, may_go_again};
-use crate::dify::Kind;
+use crate::dify::{Kind, Refusal};
 use crate::model::{Outcome, clock};
 use crate::nodes::{CooldownRules, Lease};
 use crate::upstream::Live;
@@ -49,6 +49,19 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
             let pool = ctx.routed.as_ref().map(|routed| &routed.pool);
             pool.is_some_and(|pool| pool.budget.withdraw(clock::now()))
         }
+    }
+}
+
+/// An answer that was too large, or of no told length, to be held back is on its way to the client:
+/// its status alone says that the node failed. A node must not look idle because of it.
+pub(super) fn note_unread(ctx: &Ctx) {
+    let hook = matches!(&ctx.routed, Some(routed) if routed.kind == Kind::Hook);
+    if let Some(attempt) = &ctx.attempt
+        && attempt.held.is_none()
+        && attempt.status.is_some_and(|status| status >= 500)
+        && !hook
+    {
+        draw_consequences(ctx, &attempt.lease, End::Refused(Refusal::Other), None);
     }
 }
 

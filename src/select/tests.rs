@@ -201,8 +201,10 @@ fn f059_a_strategy_that_fails_is_replaced_for_that_request() {
     }
 }
 
+type Told = (Option<f64>, bool, Outcome, Duration);
+
 #[derive(Debug, Default)]
-struct Listening(parking_lot::Mutex<Vec<(Option<f64>, bool, Outcome, Duration)>>);
+struct Listening(parking_lot::Mutex<Vec<Told>>);
 
 impl Strategy for Listening {
     fn choose(&self, _: &Request, _: &Candidates<'_>, _: &mut Dice) -> Choice {
@@ -555,7 +557,6 @@ fn a_node_that_fails_fast_draws_no_more_than_half_a_percent_of_all_requests() {
     ] {
         for failing in [1.0, 0.6] {
             let share = sinkhole(word, failing);
-            println!("{word} {failing} {share}");
             assert!(share > 0.0, "{word}: the node was used");
             assert!(
                 share <= 0.005,
