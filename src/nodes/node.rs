@@ -2,6 +2,7 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::expected::Expected;
 use super::presence::Presences;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
@@ -69,6 +70,8 @@ pub struct Node {
     doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
+    /// When those of them that have an expected end should end.
+    pub(super) expected: Expected,
     /// Requests the node reports beyond those we sent: other gateways, direct clients.
     beyond: AtomicU32,
     /// Live leases by plugin: the contention inside one runtime.
@@ -103,6 +106,7 @@ impl Node {
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             in_flight: Default::default(),
+            expected: Expected::default(),
             beyond: AtomicU32::new(0),
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
             presences: Presences::new(Plugins::CAPACITY, now),
@@ -229,6 +233,12 @@ impl Node {
     #[must_use]
     pub fn total_in_flight(&self) -> u32 {
         Class::ALL.iter().map(|&class| self.in_flight(class)).sum()
+    }
+
+    /// When all our leases should have ended; `None` when that is not known of one of them.
+    #[must_use]
+    pub fn idle_in(&self, now: Instant) -> Option<Duration> {
+        self.expected.idle_in(self.total_in_flight(), now)
     }
 
     /// Our leases and what the node serves beyond them.
