@@ -6,6 +6,7 @@
 
 mod comeback;
 mod cooldown;
+mod expected;
 mod lease;
 mod marks;
 mod node;

@@ -2,6 +2,7 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::expected::Expected;
 use super::marks::Marks;
 use super::others::Others;
 use super::presence::Presences;
@@ -72,6 +73,8 @@ pub struct Node {
     doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
+    /// When those of them that have an expected end should end.
+    pub(super) expected: Expected,
     /// What other gateways and direct clients do there.
     others: Others,
     /// Live leases by plugin: the contention inside one runtime.
@@ -110,6 +113,7 @@ impl Node {
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             in_flight: Default::default(),
+            expected: Expected::default(),
             others: Others::new(now),
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
             presences: Presences::new(Plugins::CAPACITY, now),
@@ -240,6 +244,12 @@ impl Node {
     #[must_use]
     pub fn total_in_flight(&self) -> u32 {
         Class::ALL.iter().map(|&class| self.in_flight(class)).sum()
+    }
+
+    /// When all our leases should have ended; `None` when that is not known of one of them.
+    #[must_use]
+    pub fn idle_in(&self, now: Instant) -> Option<Duration> {
+        self.expected.idle_in(self.total_in_flight(), now)
     }
 
     /// Our leases and what the node serves beyond them.

@@ -60,7 +60,8 @@ fn attempt(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>, NoCandidate> {
             .map_or("-", |operation| operation.as_str()),
     );
     ctx.attempt = Some(Attempt {
-        lease: Lease::take(&pick.node, &routed.plugin, routed.verdict.class, now),
+        lease: Lease::take(&pick.node, &routed.plugin, routed.verdict.class, now)
+            .expecting(routed.verdict.basis.expected()),
         running: routed
             .operation
             .as_ref()

@@ -7,8 +7,11 @@ use crate::support::stream::Response;
 use crate::support::{eventually, within};
 use crate::{PLUGIN, daemons, sim};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use twolane::demo::daemon::{Daemon, Health, Stop};
+use twolane::learn::Classifier;
+use twolane::model::{Operation, Sample, clock};
 
 const GUARDED: &str = "admin: { listen: 127.0.0.1:0, token: s3cret }\n";
 const PAGES: [&str; 6] = [
@@ -66,7 +69,7 @@ async fn f079_nodes_have_every_field_and_a_killed_one_is_shown_as_down() {
         let expected = json!({
             "id": node.id(), "address": node.addr().to_string(), "pool": "main",
             "role": "secondary", "weight": 1, "state": "ready", "status": "up", "checked": true,
-            "in_flight": {"short": 0, "long": 0, "total": 0}, "beyond": 0, "resting_ms": 0.0,
+            "in_flight": {"short": 0, "long": 0, "total": 0}, "expected_idle_in_s": 0.0, "beyond": 0, "resting_ms": 0.0,
             "is_working": false, "is_long_request": false, "served": 0, "failed": 0,
         });
         for (field, value) in expected.as_object().unwrap() {
@@ -489,6 +492,62 @@ async fn f048_five_thousand_strangers_add_no_line_to_the_metrics() {
         .cloned()
         .collect();
     assert!(new.is_empty(), "clients made series: {new:?}");
+}
+
+/// Teaches the gateway that tool calls take a minute.
+fn tools_take_a_minute(gateway: &Gateway) {
+    let operation = Operation::new("tool/invoke");
+    let sample = Sample {
+        duration: Duration::from_secs(60),
+        censored: false,
+    };
+    for _ in 0..5 {
+        let learner = &gateway.embedded.live().learner;
+        learner.learn(&operation, sample, clock::now());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f138_a_drain_tells_what_still_runs_and_until_when_if_that_is_known() {
+    let (nodes, gateway) = behind(1, "health: { enabled: false }\n").await;
+    tools_take_a_minute(&gateway);
+    let admin = Dify::new(gateway.embedded.admin(), None);
+    let hang = async |op: &str| {
+        let before = nodes[0].active_dispatch();
+        let script = sim(json!({"fail": "hang"}));
+        let call = gateway.dify().open(op, PLUGIN, script).await;
+        let runs = nodes[0].until(|node| node.active_dispatch() > before);
+        within("it runs", runs).await;
+        call.unwrap()
+    };
+    let _known = hang("tool/invoke").await;
+    let wish = json!({"state": "drain"}).to_string();
+    let put = admin.raw("PUT", "/api/v1/nodes/n1/state", &[], wish.as_bytes());
+    let drained = within("an answer", put).await.unwrap().json();
+    assert_eq!(
+        (&drained["state"], &drained["in_flight"]["long"]),
+        (&json!("drain"), &json!(1)),
+        "what runs goes on"
+    );
+    let left = drained["expected_idle_in_s"].as_f64().unwrap();
+    assert!(
+        left > 0.0 && left <= 60.0,
+        "no longer than it ever took: {left}"
+    );
+    let ready = json!({"state": "ready"}).to_string();
+    let put = admin.raw("PUT", "/api/v1/nodes/n1/state", &[], ready.as_bytes());
+    within("an answer", put).await.unwrap();
+    let unknown = hang("llm/invoke").await;
+    let row = row(&gateway, "n1").await;
+    assert_eq!(row["in_flight"]["total"], 2, "one more runs");
+    assert!(
+        row["expected_idle_in_s"].is_null(),
+        "nobody knows how long that one takes: {row}"
+    );
+    unknown.abort();
+    within("it is gone", gateway.until(|it| it.in_flight() == 1)).await;
+    let row = self::row(&gateway, "n1").await;
+    assert!(row["expected_idle_in_s"].is_number(), "the rest is: {row}");
 }
 
 async fn with_authorization(gateway: &Gateway, path: &str, value: Option<&str>) -> Response {
