@@ -38,6 +38,7 @@ fn question(tried: &Tried) -> Screening<'_> {
         fail_open: true,
         once: false,
         comeback: ComebackRules::default(),
+        limits: None,
     }
 }
 

@@ -33,6 +33,7 @@ mod view;
 pub use entry::Running;
 pub use learner::Learner;
 pub use memory::Memory;
+pub use pins::matches;
 pub use view::KeyView;
 
 use crate::model::{Class, Operation, Sample, Verdict};

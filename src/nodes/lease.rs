@@ -2,6 +2,7 @@
 
 use super::{Node, Plugin};
 use crate::model::{Class, Outcome, PluginPlace, Sample};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,14 @@ pub struct Lease {
     plugin: Arc<Plugin>,
     class: Class,
     since: Instant,
+    /// Limits per class do not count it.
+    beside: bool,
+    /// Dropped after the node was freed: whoever wants to know that.
+    then: Option<Box<dyn Then>>,
 }
+
+/// Something that waits for a lease to end: it is dropped then.
+pub trait Then: fmt::Debug + Send + Sync {}
 
 impl Lease {
     /// Claims a node for one attempt.
@@ -25,7 +33,22 @@ impl Lease {
             plugin: Arc::clone(plugin),
             class,
             since: now,
+            beside: false,
+            then: None,
         }
+    }
+
+    /// The same claim, which limits per class do not count.
+    pub fn beside_class_limits(mut self) -> Self {
+        self.node.places().count_beside(self.class, true);
+        self.beside = true;
+        self
+    }
+
+    /// The same claim; when it ends, `then` is dropped, after the node was freed.
+    pub fn then(mut self, then: impl Then + 'static) -> Self {
+        self.then = Some(Box::new(then));
+        self
     }
 
     /// The node that is held.
@@ -65,6 +88,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.node.count_down(self.class, self.plugin.place());
+        if self.beside {
+            self.node.places().count_beside(self.class, false);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::places::Places;
 use super::presence::Presences;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
@@ -78,6 +79,8 @@ pub struct Node {
     cooldown: Cooldown,
     /// Whether it came up not long ago.
     comeback: Comeback,
+    /// How many requests it may have in flight.
+    places: Places,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -105,6 +108,7 @@ impl Node {
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
+            places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -325,6 +329,10 @@ impl Node {
         debug_assert!(before > 0, "a lease ends once");
         let before = self.runtimes[usize::from(plugin.index)].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
+    }
+
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn count_failure(&self) {

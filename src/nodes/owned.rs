@@ -76,6 +76,7 @@ mod tests {
                     warmup: Duration::ZERO,
                     slow_start: Duration::ZERO,
                 },
+                limits: None,
             };
             owner_in(&self.pool, owner, &screening)
         }

@@ -1,9 +1,10 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::families::{Gateway, Nodes, Requests};
+use super::families::{Gateway, Nodes, Requests, Waits};
+use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
-use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, Registry, TextEncoder};
 use std::time::Duration;
 
 /// How a request ended, for the `code` label.
@@ -71,6 +72,7 @@ pub struct PoolMetrics {
     duration: [Histogram; Class::ALL.len()],
     first_byte: [Histogram; Class::ALL.len()],
     choices: Vec<(&'static str, IntCounter)>,
+    inflation: Gauge,
 }
 
 impl PoolMetrics {
@@ -83,6 +85,11 @@ impl PoolMetrics {
     /// The first byte of an answer arrived.
     pub fn first_byte(&self, class: Class, after: Duration) {
         self.first_byte[class.index()].observe(after.as_secs_f64());
+    }
+
+    /// Requests among others of their plugin take so many times as long as alone.
+    pub fn inflation(&self, times: f64) {
+        self.inflation.set(times);
     }
 
     /// A node was chosen.
@@ -101,6 +108,7 @@ pub struct Metrics {
     requests: Requests,
     nodes: Nodes,
     gateway: Gateway,
+    waits: Waits,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -114,6 +122,7 @@ impl Metrics {
         let requests = Requests::register(&registry)?;
         let nodes = Nodes::register(&registry)?;
         let gateway = Gateway::register(&registry)?;
+        let waits = Waits::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.reload_successful.set(1);
@@ -130,6 +139,7 @@ impl Metrics {
             requests,
             nodes,
             gateway,
+            waits,
             verdicts,
         })
     }
@@ -150,10 +160,17 @@ impl Metrics {
                 .map(|class| families.duration.with_label_values(&[name, class.word()])),
             first_byte: Class::ALL
                 .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
+            inflation: families.inflation.with_label_values(&[name]),
             choices: whys
                 .map(|why| (why, families.choices.with_label_values(&[name, why])))
                 .collect(),
         }
+    }
+
+    /// What is counted of the waiting room of one pool.
+    #[must_use]
+    pub fn waits(&self, pool: &str) -> WaitMetrics {
+        WaitMetrics::new(&self.waits, pool)
     }
 
     /// A request was classified.

@@ -3,7 +3,7 @@
 use super::hold::Held;
 use crate::dify::Kind;
 use crate::learn::{Classifier, Running};
-use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
+use crate::model::{Basis, Operation, Outcome, Owner, PluginPlace, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
@@ -11,7 +11,7 @@ use crate::select::Why;
 use crate::upstream::{Live, Passage, Pool, Snapshot};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One request, from its header to the end of its answer. Stages, not a bag: before routing there
 /// is no route, and between attempts there is no lease.
@@ -31,6 +31,8 @@ pub struct Ctx {
     pub(super) failures: u8,
     /// and how many did not have its plugin.
     pub(super) misses: u8,
+    /// How long it waited for places.
+    pub(super) waited: Duration,
     /// The last node's error answer, which no client has seen yet.
     pub(super) held: Option<Held>,
     /// How it ended, once that is known.
@@ -54,6 +56,8 @@ pub(super) struct Routed {
     /// The node that holds its debug plugin's connection, where that is known.
     pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
+    /// What matters when it has to wait.
+    pub(super) standing: Standing,
     /// How its kind is treated.
     pub(super) treatment: Treatment,
     /// Set for requests that all go to one node: which one, by rendezvous.
@@ -68,6 +72,17 @@ pub(super) struct Routed {
     pub(super) body_sent: u64,
 }
 
+/// What matters of a request when it has to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// It calls a plugin; nothing else is held.
+    pub(super) held: bool,
+    /// It waits for a model or a service rather than for the node.
+    pub(super) io_bound: bool,
+    /// Who asks, hashed; 0 is nobody.
+    pub(super) tenant: u64,
+}
+
 /// One try on one node.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -75,6 +90,8 @@ pub(super) struct Attempt {
     /// Tells the learner that a request of this operation runs.
     pub(super) running: Option<Running>,
     pub(super) why: Why,
+    /// Others of its plugin that it met on the node.
+    pub(super) neighbours: u32,
     /// The node's status, once it answered.
     pub(super) status: Option<u16>,
     /// The node refused inside a 200 answer, as daemons do.
@@ -109,6 +126,7 @@ impl Ctx {
             tried: Tried::new(),
             failures: 0,
             misses: 0,
+            waited: Duration::ZERO,
             held: None,
             ending: None,
             rejection: None,
@@ -125,10 +143,11 @@ impl Ctx {
         let outcome = outcome(&attempt);
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
-        drop(attempt.running);
         if outcome == Outcome::Answered {
+            self.note_neighbours(&attempt, now);
             attempt.lease.note_success();
         }
+        drop(attempt.running);
         let sample = attempt.lease.settle(outcome, now);
         self.tried.push(node);
         let operation = self
@@ -137,6 +156,18 @@ impl Ctx {
             .and_then(|routed| routed.operation.as_ref());
         if let (Some(operation), Some(sample)) = (operation, sample) {
             live.learner.learn(operation, sample, now);
+        }
+    }
+
+    /// Whether neighbours of one plugin slow each other down is learned where both durations are
+    /// known: this one, and the usual one.
+    fn note_neighbours(&self, attempt: &Attempt, now: Instant) {
+        if let Some(routed) = &self.routed
+            && let Basis::Learned { score, .. } = routed.verdict.basis
+            && routed.plugin.place() != PluginPlace::NONE
+        {
+            let took = attempt.lease.age(now);
+            routed.pool.note_neighbours(attempt.neighbours, took, score);
         }
     }
 }

@@ -87,6 +87,12 @@ pub const TABLE: &[Row] = &[
 /// The words of [`TABLE`], for the configuration's check.
 pub const WORDS: &[&str] = &["adaptive", "least_in_flight", "round_robin", "seed"];
 
+/// For requests that have waited long enough: least load, whatever the pool's strategy.
+#[must_use]
+pub fn least_loaded() -> Arc<dyn Strategy> {
+    Arc::new(least_in_flight::LeastInFlight)
+}
+
 /// Makes the strategy of that name; `None` for a word that is not in [`TABLE`].
 #[must_use]
 pub fn build(word: &str, rules: &Strategies) -> Option<Arc<dyn Strategy>> {

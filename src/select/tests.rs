@@ -52,6 +52,7 @@ impl Rig {
             fail_open: true,
             once: false,
             comeback: self.comeback,
+            limits: None,
         };
         let among = screen(&self.pool, &screening).expect("somebody may serve");
         let choice = strategy.choose(&request, &among, &mut self.dice);

@@ -18,6 +18,7 @@ mod selector;
 mod sightings;
 mod snapshot;
 mod tcp;
+mod waiting;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
@@ -30,3 +31,4 @@ pub use selector::Ask;
 pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;
+pub use waiting::{Received, Rooms, Seat, Waiter, WaitingRoom, Wish};

@@ -1,7 +1,7 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, sections};
+use super::{Around, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
@@ -14,10 +14,11 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
-    for value in short.into_iter().flatten() {
+    let caps = waiting::KEYS.map(|key| root.value(key));
+    for value in short.into_iter().chain(caps).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy and fail_open are short for one pool: move them into it",
+            "top-level nodes, strategy, fail_open and caps are short for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -52,11 +53,15 @@ fn pool(
     if nodes.is_none() {
         table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
     }
+    let strategy = strategy(table.value("strategy"), around);
+    let fail_open = table.or("fail_open", defaults::FAIL_OPEN, Value::flag);
+    let nodes = nodes.map(|value| roster.list(&value)).unwrap_or_default();
     Some(Pool {
         name: name.unwrap_or_default(),
-        strategy: strategy(table.value("strategy"), around),
-        fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
-        nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
+        strategy,
+        fail_open,
+        waiting: waiting::waiting(&table, &nodes),
+        nodes,
     })
 }
 
@@ -79,7 +84,7 @@ fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Top-level `nodes`, `strategy` and `fail_open`.
+/// Top-level `nodes`, `strategy`, `fail_open` and caps.
 fn short_pool(
     root: &Table<'_>,
     values: [Option<Value<'_>>; 3],
@@ -88,16 +93,20 @@ fn short_pool(
 ) -> Pool {
     let [nodes, word, fail_open] = values;
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    let strategy = strategy(word, around);
+    let fail_open = fail_open
+        .and_then(|value| value.flag())
+        .unwrap_or(defaults::FAIL_OPEN);
+    let nodes = match nodes {
+        Some(value) => roster.list(&value),
+        None => roster.environment(root, around.env),
+    };
     Pool {
         name: defaults::POOL.to_owned(),
-        strategy: strategy(word, around),
-        fail_open: fail_open
-            .and_then(|value| value.flag())
-            .unwrap_or(defaults::FAIL_OPEN),
-        nodes: match nodes {
-            Some(value) => roster.list(&value),
-            None => roster.environment(root, around.env),
-        },
+        strategy,
+        fail_open,
+        waiting: waiting::waiting(root, &nodes),
+        nodes,
     }
 }
 
