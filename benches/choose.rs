@@ -27,7 +27,7 @@ use twolane::nodes::{
 use twolane::observe::Metrics;
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
-use twolane::upstream::{Ask, Checks, Parts, Snapshot};
+use twolane::upstream::{Ask, Checks, Parts, Rooms, Snapshot};
 
 /// A pool of so many nodes; nothing listens there, and nobody looks.
 async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
@@ -47,6 +47,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         checks: Checks::new(&roster, &config.health),
         roster,
         names: Arc::default(),
+        rooms: Rooms::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
         strategies: Vec::new(),
     };
@@ -148,6 +149,7 @@ fn choose(criterion: &mut Criterion) {
                 all_backups: false,
                 once: false,
                 comeback: ComebackRules::default(),
+                limits: None,
             };
             let strategy = (row.build)(&Strategies::default());
             let among = screen(&nodes, &screening).expect("all may serve");
@@ -183,6 +185,8 @@ fn choose(criterion: &mut Criterion) {
                         affinity: None,
                         owner: None,
                         once: false,
+                        limits: None,
+                        overdue: false,
                     };
                     pool.choose(&ask)
                 });
