@@ -120,8 +120,8 @@ pub(crate) fn in_turn(nodes: usize) -> impl FnMut(&Call, &Counts) -> usize {
 }
 
 /// Least in flight, with a weight for the same plugin and one for long calls; ties by dice.
-pub(crate) fn least(same: f64, long: f64) -> impl FnMut(&Call, &Counts) -> usize {
-    let mut dice = super::dice::Dice::with_seed(1);
+pub(crate) fn least(same: f64, long: f64, seed: u32) -> impl FnMut(&Call, &Counts) -> usize {
+    let mut dice = super::dice::Dice::with_seed(seed);
     move |call, counts| {
         let scores: Vec<f64> = (0..counts.all.len())
             .map(|at| {
