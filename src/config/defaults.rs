@@ -22,6 +22,8 @@ pub(super) const POOL: &str = "main";
 pub(super) const STRATEGY: &str = "adaptive";
 /// A wrong health verdict about every node must not take Dify down.
 pub(super) const FAIL_OPEN: bool = true;
+/// As in HAProxy without `option allbackups`: backups are a chain of replacements.
+pub(super) const USE_ALL_BACKUPS: bool = false;
 /// All nodes alike.
 pub(super) const WEIGHT: u16 = 1;
 
@@ -103,6 +105,8 @@ const REPLAY_BODY: u64 = 4 << 20;
 const BUDGET_RATIO: f64 = 0.1;
 /// A quiet gateway may still repeat.
 const BUDGET_FLOOR: u32 = 3;
+/// nginx users write `proxy_next_upstream_timeout 30s`; later than that a user has asked again.
+const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 /// nginx counts to one and ejects on noise; three in a row are no noise.
 const MAX_FAILS: u32 = 3;
 /// Slower failures than three in this time are not worth a rest.
@@ -123,6 +127,7 @@ impl Config {
             name: POOL.to_owned(),
             strategy: STRATEGY.to_owned(),
             fail_open: FAIL_OPEN,
+            use_all_backups: USE_ALL_BACKUPS,
             nodes: nodes.into_iter().collect(),
         };
         Self {
@@ -217,6 +222,8 @@ impl Default for Retry {
             body_limit: REPLAY_BODY,
             budget_ratio: BUDGET_RATIO,
             budget_floor: BUDGET_FLOOR,
+            deadline: RETRY_DEADLINE,
+            wait: Duration::ZERO,
         }
     }
 }

@@ -108,6 +108,8 @@ fn retry_tree(retry: &Retry) -> Tree {
         ("body_limit", text(write_size(retry.body_limit))),
         ("budget_ratio", Tree::Number(retry.budget_ratio)),
         ("budget_floor", whole(retry.budget_floor)),
+        ("deadline", time(retry.deadline)),
+        ("wait", time(retry.wait)),
     ])
 }
 
@@ -126,6 +128,7 @@ fn pool(pool: &Pool) -> Tree {
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
         ("fail_open", Tree::Flag(pool.fail_open)),
+        ("use_all_backups", Tree::Flag(pool.use_all_backups)),
         ("nodes", list(&pool.nodes, node)),
     ])
 }

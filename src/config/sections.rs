@@ -145,6 +145,10 @@ pub struct Retry {
     pub budget_ratio: f64,
     /// ... and so many per second whatever the share.
     pub budget_floor: u32,
+    /// Nothing is repeated later than this after the request came.
+    pub deadline: Duration,
+    /// When no node may serve, all are asked again for so long; zero = the client hears so at once.
+    pub wait: Duration,
 }
 
 /// How nodes rest after failures.

@@ -5,4 +5,4 @@ mod log_line;
 mod metrics;
 
 pub use log_line::init_log;
-pub use metrics::{Ending, Gauges, Metrics, NodeState, PoolMetrics};
+pub use metrics::{Ending, Gauges, Metrics, NodeState, PoolMetrics, PoolState, StrategyFailures};

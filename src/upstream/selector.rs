@@ -158,6 +158,7 @@ pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
     pub(super) strategy: Guarded,
     pub(super) fail_open: bool,
+    pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
     pub(super) health: Health,
@@ -232,6 +233,7 @@ impl Selector {
             plugin: question.request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
+            all_backups: rules.all_backups,
             once: question.once,
             comeback: rules.comeback,
         };

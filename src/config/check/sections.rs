@@ -167,6 +167,8 @@ pub(super) fn retry(section: &Table<'_>) -> Retry {
                 "a quiet pool may still repeat so many per second",
             )
         }),
+        deadline: section.or("deadline", default.deadline, Value::duration),
+        wait: section.or("wait", default.wait, Value::delay),
     }
 }
 
