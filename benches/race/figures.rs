@@ -13,9 +13,10 @@ pub(crate) struct Figures {
     pub(crate) wait: Spread,
     pub(crate) failures: usize,
     pub(crate) late: Spread,
-    /// Calls whose class the gateway told, and how many of them truly were of the other.
+    /// Calls whose class the gateway told.
     pub(crate) told: usize,
-    pub(crate) mistold: usize,
+    /// Of these, truly short ones that were told to be long, and long ones told to be short.
+    pub(crate) mistold: [usize; 2],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,6 +56,10 @@ impl Figures {
         let took = |it: &Outcome| it.took * clock;
         let wait = |it: &Outcome| (it.took - it.alone) * clock;
         let told = outcomes.iter().filter(|it| it.told.is_some());
+        let mistold = |class: Class| {
+            let wrong = |it: &&Outcome| it.told.is_some_and(|told| told != class);
+            of(class).filter(wrong).count()
+        };
         Self {
             mean: Spread::of(outcomes.iter().map(took)).mean,
             short: Spread::of(of(Class::Short).map(took)),
@@ -62,8 +67,8 @@ impl Figures {
             wait: Spread::of(of(Class::Long).map(wait)),
             failures: outcomes.iter().filter(|it| it.failed.is_some()).count(),
             late: Spread::of(outcomes.iter().map(|it| it.late)),
-            told: told.clone().count(),
-            mistold: told.filter(|it| it.told != Some(it.class)).count(),
+            told: told.count(),
+            mistold: [mistold(Class::Short), mistold(Class::Long)],
         }
     }
 }

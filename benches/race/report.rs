@@ -28,7 +28,7 @@ pub(crate) fn opening(race: &Race, seed: u32) {
     );
     println!(
         "| lane | short p50 | p90 | p99 | mean | long wait p50 | p99 | long mean | p99 | most | \
-         mean of all | failed | class mistold | cpu us/call | caller late p99, ms | load |"
+         mean of all | failed | short told long + long told short | cpu us/call | caller late p99, ms | load |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
 }
@@ -56,7 +56,7 @@ pub(crate) fn line(run: &Run, kind: Kind) {
     let figures = &run.figures;
     let told = match figures.told {
         0 => "-".to_owned(),
-        told => format!("{} of {told}", figures.mistold),
+        _ => format!("{} + {}", figures.mistold[0], figures.mistold[1]),
     };
     let (name, failures, cpu, busy) = (run.lane.name(), figures.failures, run.cpu, &run.busy);
     let (late, mark) = (
