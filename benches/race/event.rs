@@ -13,6 +13,8 @@ pub(crate) struct Counts {
     pub(crate) long: Vec<f64>,
     /// Per plugin, in flight on each node.
     pub(crate) plugins: Vec<Vec<f64>>,
+    /// Of these, the long ones.
+    pub(crate) long_of: Vec<Vec<f64>>,
 }
 
 /// How a call went, in seconds of the wall.
@@ -56,7 +58,8 @@ pub(crate) fn simulate(
     let mut counts = Counts {
         all: zero.clone(),
         long: zero.clone(),
-        plugins: vec![zero; plugins.unwrap_or(0)],
+        plugins: vec![zero.clone(); plugins.unwrap_or(0)],
+        long_of: vec![zero; plugins.unwrap_or(0)],
     };
     let mut on = vec![0; calls.len()];
     let mut ended = vec![0.0; calls.len()];
@@ -107,6 +110,7 @@ fn tally(call: &Call, node: usize, by: f64, counts: &mut Counts) {
     counts.plugins[call.task.plugin][node] += by;
     if call.class == Class::Long {
         counts.long[node] += by;
+        counts.long_of[call.task.plugin][node] += by;
     }
 }
 
@@ -119,18 +123,45 @@ pub(crate) fn in_turn(nodes: usize) -> impl FnMut(&Call, &Counts) -> usize {
     }
 }
 
-/// Least in flight, with a weight for the same plugin and one for long calls; ties by dice.
-pub(crate) fn least(same: f64, long: f64, seed: u32) -> impl FnMut(&Call, &Counts) -> usize {
+/// Lowest cost first: how many times a request counts beyond once.
+pub(crate) struct Rule {
+    pub(crate) name: &'static str,
+    plugin: f64,
+    long: f64,
+    /// Of the same plugin, and long.
+    both: f64,
+}
+
+const fn rule(name: &'static str, plugin: f64, long: f64, both: f64) -> Rule {
+    Rule {
+        name,
+        plugin,
+        long,
+        both,
+    }
+}
+
+/// `adaptive` without what it measures, its mode for lanes apart, and what else was tried.
+pub(crate) const RULES: [Rule; 4] = [
+    rule("least in flight", 0.0, 0.0, 0.0),
+    rule("plugin-local", 2.0, 1.0, 0.0),
+    rule("lanes apart", 0.0, 4.0, 0.0),
+    rule("tried: 0.5 plugin, 1 long, 4 both", 0.5, 1.0, 4.0),
+];
+
+/// Ties by dice.
+pub(crate) fn cheapest(rule: &Rule, seed: u32) -> impl FnMut(&Call, &Counts) -> usize {
     let mut dice = super::dice::Dice::with_seed(seed);
     move |call, counts| {
-        let scores: Vec<f64> = (0..counts.all.len())
-            .map(|at| {
-                let own = &counts.plugins[call.task.plugin];
-                counts.all[at] + same * own[at] + long * counts.long[at]
-            })
-            .collect();
-        let best = scores.iter().copied().fold(f64::INFINITY, f64::min);
-        let tied: Vec<usize> = (0..scores.len()).filter(|at| scores[*at] <= best).collect();
+        let plugin = call.task.plugin;
+        let (own, long_own) = (&counts.plugins[plugin], &counts.long_of[plugin]);
+        let cost = |at: usize| {
+            let beyond = rule.plugin * own[at] + rule.long * counts.long[at];
+            counts.all[at] + beyond + rule.both * long_own[at]
+        };
+        let costs: Vec<f64> = (0..counts.all.len()).map(cost).collect();
+        let best = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let tied: Vec<usize> = (0..costs.len()).filter(|at| costs[*at] <= best).collect();
         tied[(dice.share() * tied.len() as f64) as usize]
     }
 }

@@ -48,8 +48,12 @@ impl Lane {
     pub(crate) fn absent(self) -> Option<&'static str> {
         match self {
             HaproxyRoundRobin | HaproxyLeast | HaproxyByHand => {
-                let asked = Command::new("haproxy").arg("-v").output();
-                asked.is_err().then_some("haproxy is not installed")
+                let answers = |program: &str, word: &str| {
+                    let asked = Command::new(program).arg(word).output();
+                    asked.is_ok()
+                };
+                let there = answers("haproxy", "-v") && answers("setpriv", "--version");
+                (!there).then_some("haproxy (or setpriv of util-linux) is not installed")
             }
             TwolaneCapped => {
                 let text = self.twolane(SocketAddr::from(([127, 0, 0, 1], 5002)), &[], 1.0);

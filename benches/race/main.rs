@@ -5,8 +5,8 @@
 //! after the other on the same arrivals. What is printed is explained in `benches/README.md`.
 //!
 //! `a` or `b` chooses a race, `--seeds 7,12` the arrivals, `--lanes twolane,haproxy-leastconn` who
-//! takes part, `--lanes none` shows what the event loop says, `--quick` leaves out the check of the
-//! nodes.
+//! takes part, `--lanes none` shows what the event loop says, `--many 120` only compares rules over so
+//! many seeds in it, `--quick` leaves out the check of the nodes.
 #![allow(
     clippy::print_stdout,
     reason = "a measurement is printed for who runs it"
@@ -41,6 +41,7 @@ struct Wish {
     lanes: Vec<Lane>,
     everybody: bool,
     check: bool,
+    many: Option<u32>,
 }
 
 /// One lane's result.
@@ -67,13 +68,16 @@ fn main() -> ExitCode {
     }
     match wish(&arguments) {
         Ok(wish) => {
-            measure(&wish);
+            match wish.many {
+                Some(seeds) => many(&wish, seeds),
+                None => measure(&wish),
+            }
             ExitCode::SUCCESS
         }
         Err(what) => {
             let names: Vec<_> = lanes::ALL.iter().map(|lane| lane.name()).collect();
             println!(
-                "{what}; known: a, b, --quick, --seeds 7,12, --lanes {}",
+                "{what}; known: a, b, --quick, --many 120, --seeds 7,12, --lanes {}",
                 names.join(",")
             );
             ExitCode::FAILURE
@@ -88,6 +92,7 @@ fn wish(arguments: &[String]) -> Result<Wish, String> {
         lanes: Vec::new(),
         everybody: true,
         check: true,
+        many: None,
     };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -97,6 +102,7 @@ fn wish(arguments: &[String]) -> Result<Wish, String> {
             "a" => wish.races.push('a'),
             "b" => wish.races.push('b'),
             "--quick" => wish.check = false,
+            "--many" => wish.many = list().next().and_then(|text| text.parse().ok()),
             "--seeds" => {
                 for text in list() {
                     let seed = text.parse().map_err(|error| format!("{text:?}: {error}"))?;
@@ -132,6 +138,20 @@ pub(crate) fn header_name() -> String {
     format!("X-Race-{:016x}", u64::from_le_bytes(bytes))
 }
 
+fn race(name: char, seed: u32) -> Race {
+    if name == 'a' {
+        trace::slots(seed)
+    } else {
+        trace::runtimes(seed)
+    }
+}
+
+fn many(wish: &Wish, seeds: u32) {
+    for &name in &wish.races {
+        report::many(seeds, |seed| race(name, seed));
+    }
+}
+
 fn measure(wish: &Wish) {
     if wish.check {
         check::closed_forms();
@@ -139,11 +159,7 @@ fn measure(wish: &Wish) {
     }
     for name in &wish.races {
         for &seed in &wish.seeds {
-            let race = if *name == 'a' {
-                trace::slots(seed)
-            } else {
-                trace::runtimes(seed)
-            };
+            let race = race(*name, seed);
             report::opening(&race, seed);
             let mut runs: Vec<Run> = Vec::new();
             for &lane in chosen(wish, *name) {

@@ -98,10 +98,11 @@ pub(crate) fn theory(race: &Race) {
         "event loop, in turn",
         &event::simulate(race, event::in_turn(race.nodes)),
     );
-    for (name, same, long) in [("least in flight", 0.0, 0.0), ("plugin-local", 2.0, 1.0)] {
+    for rule in &event::RULES[..2] {
+        let name = rule.name;
         // The same rule and the same arrivals: only ties fall otherwise.
         let mut drawn: Vec<_> = (0..DRAWS)
-            .map(|seed| event::simulate(race, event::least(same, long, seed)))
+            .map(|seed| event::simulate(race, event::cheapest(rule, seed)))
             .collect();
         let p99 = |outcomes: &Vec<Outcome>| Figures::of(outcomes, race.clock).short.p99;
         drawn.sort_by(|one, other| p99(one).total_cmp(&p99(other)));
@@ -117,6 +118,34 @@ pub(crate) fn theory(race: &Race) {
         ));
     }
     println!("\n{}", ranges.join("\n"));
+}
+
+/// The rules over so many seeds, without a network: what one race cannot tell.
+pub(crate) fn many(seeds: u32, race: impl Fn(u32) -> Race) {
+    let races: Vec<Race> = (1..=seeds).map(race).collect();
+    let name = races.first().map_or("", |race| race.name);
+    println!("\nrace {name}, event loop, mean over {seeds} seeds, in seconds");
+    println!("| rule | short p99 | mean of all | long wait p99 |\n|---|---|---|---|");
+    for rule in &event::RULES {
+        let figures: Vec<Figures> = races
+            .iter()
+            .zip(1..)
+            .map(|(race, seed)| {
+                Figures::of(
+                    &event::simulate(race, event::cheapest(rule, seed)),
+                    race.clock,
+                )
+            })
+            .collect();
+        let mean =
+            |pick: fn(&Figures) -> f64| figures.iter().map(pick).sum::<f64>() / f64::from(seeds);
+        let [short, all, wait] = [
+            mean(|it| it.short.p99),
+            mean(|it| it.mean),
+            mean(|it| it.wait.p99),
+        ];
+        println!("| {} | {short:.3} | {all:.3} | {wait:.3} |", rule.name);
+    }
 }
 
 /// One promise: what is, and what it may be at most.
