@@ -37,7 +37,7 @@ bench: setup
 # Lanes of HAProxy are skipped when it is not there and cannot be installed.
 race: setup
 	@PATH="$$PATH:/usr/sbin" sh deploy/setup.sh haproxy || true
-	PATH="$$PATH:/usr/sbin" $(CARGO) bench --bench race -- $(ARGS)
+	PATH="$$PATH:/usr/sbin" $(CARGO) bench --bench race -- start $(ARGS)
 
 deny:
 	$(CARGO) deny check
