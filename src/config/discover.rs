@@ -26,6 +26,14 @@ pub struct Discover {
     pub damping: Option<Duration>,
 }
 
+impl Discover {
+    /// Whether nodes are described there as they are in the configuration, with limits of their own.
+    #[must_use]
+    pub const fn lists_nodes(&self) -> bool {
+        self.file.is_some()
+    }
+}
+
 /// Dify's Redis, as the daemons use it. It is only ever read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DifyRedis {

@@ -2,52 +2,20 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::expected::Expected;
+use super::hand::Hand;
+use super::marks::Marks;
+use super::others::Others;
+use super::places::Places;
 use super::presence::Presences;
+use super::runtimes::Runtimes;
+use super::speed::Speed;
+use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// The operator's hand on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Hand {
-    /// Takes requests.
-    Ready = 0,
-    /// Takes nothing new; what runs there ends in peace.
-    Drain = 1,
-    /// Takes nothing, and is not expected to work.
-    Maint = 2,
-}
-
-impl Hand {
-    /// The word in admin answers (`HAProxy`'s `set server state`).
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Drain => "drain",
-            Self::Maint => "maint",
-        }
-    }
-
-    /// Reads the word that [`Hand::word`] writes.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ready, Self::Drain, Self::Maint]
-            .into_iter()
-            .find(|hand| hand.word() == word)
-    }
-
-    const fn from_bits(bits: u8) -> Self {
-        match bits {
-            1 => Self::Drain,
-            2 => Self::Maint,
-            _ => Self::Ready,
-        }
-    }
-}
 
 /// One plugin daemon. All counters are atomics: requests read and write them without a lock.
 ///
@@ -68,16 +36,26 @@ pub struct Node {
     doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
-    /// Requests the node reports beyond those we sent: other gateways, direct clients.
-    beyond: AtomicU32,
+    /// When those of them that have an expected end should end.
+    pub(super) expected: Expected,
+    /// What other gateways and direct clients do there.
+    others: Others,
     /// Live leases by plugin: the contention inside one runtime.
-    runtimes: Box<[AtomicU32]>,
+    runtimes: Runtimes,
     /// What is known of each plugin's runtime here.
     presences: Presences,
     /// Strikes, and the rest they led to.
     cooldown: Cooldown,
     /// Whether it came up not long ago.
     comeback: Comeback,
+    /// Its pace against what is usual.
+    speed: Speed,
+    /// What strategies note.
+    marks: Marks,
+    /// Whether its trouble is worth a line now.
+    telling: Telling,
+    /// How many requests it may have in flight.
+    places: Places,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -100,11 +78,16 @@ impl Node {
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             in_flight: Default::default(),
-            beyond: AtomicU32::new(0),
-            runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
+            expected: Expected::default(),
+            others: Others::new(now),
+            runtimes: Runtimes::new(),
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
+            speed: Speed::new(now),
+            marks: Marks::new(now),
+            telling: Telling::new(now),
+            places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -180,6 +163,8 @@ impl Node {
         if !self.healthy.swap(healthy, Ordering::Relaxed) && healthy {
             self.presences.forget();
             self.cooldown.wake();
+            self.speed.forget();
+            self.marks.forget();
         }
     }
 
@@ -235,6 +220,12 @@ impl Node {
         Class::ALL.iter().map(|&class| self.in_flight(class)).sum()
     }
 
+    /// When all our leases should have ended; `None` when that is not known of one of them.
+    #[must_use]
+    pub fn idle_in(&self, now: Instant) -> Option<Duration> {
+        self.expected.idle_in(self.total_in_flight(), now)
+    }
+
     /// Our leases and what the node serves beyond them.
     #[must_use]
     pub fn load(&self) -> u32 {
@@ -244,22 +235,45 @@ impl Node {
     /// Requests the node reports beyond those we sent.
     #[must_use]
     pub fn beyond(&self) -> u32 {
-        self.beyond.load(Ordering::Relaxed)
+        self.others.beyond()
     }
 
     /// Takes the node's own count of running requests: what exceeds ours is somebody else's. The
     /// node counted at some moment since `ours_before` was read; a request of ours that ended in
     /// between must not look like a stranger's.
-    pub fn note_reported(&self, running: u32, ours_before: u32) {
+    pub fn note_reported(&self, running: u32, ours_before: u32, now: Instant) {
         let ours = self.total_in_flight().max(ours_before);
-        let beyond = running.saturating_sub(ours);
-        self.beyond.store(beyond, Ordering::Relaxed);
+        self.others.note_reported(running.saturating_sub(ours), now);
+    }
+
+    /// What others do there, and how much of that may still be true.
+    #[must_use]
+    pub const fn others(&self) -> &Others {
+        &self.others
+    }
+
+    /// Its pace against what is usual.
+    #[must_use]
+    pub const fn speed(&self) -> &Speed {
+        &self.speed
+    }
+
+    /// What strategies note on it.
+    #[must_use]
+    pub const fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Live leases of one plugin: how crowded its runtime on this node is.
     #[must_use]
     pub fn runtime_in_flight(&self, plugin: PluginPlace) -> u32 {
-        self.runtimes[usize::from(plugin.index)].load(Ordering::Relaxed)
+        self.runtimes.all(plugin)
+    }
+
+    /// The long ones among them.
+    #[must_use]
+    pub fn runtime_long(&self, plugin: PluginPlace) -> u32 {
+        self.runtimes.long(plugin)
     }
 
     /// What is known of a plugin's runtime here.
@@ -306,6 +320,12 @@ impl Node {
         self.cooldown.strike(now, rules)
     }
 
+    /// The share of its latest requests that failed by its own fault.
+    #[must_use]
+    pub fn failing(&self) -> f64 {
+        self.cooldown.failing()
+    }
+
     /// A request ended well here.
     pub fn note_success(&self) {
         self.cooldown.success();
@@ -314,6 +334,12 @@ impl Node {
     /// The node asked for a pause.
     pub fn rest(&self, now: Instant, lasting: Duration) {
         self.cooldown.rest(now, lasting);
+    }
+
+    /// Whether a line about its trouble may be written now: one in a second, with how many were left
+    /// out since the last.
+    pub fn may_tell(&self, now: Instant) -> Option<u32> {
+        self.telling.may_tell(now)
     }
 
     /// Leases ever taken.
@@ -331,14 +357,17 @@ impl Node {
     pub(super) fn count_up(&self, class: Class, plugin: PluginPlace) {
         self.taken.fetch_add(1, Ordering::Relaxed);
         self.in_flight[class.index()].fetch_add(1, Ordering::Relaxed);
-        self.runtimes[usize::from(plugin.index)].fetch_add(1, Ordering::Relaxed);
+        self.runtimes.count_up(class, plugin);
     }
 
     pub(super) fn count_down(&self, class: Class, plugin: PluginPlace) {
         let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
-        let before = self.runtimes[usize::from(plugin.index)].fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a lease ends once");
+        self.runtimes.count_down(class, plugin);
+    }
+
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn count_failure(&self) {
@@ -374,12 +403,13 @@ mod tests {
     #[test]
     fn f008_load_beyond_ours_counts_once() {
         let node = node();
-        node.note_reported(50, 0);
+        let now = clock::now();
+        node.note_reported(50, 0, now);
         assert_eq!(node.load(), 50);
-        node.note_reported(1, 1);
+        node.note_reported(1, 1, now);
         assert_eq!(node.load(), 0, "ours ended since the node counted it");
         node.count_up(Class::Long, PluginPlace::NONE);
-        node.note_reported(50, 1);
+        node.note_reported(50, 1, now);
         assert_eq!(node.load(), 50, "our own request is among the fifty");
     }
 }

@@ -1,6 +1,7 @@
 //! Which nodes do we know, across reloads and changes of membership?
 
 use super::{Hand, Node};
+use crate::config::MaxInFlight;
 use crate::model::{NodeId, Role};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ pub struct Entry {
     /// Tells one run of its process from the next, where that is known: another one means that
     /// the node was restarted.
     pub boot: Option<u64>,
+    /// How many requests it may have in flight.
+    pub max_in_flight: Option<MaxInFlight>,
 }
 
 /// All nodes by name. A node lives as long as a pool or a running request holds it; one that is
@@ -129,6 +132,7 @@ impl Roster {
             node.set_hand(entry.hand);
             Arc::new(node)
         };
+        node.set_places(entry.max_in_flight);
         known.insert(
             entry.id.clone(),
             Known {
@@ -155,6 +159,7 @@ mod tests {
             weight: 1,
             hand: Hand::Ready,
             boot: None,
+            max_in_flight: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which nodes may serve this request now?
 
-use super::{ComebackRules, Hand, Node, Presence};
-use crate::model::{NodeId, PluginPlace, Role};
+use super::{ComebackRules, Hand, Limits, Node, Presence};
+use crate::model::{Class, NodeId, PluginPlace, Role};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +45,12 @@ impl<'a> Candidates<'a> {
         usize::from(self.nodes[at].0)
     }
 
+    /// The time of the choice.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// How much of its share a node takes now: less than 1 only while it is in slow start, and
     /// never less than 0.1. For strategies that look at load.
     #[must_use]
@@ -70,10 +76,24 @@ pub struct Screening<'a> {
     pub now: Instant,
     /// When nobody may serve, try an unhealthy node all the same.
     pub fail_open: bool,
+    /// When only backups may serve: all of them, or the first in pool order.
+    pub all_backups: bool,
     /// It can be sent once only: nodes known to have the plugin are kept alone, if there are any.
     pub once: bool,
     /// How nodes that came up are treated.
     pub comeback: ComebackRules,
+    /// Its class and the limits it must fit into; none where nothing is limited.
+    pub limits: Option<(Class, Limits)>,
+}
+
+impl Screening<'_> {
+    /// Whether this request fits into a node by its limits.
+    #[must_use]
+    pub fn fits(&self, node: &Node) -> bool {
+        self.limits
+            .as_ref()
+            .is_none_or(|(class, limits)| node.has_room(*class, self.plugin, limits))
+    }
 }
 
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
@@ -90,6 +110,8 @@ pub struct NoCandidate {
     pub drain: u16,
     /// Failing their health checks.
     pub unhealthy: u16,
+    /// They may serve, and have no room for it now: whoever can wait, should.
+    pub full: u16,
 }
 
 impl fmt::Display for NoCandidate {
@@ -97,6 +119,7 @@ impl fmt::Display for NoCandidate {
         write!(f, "{} nodes", self.total)?;
         let parts = [
             (self.tried, "tried"),
+            (self.full, "full"),
             (self.unhealthy, "unhealthy"),
             (self.drain, "draining"),
             (self.maint, "in maintenance"),
@@ -109,6 +132,9 @@ impl fmt::Display for NoCandidate {
         Ok(())
     }
 }
+
+/// A node that fails so much of its requests does not work soundly: two failures are less.
+const UNSOUND: f64 = 0.2;
 
 type Row<'a> = SmallVec<[(u16, &'a Arc<Node>); 16]>;
 
@@ -131,11 +157,14 @@ struct Sorted<'a> {
 
 /// Keeps the nodes of a pool that may serve now.
 ///
-/// At most half of those that could work may rest at once: failures that hit every node are not
-/// the nodes' fault. Backups count only when no other node may serve; nodes that have just come up
+/// At most half of those that could work may rest at once, and who rests for failures goes on when
+/// no other works soundly: failures that hit every node are not the nodes' fault. Backups count only
+/// when no other node may serve, and without `all_backups` only the first of them; nodes that have
+/// just come up
 /// only when nobody else is known to have the plugin; nodes that lack it only when nobody has it,
 /// because what they said may be seconds old; unhealthy nodes, with `fail_open`, only when nobody
-/// at all may.
+/// at all may. A node that is full is not kept, but counts as one that may serve: nobody takes its
+/// place, because it will be free again.
 ///
 /// # Errors
 /// When nobody may: how many failed at which test.
@@ -162,10 +191,14 @@ pub fn screen<'a>(
             Hand::Ready => sorted.row(node, request).push((at, node)),
         }
     }
+    sorted.wake_who_fails_like_all();
     sorted.wake_the_most_rested(request.now);
     sorted.let_the_warming_in(request);
     if request.once {
         sorted.keep_the_certain(request);
+    }
+    if !request.all_backups {
+        sorted.backup.truncate(1);
     }
     let Sorted {
         regular,
@@ -181,16 +214,24 @@ pub fn screen<'a>(
         now: request.now,
         slow_start: request.comeback.slow_start,
     };
-    for nodes in [regular, backup, warming, absent] {
-        if !nodes.is_empty() {
-            return Ok(candidates(nodes, false));
+    let sick_too = if request.fail_open { sick } else { Row::new() };
+    let mut rows = [regular, backup, warming, absent, sick_too].into_iter();
+    let Some((at, mut nodes)) = (0..).zip(&mut rows).find(|(_, row)| !row.is_empty()) else {
+        return Err(refused);
+    };
+    if request.limits.is_some() {
+        let all = nodes.len();
+        nodes.retain(|(_, node)| request.fits(node));
+        if nodes.is_empty() {
+            refused.full = u16::try_from(all).unwrap_or(u16::MAX);
+            return Err(refused);
         }
     }
-    if request.fail_open && !sick.is_empty() {
-        return Ok(candidates(sick, true));
-    }
-    Err(refused)
+    Ok(candidates(nodes, at == SICK))
 }
+
+/// Where the unhealthy stand among the rows.
+const SICK: usize = 4;
 
 impl<'a> Sorted<'a> {
     fn row(&mut self, node: &Node, request: &Screening<'_>) -> &mut Row<'a> {
@@ -241,8 +282,24 @@ impl<'a> Sorted<'a> {
         let certain = |(_, node): &(u16, &Arc<Node>)| {
             node.presence(request.plugin, request.now) == Presence::Present
         };
-        if self.regular.iter().any(certain) {
-            self.regular.retain(|row| certain(row));
+        for row in [&mut self.regular, &mut self.backup] {
+            if row.iter().any(certain) {
+                row.retain(|node| certain(node));
+            }
+        }
+    }
+
+    /// Ends the rests of failing nodes when every node that works fails too.
+    fn wake_who_fails_like_all(&mut self) {
+        if self.resting.is_empty() {
+            return;
+        }
+        let fails = |(_, node): &(u16, &Arc<Node>)| node.failing() >= UNSOUND;
+        let rows = [&self.regular, &self.backup, &self.warming];
+        if rows.into_iter().flatten().all(fails) {
+            let (woken, rest): (Row<'_>, Row<'_>) = self.resting.drain(..).partition(fails);
+            self.resting = rest;
+            self.let_in(woken);
         }
     }
 
@@ -286,6 +343,7 @@ mod tests {
         pool: Vec<Arc<Node>>,
         now: Instant,
         plugin: PluginPlace,
+        all_backups: bool,
     }
 
     impl Rig {
@@ -299,6 +357,7 @@ mod tests {
                 pool: (1u16..).zip(roles).map(node).collect(),
                 now,
                 plugin: Plugins::new().find(Some("a/b")).place(),
+                all_backups: false,
             }
         }
 
@@ -308,8 +367,10 @@ mod tests {
                 plugin: self.plugin,
                 now: self.now,
                 fail_open,
+                all_backups: self.all_backups,
                 once: false,
                 comeback: COMEBACK,
+                limits: None,
             };
             let candidates = screen(&self.pool, &screening)?;
             Ok(candidates
@@ -330,6 +391,25 @@ mod tests {
         rig.pool[0].set_healthy(false);
         rig.pool[2].set_hand(Hand::Drain);
         assert_eq!(rig.names(), ["n2"]);
+    }
+
+    #[test]
+    fn f240_backups_replace_one_another_in_the_order_of_the_file_or_serve_together() {
+        let mut rig = Rig::new(&[Role::Backup, Role::Primary, Role::Backup, Role::Backup]);
+        rig.pool[1].set_healthy(false);
+        assert_eq!(rig.names(), ["n1"], "the first one alone");
+        let tried: Tried = smallvec!["n1".into()];
+        assert_eq!(rig.ask(&tried, false).unwrap(), ["n3"], "then the next");
+        rig.pool[0].note_absent(rig.plugin, rig.now, Duration::from_secs(5));
+        assert_eq!(rig.names(), ["n3"], "the first one lacks the plugin");
+        rig.pool[2].rest(rig.now, Duration::from_secs(5));
+        assert_eq!(rig.names(), ["n4"]);
+        rig.all_backups = true;
+        assert_eq!(rig.names(), ["n4"], "who may not serve does not");
+        rig.now += Duration::from_secs(6);
+        assert_eq!(rig.names(), ["n1", "n3", "n4"]);
+        rig.pool[1].set_healthy(true);
+        assert_eq!(rig.names(), ["n2"], "and none while another node can");
     }
 
     #[test]
@@ -383,8 +463,10 @@ mod tests {
                 plugin: rig.plugin,
                 now: rig.now,
                 fail_open: false,
+                all_backups: false,
                 once: true,
                 comeback: COMEBACK,
+                limits: None,
             };
             screen(&rig.pool, &screening).unwrap().len()
         };
@@ -456,6 +538,26 @@ mod tests {
         rig.pool[0].note_present(rig.plugin);
         rig.pool[1].note_came_up(rig.now);
         assert_eq!(rig.names(), ["n1", "n2"]);
+    }
+
+    #[test]
+    fn failures_that_hit_every_node_send_nobody_to_rest() {
+        let rig = Rig::new(&[Role::Secondary; 4]);
+        let fails = |n: usize| {
+            for _ in 0..6 {
+                rig.pool[n].strike(rig.now, &RULES);
+            }
+        };
+        fails(0);
+        assert_eq!(rig.names(), ["n2", "n3", "n4"]);
+        (1..3).for_each(fails);
+        assert_eq!(rig.names().len(), 2, "n4 works, and half go on");
+        fails(3);
+        assert_eq!(rig.names(), ["n1", "n2", "n3", "n4"]);
+        (0..30).for_each(|_| rig.pool[3].note_success());
+        rig.pool[3].set_healthy(false);
+        rig.pool[3].set_healthy(true);
+        assert_eq!(rig.names().len(), 2, "one of them works again");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which metric families exist? Names, help and labels, read in one place.
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    Result,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, Result,
 };
 
 /// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
@@ -23,14 +23,26 @@ pub(super) struct Requests {
     pub(super) attempts: IntCounterVec,
     pub(super) choices: IntCounterVec,
     pub(super) verdicts: IntCounterVec,
+    pub(super) strategy_failures: IntCounterVec,
     pub(super) open: IntGauge,
+    pub(super) inflation: GaugeVec,
 }
 
 impl Requests {
     pub(super) fn register(into: &Registry) -> Result<Self> {
         let counter = |name, help, labels| counter(into, name, help, labels);
         let histogram = |name, help, labels| histogram(into, name, help, labels);
+        let inflation = GaugeVec::new(
+            Opts::new(
+                "twolane_plugin_crowd_inflation",
+                "How many times as long requests take among three or more of their plugin as \
+                 alone; 0 while too little was seen. Well above 1, plugin_caps may pay.",
+            ),
+            &["pool"],
+        )?;
+        into.register(Box::new(inflation.clone()))?;
         Ok(Self {
+            inflation,
             ended: counter(
                 "twolane_requests_total",
                 "Requests by how they ended: a status class, rejected, client_gone or broken.",
@@ -66,6 +78,11 @@ impl Requests {
                 "Requests classified, by class and ground.",
                 &["class", "basis"],
             )?,
+            strategy_failures: counter(
+                "twolane_strategy_failures_total",
+                "Times a strategy panicked or named no candidate, and round robin took its place.",
+                &["pool"],
+            )?,
             open: gauge(
                 into,
                 "twolane_open_requests",
@@ -84,6 +101,8 @@ pub(super) struct Nodes {
     pub(super) hand: IntGaugeVec,
     pub(super) beyond: IntGaugeVec,
     pub(super) tcp: IntGaugeVec,
+    pub(super) slowness: GaugeVec,
+    pub(super) failing: GaugeVec,
 }
 
 impl Nodes {
@@ -119,6 +138,98 @@ impl Nodes {
                 "twolane_tcp_connections",
                 "Plain TCP connections that pass through to the node.",
                 &["node"],
+            )?,
+            slowness: measures(
+                into,
+                "twolane_node_slowness",
+                "How many times slower than its pool's fastest the node provably is, 1 to 10.",
+                &["node"],
+            )?,
+            failing: measures(
+                into,
+                "twolane_node_failing_ratio",
+                "Share of the node's latest requests that failed by its own fault.",
+                &["node"],
+            )?,
+        })
+    }
+}
+
+/// What strategies have found out.
+#[derive(Debug)]
+pub(super) struct Pools {
+    pub(super) lanes_ratio: GaugeVec,
+    pub(super) lanes_apart: IntGaugeVec,
+    pub(super) damping: GaugeVec,
+}
+
+impl Pools {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        Ok(Self {
+            lanes_ratio: measures(
+                into,
+                "twolane_lanes_ratio",
+                "How many times slower short requests are beside a long one, once measured.",
+                &["pool"],
+            )?,
+            lanes_apart: gauges(
+                into,
+                "twolane_lanes_apart",
+                "1 while long requests are kept off one node for the short ones.",
+                &["pool"],
+            )?,
+            damping: measures(
+                into,
+                "twolane_load_damping",
+                "How much what is known of others counted in the latest choice, 0 to 1.",
+                &["pool"],
+            )?,
+        })
+    }
+}
+
+/// How requests wait. Only pools that have caps are shown.
+#[derive(Debug)]
+pub(super) struct Waits {
+    pub(super) waiting: IntGaugeVec,
+    pub(super) waited: HistogramVec,
+    pub(super) overdue: IntCounterVec,
+    pub(super) refused: IntCounterVec,
+    pub(super) reserve: IntGaugeVec,
+}
+
+impl Waits {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        Ok(Self {
+            waiting: gauges(
+                into,
+                "twolane_waiting_requests",
+                "Requests that wait here for a place on a node.",
+                &["pool", "class"],
+            )?,
+            waited: histogram(
+                into,
+                "twolane_wait_seconds",
+                "How long requests waited for a place; 0 for those that had one at once.",
+                &["pool", "class"],
+            )?,
+            overdue: counter(
+                into,
+                "twolane_wait_overdue_total",
+                "Requests that waited for max_hold and went without a place.",
+                &["pool"],
+            )?,
+            refused: counter(
+                into,
+                "twolane_wait_refused_total",
+                "Requests that were refused because max_queue others waited.",
+                &["pool"],
+            )?,
+            reserve: gauges(
+                into,
+                "twolane_short_reserve",
+                "Places that long requests leave to short ones.",
+                &["pool"],
             )?,
         })
     }
@@ -190,6 +301,12 @@ fn counter(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<I
 
 fn gauges(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
     let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    into.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn measures(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+    let family = GaugeVec::new(Opts::new(name, help), labels)?;
     into.register(Box::new(family.clone()))?;
     Ok(family)
 }

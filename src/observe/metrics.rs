@@ -1,10 +1,11 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::families::{Discovery, Gateway, Nodes, Requests};
+use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Waits};
+use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
 use prometheus::core::Collector;
-use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, Registry, TextEncoder};
 use std::time::Duration;
 
 /// How a request ended, for the `code` label.
@@ -63,17 +64,51 @@ pub struct NodeState {
     pub tcp: u32,
     /// The operator's hand, as a word.
     pub hand: &'static str,
+    /// How many times slower than the fastest it provably is.
+    pub slowness: f64,
+    /// The share of requests that failed lately.
+    pub failing: f64,
 }
 
-/// What the metrics page shows of one pool's members.
+/// What the metrics page shows of one pool.
 #[derive(Clone, Debug)]
 pub struct PoolState {
     /// Its name.
     pub name: String,
+    /// How many times slower short requests are beside a long one, once measured.
+    pub lanes_ratio: Option<f64>,
+    /// Long requests are kept off one node.
+    pub lanes_apart: bool,
+    /// How much what is known of others counts.
+    pub damping: Option<f64>,
+    /// Its search for nodes, if it searches.
+    pub looking: Option<Looking>,
+}
+
+/// What the metrics page shows of a pool whose members may change.
+#[derive(Clone, Copy, Debug)]
+pub struct Looking {
     /// Whether every source answered when it was last asked.
     pub up: bool,
     /// Its nodes.
     pub members: usize,
+}
+
+/// Counts how often one pool's strategy failed. A copy counts for the same pool.
+#[derive(Clone, Debug)]
+pub struct StrategyFailures(IntCounter);
+
+impl StrategyFailures {
+    /// Once more.
+    pub fn count(&self) {
+        self.0.inc();
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// The counters of one pool, looked up once when the pool is made: a request only adds.
@@ -83,6 +118,9 @@ pub struct PoolMetrics {
     duration: [Histogram; Class::ALL.len()],
     first_byte: [Histogram; Class::ALL.len()],
     choices: Vec<(&'static str, IntCounter)>,
+    /// How often its strategy failed.
+    pub strategy_failures: StrategyFailures,
+    inflation: Gauge,
 }
 
 impl PoolMetrics {
@@ -95,6 +133,11 @@ impl PoolMetrics {
     /// The first byte of an answer arrived.
     pub fn first_byte(&self, class: Class, after: Duration) {
         self.first_byte[class.index()].observe(after.as_secs_f64());
+    }
+
+    /// Requests among others of their plugin take so many times as long as alone.
+    pub fn inflation(&self, times: f64) {
+        self.inflation.set(times);
     }
 
     /// A node was chosen.
@@ -113,7 +156,9 @@ pub struct Metrics {
     requests: Requests,
     nodes: Nodes,
     discovery: Discovery,
+    pools: Pools,
     gateway: Gateway,
+    waits: Waits,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -127,7 +172,9 @@ impl Metrics {
         let requests = Requests::register(&registry)?;
         let nodes = Nodes::register(&registry)?;
         let discovery = Discovery::register(&registry)?;
+        let pools = Pools::register(&registry)?;
         let gateway = Gateway::register(&registry)?;
+        let waits = Waits::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.reload_successful.set(1);
@@ -144,7 +191,9 @@ impl Metrics {
             requests,
             nodes,
             discovery,
+            pools,
             gateway,
+            waits,
             verdicts,
         })
     }
@@ -165,10 +214,20 @@ impl Metrics {
                 .map(|class| families.duration.with_label_values(&[name, class.word()])),
             first_byte: Class::ALL
                 .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
+            inflation: families.inflation.with_label_values(&[name]),
             choices: whys
                 .map(|why| (why, families.choices.with_label_values(&[name, why])))
                 .collect(),
+            strategy_failures: StrategyFailures(
+                families.strategy_failures.with_label_values(&[name]),
+            ),
         }
+    }
+
+    /// What is counted of the waiting room of one pool.
+    #[must_use]
+    pub fn waits(&self, pool: &str) -> WaitMetrics {
+        WaitMetrics::new(&self.waits, pool)
     }
 
     /// A request was classified.
@@ -222,15 +281,7 @@ impl Metrics {
     ) -> prometheus::Result<Vec<u8>> {
         self.show_nodes(nodes);
         self.forget_attempts(nodes);
-        self.discovery.up.reset();
-        self.discovery.members.reset();
-        for pool in pools {
-            let labels = [pool.name.as_str()];
-            let up = self.discovery.up.with_label_values(&labels);
-            up.set(i64::from(pool.up));
-            let members = self.discovery.members.with_label_values(&labels);
-            members.set(i64::try_from(pool.members).unwrap_or(i64::MAX));
-        }
+        self.show_pools(pools);
         self.requests.open.set(gauges.open_requests);
         self.gateway.operations.set(gauges.operations);
         self.gateway
@@ -262,6 +313,37 @@ impl Metrics {
         }
     }
 
+    fn show_pools(&self, pools: &[PoolState]) {
+        let family = &self.pools;
+        family.lanes_apart.reset();
+        for each in [&family.lanes_ratio, &family.damping] {
+            each.reset();
+        }
+        for each in [&self.discovery.up, &self.discovery.members] {
+            each.reset();
+        }
+        for pool in pools {
+            let labels = [pool.name.as_str()];
+            let measures = [
+                (&family.lanes_ratio, pool.lanes_ratio),
+                (&family.damping, pool.damping),
+            ];
+            for (family, found) in measures {
+                if let Some(found) = found {
+                    family.with_label_values(&labels).set(found);
+                }
+            }
+            let apart = family.lanes_apart.with_label_values(&labels);
+            apart.set(i64::from(pool.lanes_apart));
+            if let Some(Looking { up, members }) = pool.looking {
+                let found = &self.discovery;
+                found.up.with_label_values(&labels).set(i64::from(up));
+                let members = i64::try_from(members).unwrap_or(i64::MAX);
+                found.members.with_label_values(&labels).set(members);
+            }
+        }
+    }
+
     fn show_nodes(&self, nodes: &[NodeState]) {
         let family = &self.nodes;
         for each in [
@@ -275,6 +357,9 @@ impl Metrics {
             // A node that is gone must not go on being shown.
             each.reset();
         }
+        for each in [&family.slowness, &family.failing] {
+            each.reset();
+        }
         for node in nodes {
             let id = node.id.as_str();
             for each in [&family.up, &family.daemon_healthy] {
@@ -285,6 +370,8 @@ impl Metrics {
                 .with_label_values(&[id])
                 .set(i64::from(node.beyond));
             family.hand.with_label_values(&[id, node.hand]).set(1);
+            family.slowness.with_label_values(&[id]).set(node.slowness);
+            family.failing.with_label_values(&[id]).set(node.failing);
             let tcp = family.tcp.with_label_values(&[id]);
             tcp.set(i64::from(node.tcp));
             for class in Class::ALL {

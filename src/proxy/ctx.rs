@@ -1,18 +1,19 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use crate::admit::Patience;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
-use crate::learn::{Classifier, Running};
-use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
+use crate::learn::Running;
+use crate::model::{Basis, Operation, Outcome, Owner, PluginPlace, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
-use crate::select::Why;
+use crate::select::{self, Why};
 use crate::upstream::{Live, Passage, Pool, Snapshot};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One request, from its header to the end of its answer. Stages, not a bag: before routing there
 /// is no route, and between attempts there is no lease.
@@ -32,6 +33,10 @@ pub struct Ctx {
     pub(super) failures: u8,
     /// and how many did not have its plugin.
     pub(super) misses: u8,
+    /// Whether it pays to ask all nodes again.
+    pub(super) patience: Patience,
+    /// How long it waited for places.
+    pub(super) waited: Duration,
     /// The last node's error answer, which no client has seen yet.
     pub(super) held: Option<Held>,
     /// How it ended, once that is known.
@@ -55,6 +60,8 @@ pub(super) struct Routed {
     /// The node that holds its debug plugin's connection, where that is known.
     pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
+    /// What matters when it has to wait.
+    pub(super) standing: Standing,
     /// How its kind is treated.
     pub(super) treatment: Treatment,
     /// Set for requests that all go to one node: which one, by rendezvous.
@@ -69,6 +76,17 @@ pub(super) struct Routed {
     pub(super) body_sent: u64,
 }
 
+/// What matters of a request when it has to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// It calls a plugin; nothing else is held.
+    pub(super) held: bool,
+    /// It waits for a model or a service rather than for the node.
+    pub(super) io_bound: bool,
+    /// Who asks, hashed; 0 is nobody.
+    pub(super) tenant: u64,
+}
+
 /// One try on one node.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -76,6 +94,8 @@ pub(super) struct Attempt {
     /// Tells the learner that a request of this operation runs.
     pub(super) running: Option<Running>,
     pub(super) why: Why,
+    /// Others of its plugin that it met on the node.
+    pub(super) neighbours: u32,
     /// The node's status, once it answered.
     pub(super) status: Option<u16>,
     /// Who failed inside a 200 answer, as daemons tell it.
@@ -110,6 +130,8 @@ impl Ctx {
             tried: Tried::new(),
             failures: 0,
             misses: 0,
+            patience: Patience::default(),
+            waited: Duration::ZERO,
             held: None,
             ending: None,
             rejection: None,
@@ -126,18 +148,33 @@ impl Ctx {
         let outcome = outcome(&attempt);
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
-        drop(attempt.running);
         if outcome == Outcome::Answered {
-            attempt.lease.note_success();
+            self.note_neighbours(&attempt, now);
         }
-        let sample = attempt.lease.settle(outcome, now);
+        drop(attempt.running);
         self.tried.push(node);
-        let operation = self
-            .routed
-            .as_ref()
-            .and_then(|routed| routed.operation.as_ref());
-        if let (Some(operation), Some(sample)) = (operation, sample) {
-            live.learner.learn(operation, sample, now);
+        // An attempt was routed; were it not, its lease would end here all the same.
+        if let Some(routed) = &self.routed {
+            select::settle(
+                attempt.lease,
+                routed.pool.chooser(),
+                &live.learner,
+                routed.operation.as_ref(),
+                outcome,
+                now,
+            );
+        }
+    }
+
+    /// Whether neighbours of one plugin slow each other down is learned where both durations are
+    /// known: this one, and the usual one.
+    fn note_neighbours(&self, attempt: &Attempt, now: Instant) {
+        if let Some(routed) = &self.routed
+            && let Basis::Learned { score, .. } = routed.verdict.basis
+            && routed.plugin.place() != PluginPlace::NONE
+        {
+            let took = attempt.lease.age(now);
+            routed.pool.note_neighbours(attempt.neighbours, took, score);
         }
     }
 }

@@ -8,6 +8,12 @@ pub enum Why {
     OnlyCandidate,
     /// It carries least.
     LeastLoaded,
+    /// It carries least of those that are not proven slow.
+    SlowNodeAvoided,
+    /// It carries least, apart from the node that is left to short requests.
+    ShortLane,
+    /// By chance.
+    Chance,
     /// It was its turn.
     Turn,
     /// Seed 000: short requests go to the main node.
@@ -20,6 +26,10 @@ pub enum Why {
     FailOpen,
     /// It holds the connection of a debug plugin.
     Owner,
+    /// It waited for a place, and this one became free.
+    AfterWaiting,
+    /// It waited for as long as one may, and went to the least loaded node without a place.
+    Overdue,
     /// The strategy failed; round robin chose in its place.
     Fallback,
     /// A strategy from outside has its own reasons.
@@ -28,15 +38,20 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::OnlyCandidate,
         Self::LeastLoaded,
+        Self::SlowNodeAvoided,
+        Self::ShortLane,
+        Self::Chance,
         Self::Turn,
         Self::Main,
         Self::Overflow,
         Self::Affinity,
         Self::FailOpen,
         Self::Owner,
+        Self::AfterWaiting,
+        Self::Overdue,
         Self::Fallback,
         Self::Custom,
     ];
@@ -47,12 +62,17 @@ impl Why {
         match self {
             Self::OnlyCandidate => "only_candidate",
             Self::LeastLoaded => "least_loaded",
+            Self::SlowNodeAvoided => "slow_node_avoided",
+            Self::ShortLane => "short_lane",
+            Self::Chance => "chance",
             Self::Turn => "turn",
             Self::Main => "main",
             Self::Overflow => "overflow",
             Self::Affinity => "affinity",
             Self::FailOpen => "fail_open",
             Self::Owner => "owner",
+            Self::AfterWaiting => "after_waiting",
+            Self::Overdue => "overdue",
             Self::Fallback => "fallback",
             Self::Custom => "custom",
         }

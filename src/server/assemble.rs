@@ -8,7 +8,7 @@ use crate::observe::Metrics;
 use crate::select::Strategy;
 use crate::share::Alone;
 use crate::upstream::discovery::{Lookup, Names, Sources};
-use crate::upstream::{Checks, Live, Parts, Snapshot};
+use crate::upstream::{Checks, Live, Parts, Rooms, Snapshot};
 use std::sync::Arc;
 
 /// What a program that embeds the gateway may add.
@@ -27,6 +27,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         checks: Checks::new(&roster, &config.health),
         roster,
         sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
+        rooms: Rooms::default(),
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         strategies: options.strategies,
     };

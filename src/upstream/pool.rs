@@ -4,12 +4,13 @@ use super::discovery::PoolSource;
 use super::health::Checks;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
-use crate::admit::Budget;
+use super::waiting::WaitingRoom;
+use crate::admit::{Advice, Budget};
 use crate::config::{self, Config};
 use crate::model::clock;
 use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
-use crate::select::{Guarded, Strategy, Why};
+use crate::select::{self, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, LoadBalancer};
 use std::fmt;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub struct Pool {
     name: String,
     strategy: String,
+    rules: Arc<SelectorConfig>,
     balancer: LoadBalancer<Selector>,
     crew: super::membership::Crew,
     source: Arc<PoolSource>,
@@ -27,6 +29,10 @@ pub struct Pool {
     pub metrics: PoolMetrics,
     /// How much of it may be repeated.
     pub budget: Budget,
+    /// What requests of one plugin cost each other.
+    pub advice: Advice,
+    /// Where its requests wait; none when it has no caps.
+    pub waiting: Option<Arc<WaitingRoom>>,
 }
 
 /// A node that was chosen, and how to reach it.
@@ -53,17 +59,19 @@ impl Pool {
         let crew = super::membership::Crew::default();
         let around = (roster, checks, &crew);
         let membership = Membership::new(&settings.name, Arc::clone(&source), around);
-        let rules = SelectorConfig {
+        let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
-            strategy: Guarded::new(strategy),
+            strategy: Guarded::new(strategy, metrics.strategy_failures.clone()),
+            least: Guarded::new(select::least_loaded(), metrics.strategy_failures.clone()),
             fail_open: settings.fail_open,
+            all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
             health: config.health.clone(),
-        };
+        });
         let registry = Arc::clone(checks.registry());
         let view = Backends::new_with_health_registry(Box::new(membership), registry);
-        let balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));
+        let balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::clone(&rules)));
         // A pool whose names cannot be resolved yet starts empty and fills later.
         let _logged_by_membership = balancer.update().await;
         let retry = &config.retry;
@@ -71,11 +79,14 @@ impl Pool {
         Self {
             name: settings.name.clone(),
             strategy: settings.strategy.clone(),
+            rules,
             balancer,
             crew,
             source,
             metrics,
             budget,
+            advice: Advice::default(),
+            waiting: None,
         }
     }
 
@@ -89,6 +100,12 @@ impl Pool {
     #[must_use]
     pub fn strategy(&self) -> &str {
         &self.strategy
+    }
+
+    /// Its strategy, which is told how attempts end.
+    #[must_use]
+    pub fn chooser(&self) -> &dyn Strategy {
+        &self.rules.strategy
     }
 
     /// Its nodes, in the order in which they were configured.
@@ -109,11 +126,25 @@ impl Pool {
             self.balancer.select_with(key, 0, |_member, _healthy| true);
         })?;
         self.metrics.chosen(said.why.word());
+        let node = Arc::clone(&said.members.nodes[said.at]);
+        let mut peer = Box::new(said.members.peers[said.at].clone());
+        // Pingora keeps connections by group. Those from before the node was down may be dead
+        // without a word: none of them is used again, and their idle time ends them.
+        peer.group_key = node.came_up().unwrap_or(0);
         Ok(Pick {
-            node: Arc::clone(&said.members.nodes[said.at]),
-            peer: Box::new(said.members.peers[said.at].clone()),
+            node,
+            peer,
             why: said.why,
         })
+    }
+
+    /// A request ended well after so long, having met so many others of its plugin; what its
+    /// operation usually takes is known.
+    pub fn note_neighbours(&self, neighbours: u32, took: Duration, usual: Duration) {
+        self.advice.note(neighbours, took, usual);
+        if let Some(times) = self.advice.inflation() {
+            self.metrics.inflation(times);
+        }
     }
 
     /// Where its nodes come from.

@@ -3,6 +3,7 @@
 use super::Checks;
 use super::discovery::Sources;
 use super::pool::Pool;
+use super::waiting::Rooms;
 use crate::config::{self, Config};
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub checks: Checks,
     /// Where they come from.
     pub sources: Sources,
+    /// Where requests wait, across reloads too.
+    pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
     /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
@@ -64,7 +67,9 @@ impl Snapshot {
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
             let shared = (&parts.roster, &parts.checks, metrics);
-            let pool = Pool::open(settings, strategy, source, &config, shared).await;
+            let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
+            // The nodes know their limits by now; who waits is told of them here.
+            pool.waiting = parts.rooms.of(settings, &parts.metrics);
             let pool = Arc::new(pool);
             if changes {
                 changing.push(Arc::clone(&pool));

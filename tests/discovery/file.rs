@@ -1,6 +1,6 @@
 //! A file with nodes, and members that come and go too often.
 
-use crate::rig::{become_members, become_up, daemons, looking, members, works};
+use crate::rig::{become_members, become_up, daemons, looking, members, node, works};
 use crate::support::eventually;
 use std::path::Path;
 use twolane::demo::daemon::Daemon;
@@ -75,4 +75,26 @@ async fn a_member_that_comes_and_goes_is_held_back_and_the_others_are_not() {
         all[0].ledger().per_node().contains_key("n2")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_of_the_pool_holds_for_nodes_that_are_found_and_their_own_goes_before_it() {
+    let (folder, all) = (tempfile::tempdir().unwrap(), daemons(2).await);
+    let file = folder.path().join("nodes.yaml");
+    let own = format!(
+        "- {{ id: n1, address: \"{}\" }}\n- {{ id: n2, address: \"{}\", max_in_flight: 1 }}\n",
+        all[0].addr(),
+        all[1].addr()
+    );
+    put(&file, &own);
+    let source = format!("  file: {}\n", file.display());
+    for (cap, expected) in [("max_in_flight: 3\n", Some(3)), ("", None)] {
+        let filed = looking(&source, cap).await;
+        become_members(&filed.gateway, &["n1", "n2"]).await;
+        assert_eq!(node(&filed.gateway, "n1").total_places(), expected);
+        assert_eq!(node(&filed.gateway, "n2").total_places(), Some(1));
+        let pool = &filed.gateway.embedded.live().snapshot().pools()[0].clone();
+        assert!(pool.waiting.is_some(), "for n2's sake somebody may wait");
+        works(&filed.gateway).await;
+    }
 }

@@ -7,6 +7,7 @@ mod choosing;
 mod connecting;
 mod counters;
 mod debug;
+mod failing;
 mod forward;
 mod health;
 mod kinds;
@@ -18,6 +19,7 @@ mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
+mod waiting;
 mod warming;
 
 use serde_json::{Value, json};

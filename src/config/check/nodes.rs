@@ -1,6 +1,6 @@
 //! Nodes: those of a pool, and those of the environment.
 
-use super::discover;
+use super::{discover, waiting};
 use crate::config::BadAddress;
 use crate::config::address::Address;
 use crate::config::defaults;
@@ -251,6 +251,9 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
     });
     let enabled = table.or("enabled", true, Value::flag);
     let drain = table.or("drain", false, Value::flag);
+    let max_in_flight = table
+        .value("max_in_flight")
+        .and_then(|value| waiting::max_in_flight(&value));
     let at = NodeEntry::at(placed.and_then(|value| address(&value))?);
     Some(NodeEntry {
         id: id.unwrap_or_else(|| at.id.clone()),
@@ -259,6 +262,7 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
         weight,
         enabled,
         drain,
+        max_in_flight,
     })
 }
 

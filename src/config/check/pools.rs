@@ -1,24 +1,34 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, discover, sections};
+use super::{Around, discover, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
+/// Top-level keys that are short for one pool.
+const SHORT: [&str; 5] = [
+    "nodes",
+    "strategy",
+    "fail_open",
+    "use_all_backups",
+    "discover",
+];
+
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
 pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
     let list = root.value("pools");
-    let short = ["nodes", "strategy", "fail_open", "discover"].map(|key| root.value(key));
+    let short = SHORT.map(|key| root.value(key));
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
-    for value in short.into_iter().flatten() {
+    let caps = waiting::KEYS.map(|key| root.value(key));
+    for value in short.into_iter().chain(caps).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, discover, strategy and fail_open are short for one pool: move them \
-             into it",
+            "top-level nodes, discover, strategy, fail_open, use_all_backups and caps are short for \
+             one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -55,14 +65,20 @@ fn pool(
         let help = "write `nodes: [10.0.0.11:5002]`, or `discover: { dns: plugin_daemon:5002 }`";
         table.lacks("nodes", help);
     }
+    let strategy = strategy(table.value("strategy"), around);
+    let fail_open = table.or("fail_open", defaults::FAIL_OPEN, Value::flag);
+    let nodes = nodes
+        .map(|value| roster.list(&value, found.is_none()))
+        .unwrap_or_default();
+    let discover = found.and_then(|value| discover::discover(&value, around.env));
     Some(Pool {
         name: name.unwrap_or_default(),
-        strategy: strategy(table.value("strategy"), around),
-        fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
-        nodes: nodes
-            .map(|value| roster.list(&value, found.is_none()))
-            .unwrap_or_default(),
-        discover: found.and_then(|value| discover::discover(&value, around.env)),
+        strategy,
+        fail_open,
+        use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
+        waiting: waiting::waiting(&table, &nodes, discover.as_ref()),
+        nodes,
+        discover,
     })
 }
 
@@ -85,33 +101,37 @@ fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Top-level `nodes`, `discover`, `strategy` and `fail_open`.
+/// The values of [`SHORT`].
 fn short_pool(
     root: &Table<'_>,
-    values: [Option<Value<'_>>; 4],
+    values: [Option<Value<'_>>; SHORT.len()],
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open, found] = values;
+    let [nodes, word, fail_open, use_all_backups, found] = values;
+    let flag =
+        |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    let strategy = strategy(word, around);
+    let fail_open = flag(fail_open, defaults::FAIL_OPEN);
     let written = nodes.is_some() || found.is_some();
-    let (nodes, found) = if written {
+    let (nodes, discover) = if written {
         let nodes = nodes
             .map(|value| roster.list(&value, found.is_none()))
             .unwrap_or_default();
-        let found = found.and_then(|value| discover::discover(&value, around.env));
-        (nodes, found)
+        let discover = found.and_then(|value| discover::discover(&value, around.env));
+        (nodes, discover)
     } else {
         roster.environment(root, around.env)
     };
     Pool {
         name: defaults::POOL.to_owned(),
-        strategy: strategy(word, around),
-        fail_open: fail_open
-            .and_then(|value| value.flag())
-            .unwrap_or(defaults::FAIL_OPEN),
+        strategy,
+        fail_open,
+        use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
+        waiting: waiting::waiting(root, &nodes, discover.as_ref()),
         nodes,
-        discover: found,
+        discover,
     }
 }
 

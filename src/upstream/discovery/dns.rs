@@ -47,6 +47,7 @@ pub(super) fn called_by_address(address: SocketAddr) -> Entry {
         weight: 1,
         hand: Hand::Ready,
         boot: None,
+        max_in_flight: None,
     }
 }
 

@@ -52,6 +52,7 @@ impl Discovery for Fixed {
                 weight: node.weight,
                 hand: hand(node),
                 boot: None,
+                max_in_flight: node.max_in_flight,
             }));
         }
         if entries.is_empty() {
@@ -87,6 +88,7 @@ mod tests {
             weight: 3,
             enabled: true,
             drain: true,
+            max_in_flight: None,
         }
     }
 

@@ -104,6 +104,7 @@ mod tests {
             weight: 1,
             hand: Hand::Ready,
             boot: None,
+            max_in_flight: None,
         }
     }
 

@@ -160,6 +160,7 @@ impl Registered {
             weight: wish.weight,
             hand: Hand::Ready,
             boot: None,
+            max_in_flight: None,
         };
         self.all
             .of(&self.pool, now)

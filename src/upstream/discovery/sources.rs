@@ -8,7 +8,7 @@ use super::kept::Kept;
 use super::register::Registered;
 use super::registry::{Mirror, Registry};
 use super::{Discovery, DiscoveryError, Fixed, Names, Registrations};
-use crate::config::{self, Config, Discover};
+use crate::config::{self, Config, Discover, MaxInFlight};
 use crate::model::{NodeId, Owner, Role, clock};
 use crate::nodes::{Entry, Roster};
 use crate::route::Owners;
@@ -55,6 +55,8 @@ pub struct PoolSource {
     registered: Option<Registered>,
     /// Nodes that other pools list.
     taken: HashSet<NodeId>,
+    /// How much each node may have in flight that is found and does not say it for itself.
+    max_in_flight: Option<MaxInFlight>,
     /// The last look brought an answer from everybody.
     up: AtomicBool,
 }
@@ -76,7 +78,7 @@ impl Sources {
         config: &Config,
         roster: &Arc<Roster>,
     ) -> PoolSource {
-        let nodes = pool.nodes.clone();
+        let nodes = pool.limited_nodes();
         let others = config.pools.iter().filter(|other| other.name != pool.name);
         let registers = pool.discover.as_ref().is_some_and(|found| found.register);
         PoolSource {
@@ -90,6 +92,7 @@ impl Sources {
                 .flat_map(|other| &other.nodes)
                 .map(|node| node.id.clone())
                 .collect(),
+            max_in_flight: pool.waiting.max_in_flight,
             up: AtomicBool::new(true),
         }
     }
@@ -253,7 +256,7 @@ impl PoolSource {
     }
 
     /// Adds what the sources brought to what is listed: names, addresses and the primary are
-    /// unique, and who was there first stays.
+    /// unique, and who was there first stays. The pool's limit holds for them too.
     fn join(&self, listed: Vec<Entry>, brought: Vec<Entry>) -> Vec<Entry> {
         let mut joined = listed;
         for mut entry in brought {
@@ -265,6 +268,7 @@ impl PoolSource {
             if primary(&entry) && joined.iter().any(primary) {
                 entry.role = Role::Secondary;
             }
+            entry.max_in_flight = entry.max_in_flight.or(self.max_in_flight);
             joined.push(entry);
         }
         joined
