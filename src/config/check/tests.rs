@@ -74,6 +74,7 @@ const POOLS: &str = r#"
     pools:¶  - {name: a, nodes: [a]}¶  - {name: a, nodes: [b]}¶ ; pools[1].name ; 3 ; a second pool named `a`
     nodes: [a]¶pools: [{name: x, nodes: [b]}]¶ ; nodes ; 1 ; stands beside `pools`
     strategy: seed¶pools: [{name: x, nodes: [b]}]¶ ; strategy ; 1 ; beside `pools`
+    discover: {dns: a}¶pools: [{name: x, nodes: [b]}]¶ ; discover ; 1 ; beside `pools`
     nodes: [a]¶strategy: adaptiv¶ ; strategy ; 2 ; did you mean `adaptive`?
     pools:¶  - name: x¶    strategy: fastest¶    nodes: [a]¶ ; pools[0].strategy ; 3 ; unknown strategy `fastest` (known here: adaptive, seed, round_robin)
     nodes:¶  - {address: a, weight: 0}¶ ; nodes[0].weight ; 2 ; must be from 1 to 1000
@@ -552,8 +553,12 @@ fn how_to_wait_without_a_cap_is_a_warning() {
         assert_eq!(loaded.warnings.list.len(), many, "{}", loaded.warnings);
         let told = loaded.warnings.to_string();
         assert!(told.contains("nothing waits without a cap"), "{told}");
-        let capped = format!("{text}max_in_flight: 4\n");
-        let loaded = examine(&capped, "test.yaml", &KNOWN, &env).expect("it is sound");
-        assert!(loaded.warnings.list.is_empty(), "{}", loaded.warnings);
+        // A list in a file of its own may bring caps.
+        for capped in ["max_in_flight: 4\n", "discover: { file: nodes.yaml }\n"] {
+            let capped = format!("{text}{capped}");
+            let loaded = examine(&capped, "test.yaml", &KNOWN, &env).expect("it is sound");
+            assert!(loaded.warnings.list.is_empty(), "{}", loaded.warnings);
+            assert!(loaded.config.pools[0].has_caps());
+        }
     }
 }
