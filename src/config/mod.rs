@@ -26,8 +26,8 @@ mod unit;
 
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
-pub use load::{Known, Loaded, content_hash, examine, find, load, load_file};
-pub use pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file};
+pub use pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes, When};
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{

@@ -4,7 +4,9 @@
 //! `diff`. A secret is `***` in it.
 
 use super::file;
-use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+use super::pool::{
+    DebugPlugin, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes, When,
+};
 use super::sections::{
     Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
 };
@@ -27,6 +29,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         threads,
         pools,
         routes,
+        rules,
         debug_plugins,
         tcp,
         strategies,
@@ -39,6 +42,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        decisions,
         state,
         shutdown,
         reload,
@@ -53,6 +57,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("rules", list(rules, rule)),
         ("debug_plugins", list(debug_plugins, debug_plugin)),
         ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
@@ -70,7 +75,13 @@ pub(super) fn tree(config: &Config) -> Tree {
                 ("max_hops", whole(loops.max_hops)),
             ]),
         ),
-        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
+        (
+            "debug",
+            table([
+                ("headers", Tree::Flag(*debug_headers)),
+                ("decisions", whole(*decisions)),
+            ]),
+        ),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
@@ -125,8 +136,17 @@ fn pool(pool: &Pool) -> Tree {
     table([
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
+        ("shadow", maybe(pool.shadow.as_ref())),
+        ("discovery", maybe(pool.discovery.as_ref())),
         ("fail_open", Tree::Flag(pool.fail_open)),
-        ("nodes", list(&pool.nodes, node)),
+        (
+            "nodes",
+            if pool.discovery.is_some() {
+                Tree::Null
+            } else {
+                list(&pool.nodes, node)
+            },
+        ),
     ])
 }
 
@@ -143,6 +163,34 @@ fn node(node: &NodeEntry) -> Tree {
 
 fn route(route: &RouteEntry) -> Tree {
     table([("path", text(&route.path)), ("pool", text(&route.pool))])
+}
+
+fn rule(rule: &RuleEntry) -> Tree {
+    let When {
+        op,
+        plugin,
+        tenant,
+        header,
+    } = &rule.when;
+    let header: Vec<_> = header
+        .iter()
+        .map(|(name, pattern)| (name.clone(), text(pattern)))
+        .collect();
+    table([
+        ("op", maybe(op.as_ref())),
+        ("plugin", maybe(plugin.as_ref())),
+        ("tenant", maybe(tenant.as_ref())),
+        (
+            "header",
+            if header.is_empty() {
+                Tree::Null
+            } else {
+                Tree::Table(header)
+            },
+        ),
+        ("class", text(rule.class.map_or("auto", Class::word))),
+        ("pool", maybe(rule.pool.as_ref())),
+    ])
 }
 
 fn debug_plugin(owned: &DebugPlugin) -> Tree {
@@ -173,7 +221,13 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     ])
 }
 
-fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
+fn learn_tree(
+    Learn {
+        key,
+        classifier,
+        rules,
+    }: &Learn,
+) -> Tree {
     let threshold = match rules.long_threshold {
         Threshold::Fixed(duration) => time(duration),
         Threshold::Auto => text("auto"),
@@ -189,6 +243,7 @@ fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
     };
     table([
         ("key", list(key, |part| text(part.word()))),
+        ("classifier", maybe(classifier.as_ref())),
         ("long_threshold", threshold),
         ("exit_ratio", Tree::Number(rules.exit_ratio)),
         ("score", text(score)),
@@ -258,6 +313,10 @@ fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
 
 fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
     Tree::List(items.iter().map(write).collect())
+}
+
+fn maybe(value: Option<&String>) -> Tree {
+    value.map_or(Tree::Null, text)
 }
 
 fn text(value: impl ToString) -> Tree {

@@ -17,7 +17,7 @@ pub use assemble::Options;
 pub use embedded::Embedded;
 pub use run::{StartError, run};
 
-use crate::config::Known;
+use crate::config::{Known, OwnWords};
 use crate::select;
 
 /// The words that the configuration may use and that higher layers define.
@@ -25,5 +25,6 @@ use crate::select;
 pub const fn known() -> Known {
     Known {
         strategies: select::WORDS,
+        own: OwnWords::NONE,
     }
 }

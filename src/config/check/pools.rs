@@ -1,7 +1,7 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, sections};
+use super::{Around, own, sections};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
@@ -10,14 +10,16 @@ use crate::config::tree::Tree;
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
 pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
     let list = root.value("pools");
-    let short = ["nodes", "strategy", "fail_open"].map(|key| root.value(key));
+    let short =
+        ["nodes", "strategy", "fail_open", "shadow", "discovery"].map(|key| root.value(key));
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
     for value in short.into_iter().flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy and fail_open are short for one pool: move them into it",
+            "top-level nodes, strategy, fail_open, shadow and discovery are short for one pool: move \
+             them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -49,12 +51,17 @@ fn pool(
     }
     let name = named.and_then(|value| pool_name(&value, before));
     let nodes = table.value("nodes");
-    if nodes.is_none() {
+    let source = table.value("discovery");
+    if nodes.is_none() && source.is_none() {
         table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
     }
     Some(Pool {
         name: name.unwrap_or_default(),
         strategy: strategy(table.value("strategy"), around),
+        shadow: shadow(table.value("shadow"), around),
+        discovery: source
+            .as_ref()
+            .and_then(|value| own::discovery(value, nodes.as_ref(), around)),
         fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
         nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
     })
@@ -79,38 +86,43 @@ fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Top-level `nodes`, `strategy` and `fail_open`.
+/// The keys that stand at the top level.
 fn short_pool(
     root: &Table<'_>,
-    values: [Option<Value<'_>>; 3],
+    values: [Option<Value<'_>>; 5],
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open] = values;
+    let [nodes, word, fail_open, beside, source] = values;
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    let discovery = source
+        .as_ref()
+        .and_then(|value| own::discovery(value, nodes.as_ref(), around));
+    let nodes = match (nodes, source) {
+        (Some(value), _) => roster.list(&value),
+        (None, Some(_)) => Vec::new(),
+        (None, None) => roster.environment(root, around.env),
+    };
     Pool {
         name: defaults::POOL.to_owned(),
         strategy: strategy(word, around),
+        shadow: shadow(beside, around),
+        discovery,
         fail_open: fail_open
             .and_then(|value| value.flag())
             .unwrap_or(defaults::FAIL_OPEN),
-        nodes: match nodes {
-            Some(value) => roster.list(&value),
-            None => roster.environment(root, around.env),
-        },
+        nodes,
     }
 }
 
 fn strategy(value: Option<Value<'_>>, around: &Around<'_>) -> String {
-    let words: Vec<_> = around
-        .strategies
-        .iter()
-        .map(|word| (*word, *word))
-        .collect();
     value
-        .and_then(|value| value.word("strategy", &words))
-        .unwrap_or(defaults::STRATEGY)
-        .to_owned()
+        .and_then(|value| own::strategy(&value, around))
+        .unwrap_or_else(|| defaults::STRATEGY.to_owned())
+}
+
+fn shadow(value: Option<Value<'_>>, around: &Around<'_>) -> Option<String> {
+    own::strategy(&value?, around)
 }
 
 /// The routes; each pool they name must exist.
