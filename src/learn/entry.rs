@@ -1,6 +1,7 @@
 //! What is known of one key, and what runs under it now?
 
 use super::estimate::{Estimate, Gauge};
+use super::usual::Usual;
 use crate::model::{Basis, Class, Verdict};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) estimate: Estimate,
+    pub(super) usual: Usual,
     /// The requests running now, oldest first; the number tells apart those of one instant.
     running: BTreeSet<(Instant, u64)>,
     tickets: u64,
@@ -41,6 +43,7 @@ impl Entry {
         Arc::new(Self {
             key,
             state: Mutex::new(State {
+                usual: Usual::restored(estimate.histogram.mean(), estimate.count),
                 estimate,
                 running: BTreeSet::new(),
                 tickets: 0,

@@ -5,6 +5,7 @@ use super::entry::{Entry, Running};
 use super::estimate::Gauge;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
+use super::usual::ln_seconds;
 use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
 use lru::LruCache;
@@ -183,6 +184,13 @@ impl Classifier for Learner {
         entry.begin(now)
     }
 
+    fn expected(&self, operation: &Operation) -> Option<f64> {
+        // The finest key alone: under a coarser one other items would pass for this one's delay.
+        let entry = self.keys.lock().peek(operation.as_str()).map(Arc::clone)?;
+        let usual = entry.state.lock().usual;
+        usual.ln()
+    }
+
     fn learn(&self, operation: &Operation, sample: Sample, now: Instant) {
         let ns = nanos(sample.duration);
         if sample.censored && ns < self.threshold.load(Relaxed) {
@@ -191,9 +199,13 @@ impl Classifier for Learner {
         let mean = self.count(ns);
         let rules = self.rules.load();
         let gauge = self.gauge(&rules, mean);
+        let ln = (!sample.censored).then(|| ln_seconds(sample.duration));
         for entry in self.at_all_levels(operation, now).into_iter().flatten() {
             let mut state = entry.state.lock();
             state.estimate.push(ns, gauge);
+            if let Some(ln) = ln {
+                state.usual.push(ln);
+            }
             state.last_seen = now;
         }
     }

@@ -10,6 +10,7 @@
 //! | `entry` | What is known of one key, and what runs under it now? |
 //! | `estimate` | Which score do one key's samples give, and is that long? |
 //! | `histogram` | How are durations counted so that old ones fade? |
+//! | `usual` | How long does an operation usually take? |
 //! | `threshold` | From which duration on is a request long? |
 //! | `pins` | What did the operator decide himself? |
 //! | `view` | What does the operator see? |
@@ -28,11 +29,13 @@ mod rig;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod usual;
 mod view;
 
 pub use entry::Running;
 pub use learner::Learner;
 pub use memory::Memory;
+pub use usual::ln_seconds;
 pub use view::KeyView;
 
 use crate::model::{Class, Operation, Sample, Verdict};
@@ -47,6 +50,12 @@ pub trait Classifier: fmt::Debug + Send + Sync {
     /// Notes that a request of this operation runs from `now` until the value is dropped: an
     /// operation that nobody knows is long as soon as one of its requests runs for too long.
     fn begin(&self, operation: &Operation, now: Instant) -> Running;
+
+    /// What a request of this operation usually takes: a mean of [`ln_seconds`], of requests that
+    /// ran to their end. `None` while too little is known.
+    fn expected(&self, _operation: &Operation) -> Option<f64> {
+        None
+    }
 
     /// Learns from one request that ended.
     fn learn(&self, operation: &Operation, sample: Sample, now: Instant);

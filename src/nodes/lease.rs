@@ -13,17 +13,21 @@ pub struct Lease {
     node: Arc<Node>,
     plugin: Arc<Plugin>,
     class: Class,
+    /// A long request ran there when this one came.
+    beside_long: bool,
     since: Instant,
 }
 
 impl Lease {
     /// Claims a node for one attempt.
     pub fn take(node: &Arc<Node>, plugin: &Arc<Plugin>, class: Class, now: Instant) -> Self {
+        let beside_long = node.in_flight(Class::Long) > 0;
         node.count_up(class, plugin.place());
         Self {
             node: Arc::clone(node),
             plugin: Arc::clone(plugin),
             class,
+            beside_long,
             since: now,
         }
     }
@@ -38,6 +42,18 @@ impl Lease {
     #[must_use]
     pub fn plugin(&self) -> PluginPlace {
         self.plugin.place()
+    }
+
+    /// What its request was taken for.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Whether a long request ran on the node when this one was sent there.
+    #[must_use]
+    pub const fn beside_long(&self) -> bool {
+        self.beside_long
     }
 
     /// The node served it: it has the plugin, and what it did wrong before is forgotten.

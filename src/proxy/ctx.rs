@@ -3,12 +3,12 @@
 use super::hold::Held;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
-use crate::learn::{Classifier, Running};
+use crate::learn::Running;
 use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
-use crate::select::Why;
+use crate::select::{self, Why};
 use crate::upstream::{Live, Passage, Pool, Snapshot};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -127,17 +127,17 @@ impl Ctx {
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
         drop(attempt.running);
-        if outcome == Outcome::Answered {
-            attempt.lease.note_success();
-        }
-        let sample = attempt.lease.settle(outcome, now);
         self.tried.push(node);
-        let operation = self
-            .routed
-            .as_ref()
-            .and_then(|routed| routed.operation.as_ref());
-        if let (Some(operation), Some(sample)) = (operation, sample) {
-            live.learner.learn(operation, sample, now);
+        // An attempt was routed; were it not, its lease would end here all the same.
+        if let Some(routed) = &self.routed {
+            select::settle(
+                attempt.lease,
+                routed.pool.chooser(),
+                &live.learner,
+                routed.operation.as_ref(),
+                outcome,
+                now,
+            );
         }
     }
 }

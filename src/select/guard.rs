@@ -1,7 +1,7 @@
 //! What if a strategy fails? Then round robin chooses, and the failure is counted.
 
 use super::round_robin::RoundRobin;
-use super::{Choice, Strategy, Why};
+use super::{Choice, Ended, Strategy, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,5 +37,10 @@ impl Strategy for Guarded {
                 why: Why::Fallback,
             },
         }
+    }
+
+    fn ended(&self, end: &Ended<'_>) {
+        // What it has not learned is its own loss; the request has its answer.
+        let _told = catch_unwind(AssertUnwindSafe(|| self.inner.ended(end)));
     }
 }

@@ -4,6 +4,7 @@
 //! [`Strategy`] only prefers. Each strategy is one file; [`TABLE`] is the only list of them.
 
 mod adaptive;
+mod ended;
 mod guard;
 mod least_in_flight;
 mod round_robin;
@@ -11,6 +12,7 @@ mod scan;
 mod seed;
 mod why;
 
+pub use ended::{Ended, settle};
 pub use guard::Guarded;
 pub use why::Why;
 
@@ -38,6 +40,9 @@ use std::sync::Arc;
 pub trait Strategy: fmt::Debug + Send + Sync {
     /// Chooses one of the candidates, and says why.
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice;
+
+    /// An attempt that was chosen by this strategy ended: see [`settle`].
+    fn ended(&self, _end: &Ended<'_>) {}
 }
 
 /// A candidate, and the one word that explains it in logs, metrics and headers.

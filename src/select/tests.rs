@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::TwoNodes;
-use crate::model::{Class, Role, clock};
+use crate::learn::Learner;
+use crate::model::{Class, LearnRules, Operation, Outcome, Role, clock};
 use crate::nodes::{ComebackRules, Lease, Node, Plugins, Screening, Tried, screen};
 use proptest::prelude::{any, prop_assert, proptest};
 use std::time::{Duration, Instant};
@@ -259,6 +260,52 @@ fn f059_a_strategy_that_fails_is_replaced_for_that_request() {
         let guarded = Guarded::new(broken);
         assert_eq!(rig.ask(&guarded, "a/b", Class::Short).1, Why::Fallback);
     }
+}
+
+#[derive(Debug, Default)]
+struct Listening(parking_lot::Mutex<Vec<(Option<f64>, bool, Outcome, Duration)>>);
+
+impl Strategy for Listening {
+    fn choose(&self, _: &Request, _: &Candidates<'_>, _: &mut Dice) -> Choice {
+        Choice {
+            at: 0,
+            why: Why::Custom,
+        }
+    }
+
+    fn ended(&self, end: &Ended<'_>) {
+        assert_eq!(end.node.total_in_flight(), 0, "the node is free already");
+        let told = (end.expected, end.beside_long, end.outcome, end.duration);
+        self.0.lock().push(told);
+        assert!(end.outcome != Outcome::Failed, "told of a failure");
+    }
+}
+
+#[test]
+fn a_strategy_is_told_how_attempts_end_and_what_was_usual_before() {
+    let rig = Rig::new(1);
+    let listening = Arc::new(Listening::default());
+    let guarded = Guarded::new(Arc::clone(&listening) as Arc<dyn Strategy>);
+    let learner = Learner::new(LearnRules::default());
+    let operation = Operation::new("tool/invoke");
+    let second = Duration::from_secs(1);
+    let end = |lease: Lease, outcome| {
+        let now = rig.now + second;
+        settle(lease, &guarded, &learner, Some(&operation), outcome, now);
+    };
+    let lease = || Lease::take(&rig.pool[0], &rig.plugins.find(None), Class::Short, rig.now);
+    (0..5).for_each(|_| end(lease(), Outcome::Answered));
+    // A strategy that panics at the news is nobody else's trouble.
+    end(lease(), Outcome::Failed);
+    let beside = Lease::take(&rig.pool[0], &rig.plugins.find(None), Class::Long, rig.now);
+    let short = lease();
+    drop(beside);
+    end(short, Outcome::Answered);
+    let told = listening.0.lock();
+    assert!(told[..5].iter().all(|told| told.0.is_none()), "{told:?}");
+    assert_eq!(told[5], (Some(0.0), false, Outcome::Failed, second));
+    assert_eq!(told[6], (Some(0.0), true, Outcome::Answered, second));
+    assert_eq!(rig.pool[0].total_in_flight(), 0);
 }
 
 /// Leases as (node, plugin, long), a request's plugin, a seed.

@@ -22,6 +22,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub struct Pool {
     name: String,
     strategy: String,
+    rules: Arc<SelectorConfig>,
     balancer: LoadBalancer<Selector>,
     crew: super::membership::Crew,
     /// What is counted for it.
@@ -57,16 +58,16 @@ impl Pool {
             roster: Arc::clone(roster),
             crew: Arc::clone(&crew),
         };
-        let rules = SelectorConfig {
+        let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy),
             fail_open: settings.fail_open,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
             health: config.health.clone(),
-        };
+        });
         let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
-        let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::new(rules)));
+        let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::clone(&rules)));
         balancer.update_frequency = Some(REFRESH);
         // A pool whose names cannot be resolved yet starts empty and fills later.
         let _logged_by_membership = balancer.update().await;
@@ -75,6 +76,7 @@ impl Pool {
         Self {
             name: settings.name.clone(),
             strategy: settings.strategy.clone(),
+            rules,
             balancer,
             crew,
             metrics,
@@ -92,6 +94,12 @@ impl Pool {
     #[must_use]
     pub fn strategy(&self) -> &str {
         &self.strategy
+    }
+
+    /// Its strategy, which is told how attempts end.
+    #[must_use]
+    pub fn chooser(&self) -> &dyn Strategy {
+        &self.rules.strategy
     }
 
     /// Its nodes, in the order in which they were configured.
