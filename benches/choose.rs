@@ -19,7 +19,7 @@ use twolane::nodes::{ComebackRules, Lease, Node, Plugins, Roster, Screening, Tri
 use twolane::observe::Metrics;
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
-use twolane::upstream::{Ask, Checks, Parts, Snapshot};
+use twolane::upstream::{Ask, Checks, Own, Parts, Snapshot};
 
 /// A pool of so many nodes; nothing listens there, and nobody looks.
 async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
@@ -40,7 +40,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         roster,
         names: Arc::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
-        strategies: Vec::new(),
+        own: Own::default(),
     };
     Snapshot::compile(config, 1, &parts)
         .await

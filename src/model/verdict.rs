@@ -26,6 +26,8 @@ pub enum Basis {
     },
     /// A request of this operation has been running for longer than the threshold.
     Promoted,
+    /// A classifier from outside has its own reasons.
+    Custom,
     /// Nothing is known; this is what the kind of operation usually is.
     Prior,
 }
@@ -38,6 +40,7 @@ impl Basis {
             Self::Pinned => "pinned",
             Self::Learned { .. } => "learned",
             Self::Promoted => "promoted",
+            Self::Custom => "custom",
             Self::Prior => "prior",
         }
     }

@@ -1,8 +1,8 @@
 //! Which metric families exist? Names, help and labels, read in one place.
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    Result,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, Result,
 };
 
 /// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
@@ -22,6 +22,7 @@ pub(super) struct Requests {
     pub(super) rejections: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) choices: IntCounterVec,
+    pub(super) shadow: IntCounterVec,
     pub(super) verdicts: IntCounterVec,
     pub(super) open: IntGauge,
 }
@@ -60,6 +61,11 @@ impl Requests {
                 "twolane_choices_total",
                 "Nodes chosen, by the strategy's reason.",
                 &["pool", "why"],
+            )?,
+            shadow: counter(
+                "twolane_shadow_total",
+                "Choices in pools with a shadow, by whether it would have chosen the same node.",
+                &["pool", "agrees"],
             )?,
             verdicts: counter(
                 "twolane_verdicts_total",
@@ -131,6 +137,7 @@ pub(super) struct Gateway {
     pub(super) reloads: IntCounterVec,
     pub(super) reload_successful: IntGauge,
     pub(super) threshold: Gauge,
+    pub(super) classifier_failures: IntCounter,
 }
 
 impl Gateway {
@@ -140,7 +147,13 @@ impl Gateway {
             "From here on a duration is long.",
         )?;
         into.register(Box::new(threshold.clone()))?;
+        let classifier_failures = IntCounter::new(
+            "twolane_classifier_failures_total",
+            "Times that a classifier from outside failed, and what was learned decided.",
+        )?;
+        into.register(Box::new(classifier_failures.clone()))?;
         Ok(Self {
+            classifier_failures,
             operations: gauge(
                 into,
                 "twolane_operations",

@@ -4,7 +4,7 @@ use super::hold::Held;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
 use crate::learn::Running;
-use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
+use crate::model::{Operation, Outcome, Owner, Rejection, RequestId, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
@@ -22,6 +22,8 @@ pub struct Ctx {
     pub(super) snapshot: Arc<Snapshot>,
     /// When its header was read.
     pub(super) arrived: Instant,
+    /// What it is called, where anybody will want to know.
+    pub(super) id: Option<RequestId>,
     /// Set by `request_filter`.
     pub(super) routed: Option<Routed>,
     /// The attempt that runs now.
@@ -105,6 +107,7 @@ impl Ctx {
         Self {
             snapshot: live.snapshot(),
             arrived: clock::now(),
+            id: None,
             routed: None,
             attempt: None,
             tried: Tried::new(),
@@ -133,7 +136,7 @@ impl Ctx {
             select::settle(
                 attempt.lease,
                 routed.pool.chooser(),
-                &live.learner,
+                live.classifier(&self.snapshot),
                 routed.operation.as_ref(),
                 outcome,
                 now,

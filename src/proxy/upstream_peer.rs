@@ -1,7 +1,7 @@
 //! Which node gets this attempt? Chosen and leased without a pause between.
 
 use super::ctx::{Attempt, Ctx};
-use crate::learn::Classifier;
+use super::noted;
 use crate::model::rejection::Reason;
 use crate::model::{Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
@@ -10,7 +10,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-    let Some(routed) = &mut ctx.routed else {
+    let Some(routed) = &ctx.routed else {
         return Error::e_explain(ErrorType::InternalError, "not routed");
     };
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
@@ -26,11 +26,13 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         routed.pool.budget.deposit();
     }
     let misses = ctx.misses;
-    let mut pick = routed
-        .pool
-        .choose(&ask)
-        .map_err(|refused| nobody(&refused, misses))?;
+    let chosen = routed.pool.choose(&ask);
     let now = clock::now();
+    noted::choice(live, ctx, chosen.as_ref(), now);
+    let mut pick = chosen.map_err(|refused| nobody(&refused, misses))?;
+    let Some(routed) = &mut ctx.routed else {
+        return Error::e_explain(ErrorType::InternalError, "not routed");
+    };
     routed.body_sent = 0;
     pick.peer.options.read_timeout = Some(routed.treatment.read);
     log::debug!(
@@ -49,7 +51,7 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         running: routed
             .operation
             .as_ref()
-            .map(|operation| live.learner.begin(operation, now)),
+            .map(|operation| live.classifier(&ctx.snapshot).begin(operation, now)),
         why: pick.why,
         status: None,
         failed_in_band: None,

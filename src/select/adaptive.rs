@@ -8,10 +8,10 @@
 //!
 //! When not: with one plugin only it equals `least_in_flight`.
 
-use super::{Choice, Strategy, scan};
+use super::{Choice, Preview, Strategy, scan};
 use crate::config::Strategies;
 use crate::model::{Class, Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 
 /// See the module.
 #[derive(Debug)]
@@ -27,15 +27,27 @@ impl Adaptive {
             long_weight: rules.long_weight,
         }
     }
+
+    fn score(&self, request: &Request, node: &Node) -> f64 {
+        let same = f64::from(node.runtime_in_flight(request.plugin));
+        let long = f64::from(node.in_flight(Class::Long));
+        let all = 1.0 + f64::from(node.load());
+        (all + self.plugin_weight * same + self.long_weight * long) / f64::from(node.weight())
+    }
 }
 
 impl Strategy for Adaptive {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        scan::cheapest(among, dice, |node| {
-            let same = f64::from(node.runtime_in_flight(request.plugin));
-            let long = f64::from(node.in_flight(Class::Long));
-            let all = 1.0 + f64::from(node.load());
-            (all + self.plugin_weight * same + self.long_weight * long) / f64::from(node.weight())
-        })
+        scan::cheapest(among, dice, |node| self.score(request, node))
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let score = |node: &Node| self.score(request, node);
+        Some(scan::preview(among, dice, score))
     }
 }

@@ -7,13 +7,17 @@ mod adaptive;
 mod ended;
 mod guard;
 mod least_in_flight;
+mod preview;
 mod round_robin;
 mod scan;
 mod seed;
+mod shadow;
 mod why;
 
 pub use ended::{Ended, settle};
 pub use guard::Guarded;
+pub use preview::Preview;
+pub use shadow::Shadowed;
 pub use why::Why;
 
 use crate::config::Strategies;
@@ -40,6 +44,18 @@ use std::sync::Arc;
 pub trait Strategy: fmt::Debug + Send + Sync {
     /// Chooses one of the candidates, and says why.
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice;
+
+    /// What [`Strategy::choose`] would say now, without changing anything: for `explain`. `None`
+    /// when it cannot be said so; a strategy that keeps nothing between choices answers with
+    /// [`Preview::of_stateless`].
+    fn preview(
+        &self,
+        _request: &Request,
+        _among: &Candidates<'_>,
+        _dice: &mut Dice,
+    ) -> Option<Preview> {
+        None
+    }
 
     /// An attempt that was chosen by this strategy ended: see [`settle`].
     fn ended(&self, _end: &Ended<'_>) {}

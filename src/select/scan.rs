@@ -1,6 +1,6 @@
 //! How is the cheapest of all candidates found? By looking at each, ties broken by chance.
 
-use super::{Choice, Why};
+use super::{Choice, Preview, Why};
 use crate::model::Dice;
 use crate::nodes::{Candidates, Node};
 
@@ -34,5 +34,20 @@ pub(super) fn cheapest(
     Choice {
         at: best.0,
         why: Why::LeastLoaded,
+    }
+}
+
+/// The same choice, with what was compared.
+pub(super) fn preview(
+    among: &Candidates<'_>,
+    dice: &mut Dice,
+    score: impl Fn(&Node) -> f64,
+) -> Preview {
+    Preview {
+        scores: among
+            .iter()
+            .map(|node| score(node) / among.share(node))
+            .collect(),
+        choice: cheapest(among, dice, score),
     }
 }

@@ -6,11 +6,14 @@
 
 pub mod discovery;
 mod errand;
+mod explain;
 mod health;
 mod lifecycle;
 mod live;
 mod membership;
+mod own;
 mod peer;
+mod plan;
 mod pool;
 mod probe;
 mod proven;
@@ -22,9 +25,12 @@ mod tcp;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
+pub use explain::{Explanation, Inquiry, explain};
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};
+pub use own::{MakeDiscovery, MakeStrategy, Own};
+pub use plan::{Incoming, Plan};
 pub use pool::{Pick, Pool};
 pub use probe::Prober;
 pub use selector::Ask;

@@ -5,10 +5,10 @@ use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
 use crate::admit::Budget;
 use crate::config::{self, Config};
-use crate::model::clock;
+use crate::model::{NodeId, clock};
 use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
-use crate::select::{Guarded, Strategy, Why};
+use crate::select::{Shadowed, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, HealthRegistry, LoadBalancer};
 use std::fmt;
@@ -20,7 +20,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 
 /// Nodes that serve the same routes under one strategy.
 pub struct Pool {
-    name: String,
+    name: Arc<str>,
     strategy: String,
     rules: Arc<SelectorConfig>,
     balancer: LoadBalancer<Selector>,
@@ -40,13 +40,15 @@ pub struct Pick {
     pub peer: Box<HttpPeer>,
     /// The reason.
     pub why: Why,
+    /// What the shadow would have chosen; none without one, or where nothing was to be chosen.
+    pub shadow: Option<NodeId>,
 }
 
 impl Pool {
     /// Opens a pool and finds its nodes for the first time.
     pub(super) async fn open(
         settings: &config::Pool,
-        strategy: Arc<dyn Strategy>,
+        strategy: Shadowed,
         source: Box<dyn Discovery>,
         config: &Config,
         shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),
@@ -60,7 +62,7 @@ impl Pool {
         };
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
-            strategy: Guarded::new(strategy),
+            strategy,
             fail_open: settings.fail_open,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
@@ -74,7 +76,7 @@ impl Pool {
         let retry = &config.retry;
         let budget = Budget::new(retry.budget_ratio, retry.budget_floor, clock::now());
         Self {
-            name: settings.name.clone(),
+            name: settings.name.as_str().into(),
             strategy: settings.strategy.clone(),
             rules,
             balancer,
@@ -90,6 +92,12 @@ impl Pool {
         &self.name
     }
 
+    /// Its name, to keep.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The word of its strategy.
     #[must_use]
     pub fn strategy(&self) -> &str {
@@ -100,6 +108,11 @@ impl Pool {
     #[must_use]
     pub fn chooser(&self) -> &dyn Strategy {
         &self.rules.strategy
+    }
+
+    /// By which rules its selector decides.
+    pub(super) fn rules(&self) -> &SelectorConfig {
+        &self.rules
     }
 
     /// Its nodes, in the order in which they were configured.
@@ -120,10 +133,15 @@ impl Pool {
             self.balancer.select_with(key, 0, |_member, _healthy| true);
         })?;
         self.metrics.chosen(said.why.word());
+        let shadow = said.shadow.map(|at| {
+            self.metrics.shadowed(at == said.at);
+            said.members.nodes[at].id().clone()
+        });
         Ok(Pick {
             node: Arc::clone(&said.members.nodes[said.at]),
             peer: Box::new(said.members.peers[said.at].clone()),
             why: said.why,
+            shadow,
         })
     }
 

@@ -8,9 +8,11 @@ use super::membership::Crew;
 use super::peer::request_peer;
 use crate::config::{Health, Timeouts};
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
-use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen};
+use crate::nodes::{
+    Candidates, ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen,
+};
 use crate::route::winner;
-use crate::select::{Choice, Guarded, Strategy, Why};
+use crate::select::{Choice, Shadowed, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
@@ -20,6 +22,7 @@ use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is asked of a pool: which request, not where again, with which luck.
 #[derive(Clone, Debug)]
@@ -85,7 +88,7 @@ fn read_owner(line: &[u8]) -> Option<Owner> {
 struct Question {
     request: Request,
     tried: Tried,
-    dice: Dice,
+    luck: u64,
     /// 0 = none.
     affinity: u64,
     owner: Option<Owner>,
@@ -113,7 +116,7 @@ fn read(key: &[u8]) -> Option<Question> {
     Some(Question {
         request: Request::new(class, plugin).attempt(*attempt),
         tried,
-        dice: Dice::with_seed(luck),
+        luck,
         affinity,
         owner,
         once,
@@ -125,6 +128,8 @@ pub(super) struct Said {
     pub(super) members: Arc<Members>,
     pub(super) at: usize,
     pub(super) why: Why,
+    /// What the shadow would have chosen.
+    pub(super) shadow: Option<usize>,
 }
 
 thread_local! {
@@ -156,11 +161,31 @@ pub(super) struct Members {
 /// What outlives a selector.
 pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
-    pub(super) strategy: Guarded,
+    pub(super) strategy: Shadowed,
     pub(super) fail_open: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
     pub(super) health: Health,
+}
+
+impl SelectorConfig {
+    /// What the screen must know.
+    pub(super) fn screening<'a>(
+        &self,
+        request: &Request,
+        tried: &'a Tried,
+        once: bool,
+        now: Instant,
+    ) -> Screening<'a> {
+        Screening {
+            tried,
+            plugin: request.plugin,
+            now,
+            fail_open: self.fail_open,
+            once,
+            comeback: self.comeback,
+        }
+    }
 }
 
 /// Our rule in Pingora's frame. Rebuilt on every change of membership.
@@ -224,44 +249,50 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some(mut question)) = (&self.rules, read(key)) else {
+        let (Some(rules), Some(question)) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
-        let screening = Screening {
-            tried: &question.tried,
-            plugin: question.request.plugin,
-            now: clock::now(),
-            fail_open: rules.fail_open,
-            once: question.once,
-            comeback: rules.comeback,
-        };
+        let (request, tried) = (&question.request, &question.tried);
+        let screening = rules.screening(request, tried, question.once, clock::now());
         let nodes = &self.members.nodes;
         let owner = question.owner.as_ref();
         if let Some(at) = owner.and_then(|owner| owner_in(nodes, owner, &screening)) {
-            return Ok(self.said(at, Why::Owner));
+            return Ok(self.said(at, Why::Owner, None));
         }
         let among = screen(nodes, &screening)?;
+        let mut shadow = None;
         let choice = if question.affinity == 0 {
-            let dice = &mut question.dice;
-            rules.strategy.choose(&question.request, &among, dice)
+            shadow = rules.strategy.beside(request, &among, question.luck);
+            let mut dice = Dice::with_seed(question.luck);
+            rules.strategy.choose(request, &among, &mut dice)
         } else {
-            let names = among.iter().map(|node| node.id().as_str());
-            Choice {
-                at: winner(question.affinity, names).unwrap_or(0),
-                why: Why::Affinity,
-            }
+            at_home(question.affinity, &among)
         };
         let why = if among.is_fail_open() {
             Why::FailOpen
         } else {
             choice.why
         };
-        Ok(self.said(among.pool_position(choice.at), why))
+        let shadow = shadow.map(|at| among.pool_position(at));
+        Ok(self.said(among.pool_position(choice.at), why, shadow))
     }
 
-    fn said(&self, at: usize, why: Why) -> Said {
-        let members = Arc::clone(&self.members);
-        Said { members, at, why }
+    fn said(&self, at: usize, why: Why, shadow: Option<usize>) -> Said {
+        Said {
+            members: Arc::clone(&self.members),
+            at,
+            why,
+            shadow,
+        }
+    }
+}
+
+/// The one candidate to which all requests of a key go.
+pub(super) fn at_home(key: u64, among: &Candidates<'_>) -> Choice {
+    let names = among.iter().map(|node| node.id().as_str());
+    Choice {
+        at: winner(key, names).unwrap_or(0),
+        why: Why::Affinity,
     }
 }
 
@@ -306,7 +337,7 @@ mod tests {
             };
             let mut key = Vec::new();
             ask.write(&mut key);
-            let mut read = read(&key).expect("what was written can be read");
+            let read = read(&key).expect("what was written can be read");
             assert_eq!(read.request.class, Class::Long);
             assert_eq!(read.request.plugin, PLACE);
             assert_eq!(read.request.attempt, 3);
@@ -314,7 +345,7 @@ mod tests {
             assert_eq!(read.affinity, 77);
             assert_eq!(read.owner, owner);
             assert!(read.once);
-            assert_eq!(read.dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+            assert_eq!(read.luck, ask.luck);
         }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
     }
