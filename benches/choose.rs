@@ -94,7 +94,9 @@ fn choose(criterion: &mut Criterion) {
                 bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
             });
 
-            let guarded = Guarded::new(Arc::clone(&strategy));
+            let metrics = Metrics::new().expect("every family has a name of its own");
+            let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
+            let guarded = Guarded::new(Arc::clone(&strategy), failures);
             let peers: Vec<_> = nodes
                 .iter()
                 .map(|node| HttpPeer::new(node.address(), false, String::new()))

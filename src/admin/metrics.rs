@@ -1,24 +1,21 @@
 //! What does Prometheus scrape?
 
 use super::reply;
-use crate::model::Class;
-use crate::observe::{Gauges, NodeState};
-use crate::upstream::Live;
+use crate::model::{Class, clock};
+use crate::nodes::{Node, Pace};
+use crate::observe::{Gauges, NodeState, PoolState};
+use crate::upstream::{Live, Pool};
 use http::Response;
+use std::time::Instant;
 
 pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
-    let nodes: Vec<_> = live
-        .snapshot()
-        .nodes()
+    let snapshot = live.snapshot();
+    let now = clock::now();
+    let pools: Vec<_> = snapshot.pools().iter().map(|pool| state(pool)).collect();
+    let nodes: Vec<_> = snapshot
+        .pools()
         .iter()
-        .map(|node| NodeState {
-            id: node.id().clone(),
-            up: node.is_healthy(),
-            in_flight: Class::ALL.map(|class| node.in_flight(class)),
-            beyond: node.beyond(),
-            tcp: live.tunnels.of(node.id()),
-            hand: node.hand().word(),
-        })
+        .flat_map(|pool| nodes(live, pool, now))
         .collect();
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let gauges = Gauges {
@@ -27,8 +24,34 @@ pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
         long_threshold: live.learner.threshold(),
         classifier_failures: live.parts.own.classifier_failures(),
     };
-    match live.parts.metrics.page(&nodes, gauges) {
+    match live.parts.metrics.page(&nodes, &pools, gauges) {
         Ok(page) => reply::build(200, "text/plain; version=0.0.4; charset=utf-8", page),
         Err(error) => reply::text(500, format!("the metrics cannot be written: {error}\n")),
     }
+}
+
+fn state(pool: &Pool) -> PoolState {
+    let insight = pool.chooser().insight();
+    PoolState {
+        name: pool.name().to_owned(),
+        lanes_ratio: insight.lanes_ratio,
+        lanes_apart: insight.lanes_apart,
+        damping: insight.damping,
+    }
+}
+
+fn nodes(live: &Live, pool: &Pool, now: Instant) -> Vec<NodeState> {
+    let nodes = pool.nodes();
+    let fastest = Pace::fastest(nodes.iter().map(|node| node.speed()));
+    let state = |node: &Node| NodeState {
+        id: node.id().clone(),
+        up: node.is_healthy(),
+        in_flight: Class::ALL.map(|class| node.in_flight(class)),
+        beyond: node.beyond(),
+        tcp: live.tunnels.of(node.id()),
+        hand: node.hand().word(),
+        slowness: node.speed().slowness(fastest, now),
+        failing: node.failing(),
+    };
+    nodes.iter().map(|node| state(node)).collect()
 }

@@ -1,10 +1,13 @@
 //! When does a node rest after failures, and for how long?
 //!
-//! nginx's `max_fails` within `fail_timeout`, with a rest that doubles while failures go on. How
-//! many nodes of a pool may rest at once is the screen's business.
+//! nginx's `max_fails` within `fail_timeout`, and beside it the share of failures: a node that
+//! fails two of three requests at once looks idle, draws more of them than any other, and is never
+//! caught by failures in a row. The rest doubles until the node has recovered. How many nodes of a
+//! pool may rest at once, and that failures which hit every node send nobody to rest, is the
+//! screen's business.
 
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How strikes become a rest.
@@ -20,6 +23,13 @@ pub struct CooldownRules {
     pub longest: Duration,
 }
 
+/// A request's weight in the share of failures.
+const NEW: f32 = 0.1;
+/// A node that fails more of its requests than this rests.
+const TOO_MANY: f32 = 0.4;
+/// A node that fails fewer has recovered.
+const FEW: f32 = 0.1;
+
 /// One node's strikes and rest.
 #[derive(Debug)]
 pub(super) struct Cooldown {
@@ -28,12 +38,16 @@ pub(super) struct Cooldown {
     until: AtomicU64,
     /// Strikes so far; read on every success, so kept outside the lock.
     strikes: AtomicU64,
+    /// The share of failures lately, as the bits of an `f32`.
+    failing: AtomicU32,
     rests: Mutex<Rests>,
 }
 
 #[derive(Debug, Default)]
 struct Rests {
     first_strike: Option<Instant>,
+    /// Failures since the node was last sound.
+    failures: u32,
     in_a_row: u32,
 }
 
@@ -43,6 +57,7 @@ impl Cooldown {
             since: now,
             until: AtomicU64::new(0),
             strikes: AtomicU64::new(0),
+            failing: AtomicU32::new(0),
             rests: Mutex::default(),
         }
     }
@@ -60,13 +75,27 @@ impl Cooldown {
         Duration::from_millis(until.saturating_sub(self.clock(now)))
     }
 
-    /// A request ended well: what was before is forgotten. Cheap when there is nothing to forget,
-    /// which is nearly always.
+    /// The share of requests that failed lately; the latest ten matter most.
+    pub(super) fn failing(&self) -> f64 {
+        f64::from(f32::from_bits(self.failing.load(Ordering::Relaxed)))
+    }
+
+    /// A request ended well: strikes are forgotten, and how often the node rested once it has
+    /// recovered. One success is not enough for that: it may have begun before the failures did.
+    /// Cheap when there is nothing to forget, which is nearly always.
     pub(super) fn success(&self) {
-        if self.strikes.load(Ordering::Relaxed) > 0 {
-            let mut rests = self.rests.lock();
-            self.strikes.store(0, Ordering::Relaxed);
-            *rests = Rests::default();
+        if self.failing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut rests = self.rests.lock();
+        let failing = (1.0 - NEW) * self.failing() as f32;
+        let kept = if failing < NEW / 10.0 { 0.0 } else { failing };
+        self.failing.store(kept.to_bits(), Ordering::Relaxed);
+        self.strikes.store(0, Ordering::Relaxed);
+        rests.first_strike = None;
+        if failing < FEW {
+            rests.in_a_row = 0;
+            rests.failures = 0;
         }
     }
 
@@ -75,6 +104,7 @@ impl Cooldown {
         let mut rests = self.rests.lock();
         rests.first_strike = None;
         self.strikes.store(0, Ordering::Relaxed);
+        self.failing.store(0, Ordering::Relaxed);
         self.until.store(0, Ordering::Relaxed);
     }
 
@@ -83,15 +113,24 @@ impl Cooldown {
         let mut rests = self.rests.lock();
         let stale = |first: Instant| now.saturating_duration_since(first) > rules.fail_timeout;
         let mut strikes = self.strikes.load(Ordering::Relaxed);
+        let mut failing = self.failing() as f32;
+        if rests.first_strike.is_some_and(stale) {
+            (failing, rests.failures) = (0.0, 0);
+        }
         if rests.first_strike.is_none_or(stale) {
             rests.first_strike = Some(now);
             strikes = 0;
         }
         strikes += 1;
         self.strikes.store(strikes, Ordering::Relaxed);
+        failing += NEW * (1.0 - failing);
+        self.failing.store(failing.to_bits(), Ordering::Relaxed);
+        rests.failures = rests.failures.saturating_add(1);
         // Requests that were under way when the rest began fail too; they say nothing new.
         let resting = !self.remaining(now).is_zero();
-        if rules.max_fails == 0 || strikes < u64::from(rules.max_fails) || resting {
+        let too_many = failing > TOO_MANY && rests.failures >= rules.max_fails;
+        let enough = strikes >= u64::from(rules.max_fails) || too_many;
+        if rules.max_fails == 0 || !enough || resting {
             return None;
         }
         let factor = 1u32.checked_shl(rests.in_a_row).unwrap_or(u32::MAX);
@@ -163,10 +202,41 @@ mod tests {
         let rest = (0..3).find_map(|_| node.strike(now, &RULES));
         assert_eq!(rest, Some(after(60)), "flapping is remembered");
         now += after(60);
-        node.strike(now, &RULES);
-        node.success();
+        (0..30).for_each(|_| node.success());
         let rest = (0..3).find_map(|_| node.strike(now, &RULES));
-        assert_eq!(rest, Some(after(10)), "a success wipes the slate");
+        assert_eq!(rest, Some(after(10)), "it has recovered");
+    }
+
+    #[test]
+    fn a_node_that_fails_two_of_three_rests_although_never_three_in_a_row() {
+        let mut now = clock::now();
+        let node = Cooldown::new(now);
+        let mut rests = Vec::new();
+        for n in 0..30 {
+            if n % 3 == 0 {
+                node.success();
+            } else {
+                rests.extend(node.strike(now, &RULES));
+            }
+            now += Duration::from_millis(10);
+        }
+        assert_eq!(rests, [after(10)]);
+        now += after(10);
+        node.success();
+        let again = node.strike(now, &RULES);
+        assert_eq!(again, Some(after(20)), "one success is no recovery");
+    }
+
+    #[test]
+    fn a_node_that_fails_one_of_five_does_not_rest() {
+        let now = clock::now();
+        let node = Cooldown::new(now);
+        for n in 0..1000 {
+            match n % 5 {
+                0 => assert_eq!(node.strike(now, &RULES), None, "after {n}"),
+                _ => node.success(),
+            }
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct Lease {
 impl Lease {
     /// Claims a node for one attempt.
     pub fn take(node: &Arc<Node>, plugin: &Arc<Plugin>, class: Class, now: Instant) -> Self {
-        let beside_long = node.in_flight(Class::Long) > 0;
+        let beside_long =
+            node.in_flight(Class::Long) > 0 || node.others().burden(plugin.place(), now).long > 0;
         node.count_up(class, plugin.place());
         Self {
             node: Arc::clone(node),

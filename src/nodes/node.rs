@@ -2,7 +2,10 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::marks::Marks;
+use super::others::Others;
 use super::presence::Presences;
+use super::speed::Speed;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
@@ -68,8 +71,8 @@ pub struct Node {
     doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
-    /// Requests the node reports beyond those we sent: other gateways, direct clients.
-    beyond: AtomicU32,
+    /// What other gateways and direct clients do there.
+    others: Others,
     /// Live leases by plugin: the contention inside one runtime.
     runtimes: Box<[AtomicU32]>,
     /// What is known of each plugin's runtime here.
@@ -78,6 +81,10 @@ pub struct Node {
     cooldown: Cooldown,
     /// Whether it came up not long ago.
     comeback: Comeback,
+    /// Its pace against what is usual.
+    speed: Speed,
+    /// What strategies note.
+    marks: Marks,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -100,11 +107,13 @@ impl Node {
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             in_flight: Default::default(),
-            beyond: AtomicU32::new(0),
+            others: Others::new(now),
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
+            speed: Speed::new(now),
+            marks: Marks::new(now),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -180,6 +189,8 @@ impl Node {
         if !self.healthy.swap(healthy, Ordering::Relaxed) && healthy {
             self.presences.forget();
             self.cooldown.wake();
+            self.speed.forget();
+            self.marks.forget();
         }
     }
 
@@ -236,16 +247,33 @@ impl Node {
     /// Requests the node reports beyond those we sent.
     #[must_use]
     pub fn beyond(&self) -> u32 {
-        self.beyond.load(Ordering::Relaxed)
+        self.others.beyond()
     }
 
     /// Takes the node's own count of running requests: what exceeds ours is somebody else's. The
     /// node counted at some moment since `ours_before` was read; a request of ours that ended in
     /// between must not look like a stranger's.
-    pub fn note_reported(&self, running: u32, ours_before: u32) {
+    pub fn note_reported(&self, running: u32, ours_before: u32, now: Instant) {
         let ours = self.total_in_flight().max(ours_before);
-        let beyond = running.saturating_sub(ours);
-        self.beyond.store(beyond, Ordering::Relaxed);
+        self.others.note_reported(running.saturating_sub(ours), now);
+    }
+
+    /// What others do there, and how much of that may still be true.
+    #[must_use]
+    pub const fn others(&self) -> &Others {
+        &self.others
+    }
+
+    /// Its pace against what is usual.
+    #[must_use]
+    pub const fn speed(&self) -> &Speed {
+        &self.speed
+    }
+
+    /// What strategies note on it.
+    #[must_use]
+    pub const fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Live leases of one plugin: how crowded its runtime on this node is.
@@ -296,6 +324,12 @@ impl Node {
     /// A failure that is the node's; returns the rest that begins with it, if one does.
     pub fn strike(&self, now: Instant, rules: &CooldownRules) -> Option<Duration> {
         self.cooldown.strike(now, rules)
+    }
+
+    /// The share of its latest requests that failed by its own fault.
+    #[must_use]
+    pub fn failing(&self) -> f64 {
+        self.cooldown.failing()
     }
 
     /// A request ended well here.
@@ -366,12 +400,13 @@ mod tests {
     #[test]
     fn f008_load_beyond_ours_counts_once() {
         let node = node();
-        node.note_reported(50, 0);
+        let now = clock::now();
+        node.note_reported(50, 0, now);
         assert_eq!(node.load(), 50);
-        node.note_reported(1, 1);
+        node.note_reported(1, 1, now);
         assert_eq!(node.load(), 0, "ours ended since the node counted it");
         node.count_up(Class::Long, PluginPlace::NONE);
-        node.note_reported(50, 1);
+        node.note_reported(50, 1, now);
         assert_eq!(node.load(), 50, "our own request is among the fifty");
     }
 }

@@ -45,6 +45,12 @@ impl<'a> Candidates<'a> {
         usize::from(self.nodes[at].0)
     }
 
+    /// The time of the choice.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// How much of its share a node takes now: less than 1 only while it is in slow start, and
     /// never less than 0.1. For strategies that look at load.
     #[must_use]
@@ -110,6 +116,9 @@ impl fmt::Display for NoCandidate {
     }
 }
 
+/// A node that fails so much of its requests does not work soundly: two failures are less.
+const UNSOUND: f64 = 0.2;
+
 type Row<'a> = SmallVec<[(u16, &'a Arc<Node>); 16]>;
 
 /// The nodes of a pool, sorted by what speaks against them.
@@ -131,8 +140,8 @@ struct Sorted<'a> {
 
 /// Keeps the nodes of a pool that may serve now.
 ///
-/// At most half of those that could work may rest at once: failures that hit every node are not
-/// the nodes' fault. Backups count only when no other node may serve; nodes that have just come up
+/// At most half of those that could work may rest at once, and who rests for failures goes on when
+/// no other works soundly: failures that hit every node are not the nodes' fault. Backups count only when no other node may serve; nodes that have just come up
 /// only when nobody else is known to have the plugin; nodes that lack it only when nobody has it,
 /// because what they said may be seconds old; unhealthy nodes, with `fail_open`, only when nobody
 /// at all may.
@@ -162,6 +171,7 @@ pub fn screen<'a>(
             Hand::Ready => sorted.row(node, request).push((at, node)),
         }
     }
+    sorted.wake_who_fails_like_all();
     sorted.wake_the_most_rested(request.now);
     sorted.let_the_warming_in(request);
     if request.once {
@@ -243,6 +253,20 @@ impl<'a> Sorted<'a> {
         };
         if self.regular.iter().any(certain) {
             self.regular.retain(|row| certain(row));
+        }
+    }
+
+    /// Ends the rests of failing nodes when every node that works fails too.
+    fn wake_who_fails_like_all(&mut self) {
+        if self.resting.is_empty() {
+            return;
+        }
+        let fails = |(_, node): &(u16, &Arc<Node>)| node.failing() >= UNSOUND;
+        let rows = [&self.regular, &self.backup, &self.warming];
+        if rows.into_iter().flatten().all(fails) {
+            let (woken, rest): (Row<'_>, Row<'_>) = self.resting.drain(..).partition(fails);
+            self.resting = rest;
+            self.let_in(woken);
         }
     }
 
@@ -456,6 +480,26 @@ mod tests {
         rig.pool[0].note_present(rig.plugin);
         rig.pool[1].note_came_up(rig.now);
         assert_eq!(rig.names(), ["n1", "n2"]);
+    }
+
+    #[test]
+    fn failures_that_hit_every_node_send_nobody_to_rest() {
+        let rig = Rig::new(&[Role::Secondary; 4]);
+        let fails = |n: usize| {
+            for _ in 0..6 {
+                rig.pool[n].strike(rig.now, &RULES);
+            }
+        };
+        fails(0);
+        assert_eq!(rig.names(), ["n2", "n3", "n4"]);
+        (1..3).for_each(fails);
+        assert_eq!(rig.names().len(), 2, "n4 works, and half go on");
+        fails(3);
+        assert_eq!(rig.names(), ["n1", "n2", "n3", "n4"]);
+        (0..30).for_each(|_| rig.pool[3].note_success());
+        rig.pool[3].set_healthy(false);
+        rig.pool[3].set_healthy(true);
+        assert_eq!(rig.names().len(), 2, "one of them works again");
     }
 
     #[test]

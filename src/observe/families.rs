@@ -1,8 +1,8 @@
 //! Which metric families exist? Names, help and labels, read in one place.
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, Result,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, Result,
 };
 
 /// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
@@ -24,6 +24,7 @@ pub(super) struct Requests {
     pub(super) choices: IntCounterVec,
     pub(super) shadow: IntCounterVec,
     pub(super) verdicts: IntCounterVec,
+    pub(super) strategy_failures: IntCounterVec,
     pub(super) open: IntGauge,
 }
 
@@ -72,6 +73,11 @@ impl Requests {
                 "Requests classified, by class and ground.",
                 &["class", "basis"],
             )?,
+            strategy_failures: counter(
+                "twolane_strategy_failures_total",
+                "Times a strategy, or its shadow, panicked or named no candidate; round robin took its place.",
+                &["pool"],
+            )?,
             open: gauge(
                 into,
                 "twolane_open_requests",
@@ -90,6 +96,8 @@ pub(super) struct Nodes {
     pub(super) hand: IntGaugeVec,
     pub(super) beyond: IntGaugeVec,
     pub(super) tcp: IntGaugeVec,
+    pub(super) slowness: GaugeVec,
+    pub(super) failing: GaugeVec,
 }
 
 impl Nodes {
@@ -125,6 +133,51 @@ impl Nodes {
                 "twolane_tcp_connections",
                 "Plain TCP connections that pass through to the node.",
                 &["node"],
+            )?,
+            slowness: measures(
+                into,
+                "twolane_node_slowness",
+                "How many times slower than its pool's fastest the node provably is, 1 to 10.",
+                &["node"],
+            )?,
+            failing: measures(
+                into,
+                "twolane_node_failing_ratio",
+                "Share of the node's latest requests that failed by its own fault.",
+                &["node"],
+            )?,
+        })
+    }
+}
+
+/// What strategies have found out.
+#[derive(Debug)]
+pub(super) struct Pools {
+    pub(super) lanes_ratio: GaugeVec,
+    pub(super) lanes_apart: IntGaugeVec,
+    pub(super) damping: GaugeVec,
+}
+
+impl Pools {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        Ok(Self {
+            lanes_ratio: measures(
+                into,
+                "twolane_lanes_ratio",
+                "How many times slower short requests are beside a long one, once measured.",
+                &["pool"],
+            )?,
+            lanes_apart: gauges(
+                into,
+                "twolane_lanes_apart",
+                "1 while long requests are kept off one node for the short ones.",
+                &["pool"],
+            )?,
+            damping: measures(
+                into,
+                "twolane_load_damping",
+                "How much what is known of others counted in the latest choice, 0 to 1.",
+                &["pool"],
             )?,
         })
     }
@@ -183,6 +236,12 @@ fn counter(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<I
 
 fn gauges(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
     let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    into.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn measures(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+    let family = GaugeVec::new(Opts::new(name, help), labels)?;
     into.register(Box::new(family.clone()))?;
     Ok(family)
 }

@@ -1,7 +1,7 @@
 //! What is counted, and how is it shown to Prometheus?
 
 use super::OwnMetrics;
-use super::families::{Gateway, Nodes, Requests};
+use super::families::{Gateway, Nodes, Pools, Requests};
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
 use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
@@ -63,6 +63,40 @@ pub struct NodeState {
     pub tcp: u32,
     /// The operator's hand, as a word.
     pub hand: &'static str,
+    /// How many times slower than the fastest it provably is.
+    pub slowness: f64,
+    /// The share of requests that failed lately.
+    pub failing: f64,
+}
+
+/// What the metrics page shows of one pool.
+#[derive(Clone, Debug)]
+pub struct PoolState {
+    /// Its name.
+    pub name: String,
+    /// How many times slower short requests are beside a long one, once measured.
+    pub lanes_ratio: Option<f64>,
+    /// Long requests are kept off one node.
+    pub lanes_apart: bool,
+    /// How much what is known of others counts.
+    pub damping: Option<f64>,
+}
+
+/// Counts how often one pool's strategy failed. A copy counts for the same pool.
+#[derive(Clone, Debug)]
+pub struct StrategyFailures(IntCounter);
+
+impl StrategyFailures {
+    /// Once more.
+    pub fn count(&self) {
+        self.0.inc();
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// The counters of one pool, looked up once when the pool is made: a request only adds.
@@ -74,6 +108,8 @@ pub struct PoolMetrics {
     choices: Vec<(&'static str, IntCounter)>,
     /// The shadow would have chosen another node, and the same.
     shadow: [IntCounter; 2],
+    /// How often its strategy failed.
+    pub strategy_failures: StrategyFailures,
 }
 
 impl PoolMetrics {
@@ -111,6 +147,7 @@ pub struct Metrics {
     own: Option<OwnMetrics>,
     requests: Requests,
     nodes: Nodes,
+    pools: Pools,
     gateway: Gateway,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
@@ -132,6 +169,7 @@ impl Metrics {
         let registry = Registry::new();
         let requests = Requests::register(&registry)?;
         let nodes = Nodes::register(&registry)?;
+        let pools = Pools::register(&registry)?;
         let gateway = Gateway::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
@@ -149,6 +187,7 @@ impl Metrics {
             own,
             requests,
             nodes,
+            pools,
             gateway,
             verdicts,
         })
@@ -175,6 +214,9 @@ impl Metrics {
                 .collect(),
             shadow: ["false", "true"]
                 .map(|agrees| families.shadow.with_label_values(&[name, agrees])),
+            strategy_failures: StrategyFailures(
+                families.strategy_failures.with_label_values(&[name]),
+            ),
         }
     }
 
@@ -221,7 +263,52 @@ impl Metrics {
     ///
     /// # Errors
     /// When the encoder fails.
-    pub fn page(&self, nodes: &[NodeState], gauges: Gauges) -> prometheus::Result<Vec<u8>> {
+    pub fn page(
+        &self,
+        nodes: &[NodeState],
+        pools: &[PoolState],
+        gauges: Gauges,
+    ) -> prometheus::Result<Vec<u8>> {
+        self.show_nodes(nodes);
+        self.show_pools(pools);
+        self.requests.open.set(gauges.open_requests);
+        self.gateway.operations.set(gauges.operations);
+        self.gateway
+            .threshold
+            .set(gauges.long_threshold.as_secs_f64());
+        let failures = &self.gateway.classifier_failures;
+        failures.inc_by(gauges.classifier_failures.saturating_sub(failures.get()));
+        let mut page = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        if let Some(own) = &self.own {
+            own.show(&mut page);
+        }
+        Ok(page)
+    }
+
+    fn show_pools(&self, pools: &[PoolState]) {
+        let family = &self.pools;
+        family.lanes_apart.reset();
+        for each in [&family.lanes_ratio, &family.damping] {
+            each.reset();
+        }
+        for pool in pools {
+            let labels = [pool.name.as_str()];
+            let measures = [
+                (&family.lanes_ratio, pool.lanes_ratio),
+                (&family.damping, pool.damping),
+            ];
+            for (family, found) in measures {
+                if let Some(found) = found {
+                    family.with_label_values(&labels).set(found);
+                }
+            }
+            let apart = family.lanes_apart.with_label_values(&labels);
+            apart.set(i64::from(pool.lanes_apart));
+        }
+    }
+
+    fn show_nodes(&self, nodes: &[NodeState]) {
         let family = &self.nodes;
         for each in [
             &family.up,
@@ -234,6 +321,9 @@ impl Metrics {
             // A node that is gone must not go on being shown.
             each.reset();
         }
+        for each in [&family.slowness, &family.failing] {
+            each.reset();
+        }
         for node in nodes {
             let id = node.id.as_str();
             for each in [&family.up, &family.daemon_healthy] {
@@ -244,6 +334,8 @@ impl Metrics {
                 .with_label_values(&[id])
                 .set(i64::from(node.beyond));
             family.hand.with_label_values(&[id, node.hand]).set(1);
+            family.slowness.with_label_values(&[id]).set(node.slowness);
+            family.failing.with_label_values(&[id]).set(node.failing);
             let tcp = family.tcp.with_label_values(&[id]);
             tcp.set(i64::from(node.tcp));
             for class in Class::ALL {
@@ -251,28 +343,6 @@ impl Metrics {
                 gauge.set(i64::from(node.in_flight[class.index()]));
             }
         }
-        self.requests.open.set(gauges.open_requests);
-        self.gateway.operations.set(gauges.operations);
-        self.gateway
-            .threshold
-            .set(gauges.long_threshold.as_secs_f64());
-        let failures = &self.gateway.classifier_failures;
-        failures.inc_by(gauges.classifier_failures.saturating_sub(failures.get()));
-        let mut page = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
-        if let Some(own) = &self.own {
-            // Apart: what is wrong with it must not take the gateway's own page away.
-            let whole = page.len();
-            let shown = own.gather().is_some_and(|families| {
-                let encoded = TextEncoder::new().encode(&families, &mut page);
-                encoded.is_ok()
-            });
-            if !shown {
-                log::warn!("own metrics cannot be shown prefix={}", own.prefix());
-                page.truncate(whole);
-            }
-        }
-        Ok(page)
     }
 }
 

@@ -8,7 +8,7 @@ mod own;
 
 pub use decisions::{Brief, Decision, Decisions};
 pub use log_line::init_log;
-pub use metrics::{Ending, Gauges, Metrics, NodeState, PoolMetrics};
+pub use metrics::{Ending, Gauges, Metrics, NodeState, PoolMetrics, PoolState, StrategyFailures};
 pub use own::OwnMetrics;
 /// The crate that [`OwnMetrics`] takes families of, so that versions agree.
 pub use prometheus;

@@ -1,8 +1,8 @@
 //! How does a program that embeds the gateway show metrics of its own on the same page?
 
-use prometheus::Registry;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, Registry, TextEncoder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Metrics of the embedding program. Their names begin with its prefix, so that none can be one of
@@ -55,8 +55,19 @@ impl OwnMetrics {
     }
 
     /// None when a family's own code panics.
-    pub(super) fn gather(&self) -> Option<Vec<MetricFamily>> {
+    fn gather(&self) -> Option<Vec<MetricFamily>> {
         catch_unwind(AssertUnwindSafe(|| self.registry.gather())).ok()
+    }
+
+    /// Writes them behind ours. What is wrong with them must not take our page away.
+    pub(super) fn show(&self, page: &mut Vec<u8>) {
+        let ours = page.len();
+        let families = self.gather();
+        let shown = families.map(|families| TextEncoder::new().encode(&families, page));
+        if !matches!(shown, Some(Ok(()))) {
+            log::warn!("own metrics cannot be shown prefix={}", self.prefix);
+            page.truncate(ours);
+        }
     }
 }
 

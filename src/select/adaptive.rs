@@ -1,44 +1,237 @@
 //! Plugin-local least load: the default.
 //!
-//! What contends on a plugin daemon is the plugin's process, so a request of the same plugin
-//! counts three times, a long one of any plugin twice, and every other once:
-//! `score = (1 + in flight + w * same plugin + l * long) / weight`, lowest wins, every candidate
-//! looked at. Predicted durations are not used for placement: simulation shows that they buy
-//! nothing once the class is known (`benches/README.md`).
+//! The idea: what contends on a plugin daemon is the plugin's process, so a request counts by what
+//! it shares with the newcomer. Every candidate is looked at (of more than 64, eight random ones),
+//! and the lowest cost wins, ties by chance:
 //!
-//! When not: with one plugin only it equals `least_in_flight`.
+//! `cost = slowness / weight * (1 + A)`,
+//! `A = ours + damping * others`, each of them `total + w * same plugin + l * long`.
+//!
+//! * `w = 2`, `l = 1`: a request of the same plugin counts three times, a long one of any other
+//!   twice. Predicted durations are not used: simulation shows that they buy nothing for placement
+//!   once the class is known (`benches/README.md`).
+//! * *slowness* is 1 unless a node is proven to be slower than the others by the same operations
+//!   (`nodes::Speed`).
+//! * *damping*: what others do is known late. Counts that have changed since would send everybody
+//!   to the node that was idle a moment ago, so they enter with `min(1, 0.5 * candidates / n)`,
+//!   where `n` is how many requests others have probably begun since.
+//! * *lanes*: where short requests are measured to wait behind long ones (`lanes`), `w = 0`, `l = 4`,
+//!   and long requests leave the node with the fewest of them alone, until it has three fewer than
+//!   the next: a soft lane for short requests, one node wide.
+//!
+//! When not: with one plugin and no long requests it equals `least_in_flight`, and costs more.
 
-use super::{Choice, Preview, Strategy, scan};
+use super::lanes::Lanes;
+use super::scan::{self, Field, Notes};
+use super::{Choice, Ended, Insight, Preview, Strategy, Why};
 use crate::config::Strategies;
-use crate::model::{Class, Dice, Request};
-use crate::nodes::{Candidates, Node};
+use crate::learn::ln_seconds;
+use crate::model::{Class, Dice, Outcome, Request};
+use crate::nodes::{Candidates, Node, Pace};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Weights while the lanes are apart.
+const APART: Weights = Weights {
+    plugin: 0.0,
+    long: 4.0,
+};
+/// With so many long requests fewer than the next, the short lane takes one.
+const SLACK: f64 = 3.0;
+/// So many requests per node may have begun unseen before what is known of others counts less.
+const UNSEEN: f64 = 0.5;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Adaptive {
-    plugin_weight: f64,
-    long_weight: f64,
+    together: Weights,
+    lanes: Lanes,
+    /// The latest damping, as the bits of an `f64`: for the operator only.
+    damping: AtomicU64,
+}
+
+/// How many times a request counts beyond once.
+#[derive(Clone, Copy, Debug)]
+struct Weights {
+    plugin: f64,
+    long: f64,
+}
+
+/// One choice's view of the nodes.
+struct View<'a> {
+    request: &'a Request,
+    weights: Weights,
+    damping: f64,
+    fastest: Option<Pace>,
+    now: Instant,
 }
 
 impl Adaptive {
     pub(super) fn new(rules: &Strategies) -> Self {
         Self {
-            plugin_weight: rules.plugin_weight,
-            long_weight: rules.long_weight,
+            together: Weights {
+                plugin: rules.plugin_weight,
+                long: rules.long_weight,
+            },
+            lanes: Lanes::default(),
+            damping: AtomicU64::new(1f64.to_bits()),
         }
     }
 
-    fn score(&self, request: &Request, node: &Node) -> f64 {
-        let same = f64::from(node.runtime_in_flight(request.plugin));
-        let long = f64::from(node.in_flight(Class::Long));
-        let all = 1.0 + f64::from(node.load());
-        (all + self.plugin_weight * same + self.long_weight * long) / f64::from(node.weight())
+    fn view<'a>(&self, request: &'a Request, among: &Candidates<'_>, field: &Field) -> View<'a> {
+        let now = among.now();
+        let unseen = field
+            .iter(among)
+            .map(|(_, node)| node.others().unseen(now))
+            .sum();
+        let damping = damping(field.len(), unseen);
+        let speeds = field.iter(among).map(|(_, node)| node.speed());
+        View {
+            request,
+            weights: if self.lanes.apart() {
+                APART
+            } else {
+                self.together
+            },
+            damping,
+            fastest: Pace::fastest(speeds),
+            now,
+        }
+    }
+
+    /// The choice, and the damping it was made with; `see` is shown each cost and passes it on.
+    fn decide(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+        see: impl Fn(usize, &Node, f64) -> f64,
+    ) -> (Choice, f64) {
+        let field = Field::of(among, dice);
+        let view = self.view(request, among, &field);
+        let lane = if request.class == Class::Long && self.lanes.apart() {
+            view.short_lane(among, &field, dice)
+        } else {
+            None
+        };
+        let any_slow = Cell::new(false);
+        let choice = scan::cheapest(among, &field, dice, |at, node| {
+            if lane == Some(at) {
+                return f64::INFINITY;
+            }
+            let slowness = view.slowness(node);
+            any_slow.set(any_slow.get() || slowness > 1.0);
+            see(at, node, view.plain(node) * slowness)
+        });
+        let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
+            Why::ShortLane
+        } else if any_slow.get()
+            && (field.iter(among))
+                .filter(|(at, _)| lane != Some(*at))
+                .any(|(at, _)| view.passed_over(among, choice.at, at, false))
+        {
+            Why::SlowNodeAvoided
+        } else {
+            choice.why
+        };
+        (Choice { why, ..choice }, view.damping)
+    }
+}
+
+/// How much of what is known of others counts, when they have probably begun so many requests since.
+fn damping(candidates: usize, unseen: f64) -> f64 {
+    if unseen > 0.0 {
+        (UNSEEN * candidates as f64 / unseen).min(1.0)
+    } else {
+        1.0
+    }
+}
+
+impl View<'_> {
+    /// What a node would cost if none were slow.
+    fn plain(&self, node: &Node) -> f64 {
+        let others = node.others().burden(self.request.plugin, self.now);
+        let ours = self.weigh(
+            node.total_in_flight(),
+            node.runtime_in_flight(self.request.plugin),
+            node.in_flight(Class::Long),
+        );
+        let theirs = if others.total == 0 {
+            0.0
+        } else {
+            self.damping * self.weigh(others.total, others.same, others.long)
+        };
+        (1.0 + ours + theirs) / f64::from(node.weight())
+    }
+
+    fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
+        f64::from(total)
+            + self.weights.plugin * f64::from(same)
+            + self.weights.long * f64::from(long)
+    }
+
+    fn slowness(&self, node: &Node) -> f64 {
+        node.speed().slowness(self.fastest, self.now)
+    }
+
+    /// Whether another candidate costs less than the chosen one: with what is known of their speed,
+    /// or were none slow.
+    fn passed_over(&self, among: &Candidates<'_>, chosen: usize, other: usize, slow: bool) -> bool {
+        let cost = |at: usize| {
+            among.get(at).map_or(f64::INFINITY, |node| {
+                let slowness = if slow { self.slowness(node) } else { 1.0 };
+                self.plain(node) * slowness / among.share(node)
+            })
+        };
+        cost(other) < cost(chosen)
+    }
+
+    /// Long requests on a node, and all of them: what the short lane is chosen by.
+    fn crowd(&self, node: &Node) -> (f64, f64) {
+        let others = node.others().burden(self.request.plugin, self.now);
+        let count = |ours: u32, theirs: u32| f64::from(ours) + self.damping * f64::from(theirs);
+        (
+            count(node.in_flight(Class::Long), others.long),
+            count(node.total_in_flight(), others.total),
+        )
+    }
+
+    /// The candidate that is left to short requests, if there is one now.
+    fn short_lane(&self, among: &Candidates<'_>, field: &Field, dice: &mut Dice) -> Option<usize> {
+        let mut least: Option<(usize, (f64, f64))> = None;
+        let mut next = f64::INFINITY;
+        let mut equals = 1u32;
+        for (at, node) in field.iter(among) {
+            let crowd = self.crowd(node);
+            let Some((_, before)) = least else {
+                least = Some((at, crowd));
+                continue;
+            };
+            if crowd < before {
+                next = before.0;
+                least = Some((at, crowd));
+                equals = 1;
+                continue;
+            }
+            next = next.min(crowd.0);
+            if crowd == before {
+                equals += 1;
+                if dice.u32(..equals) == 0 {
+                    least = Some((at, crowd));
+                }
+            }
+        }
+        let (at, (long, _)) = least?;
+        (next.is_finite() && next - long < SLACK).then_some(at)
     }
 }
 
 impl Strategy for Adaptive {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        scan::cheapest(among, dice, |node| self.score(request, node))
+        let (choice, damping) = self.decide(request, among, dice, |_, _, cost| cost);
+        self.damping.store(damping.to_bits(), Ordering::Relaxed);
+        choice
     }
 
     fn preview(
@@ -47,7 +240,27 @@ impl Strategy for Adaptive {
         among: &Candidates<'_>,
         dice: &mut Dice,
     ) -> Option<Preview> {
-        let score = |node: &Node| self.score(request, node);
-        Some(scan::preview(among, dice, score))
+        let notes = Notes::of(among);
+        let (choice, _damping) = self.decide(request, among, dice, |at, node, cost| {
+            notes.note(at, node, cost)
+        });
+        Some(notes.preview(choice))
+    }
+
+    fn ended(&self, end: &Ended<'_>) {
+        if let (Class::Short, Outcome::Answered, Some(usual)) =
+            (end.class, end.outcome, end.expected)
+        {
+            let residual = ln_seconds(end.duration) - usual;
+            self.lanes.note(end.beside_long, residual);
+        }
+    }
+
+    fn insight(&self) -> Insight {
+        Insight {
+            lanes_ratio: self.lanes.ratio().map(f64::exp),
+            lanes_apart: self.lanes.apart(),
+            damping: Some(f64::from_bits(self.damping.load(Ordering::Relaxed))),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! How does an attempt end, and who is told? One way for the gateway and for simulations.
 
 use super::Strategy;
-use crate::learn::Classifier;
+use crate::learn::{Classifier, ln_seconds};
 use crate::model::{Class, Operation, Outcome, PluginPlace};
 use crate::nodes::{Lease, Node};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Ended<'a> {
     pub now: Instant,
 }
 
-/// Ends an attempt: frees the node, teaches the learner, tells the strategy.
+/// Ends an attempt: frees the node and notes its pace, teaches the learner, tells the strategy.
 ///
 /// `operation` is the key under which it is learned; none for what is not learned. Whether a
 /// failure sends the node to rest is decided before, where its meaning is known.
@@ -55,6 +55,10 @@ pub fn settle(
         beside_long: lease.beside_long(),
         now,
     };
+    if let (Outcome::Answered, Some(expected)) = (outcome, ended.expected) {
+        let residual = ln_seconds(ended.duration) - expected;
+        node.speed().note(residual, now);
+    }
     let sample = lease.settle(outcome, now);
     if let (Some(operation), Some(sample)) = (operation, sample) {
         learner.learn(operation, sample, now);

@@ -1,9 +1,10 @@
 //! What if a strategy fails? Then round robin chooses, and the failure is counted.
 
 use super::round_robin::RoundRobin;
-use super::{Choice, Ended, Preview, Strategy, Why};
+use super::{Choice, Ended, Insight, Preview, Strategy, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
+use crate::observe::StrategyFailures;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -14,15 +15,17 @@ use std::sync::Arc;
 pub struct Guarded {
     inner: Arc<dyn Strategy>,
     fallback: RoundRobin,
+    failures: StrategyFailures,
 }
 
 impl Guarded {
-    /// Guards a strategy.
+    /// Guards a strategy; its failures are counted.
     #[must_use]
-    pub fn new(inner: Arc<dyn Strategy>) -> Self {
+    pub fn new(inner: Arc<dyn Strategy>, failures: StrategyFailures) -> Self {
         Self {
             inner,
             fallback: RoundRobin::default(),
+            failures,
         }
     }
 }
@@ -32,10 +35,13 @@ impl Strategy for Guarded {
         let chosen = catch_unwind(AssertUnwindSafe(|| self.inner.choose(request, among, dice)));
         match chosen {
             Ok(choice) if choice.at < among.len() => choice,
-            _ => Choice {
-                at: self.fallback.turn(request.class, among.len()),
-                why: Why::Fallback,
-            },
+            _ => {
+                self.failures.count();
+                Choice {
+                    at: self.fallback.turn(request.class, among.len()),
+                    why: Why::Fallback,
+                }
+            }
         }
     }
 
@@ -56,6 +62,15 @@ impl Strategy for Guarded {
 
     fn ended(&self, end: &Ended<'_>) {
         // What it has not learned is its own loss; the request has its answer.
-        let _told = catch_unwind(AssertUnwindSafe(|| self.inner.ended(end)));
+        if catch_unwind(AssertUnwindSafe(|| self.inner.ended(end))).is_err() {
+            self.failures.count();
+        }
+    }
+
+    fn insight(&self) -> Insight {
+        catch_unwind(AssertUnwindSafe(|| self.inner.insight())).unwrap_or_else(|_panic| {
+            self.failures.count();
+            Insight::default()
+        })
     }
 }

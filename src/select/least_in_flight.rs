@@ -1,10 +1,11 @@
 //! Fewest requests in flight for its weight: nginx's `least_conn`, Envoy's least request with a
-//! full scan.
+//! full scan. `cost = (1 + in flight) / weight`.
 //!
 //! When: nodes whose requests all contend alike. When not: plugin daemons, where only requests of
 //! the same plugin do; use `adaptive`.
 
-use super::{Choice, Preview, Strategy, scan};
+use super::scan::{self, Field};
+use super::{Choice, Preview, Strategy};
 use crate::model::{Dice, Request};
 use crate::nodes::{Candidates, Node};
 
@@ -14,7 +15,8 @@ pub(super) struct LeastInFlight;
 
 impl Strategy for LeastInFlight {
     fn choose(&self, _request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        scan::cheapest(among, dice, score)
+        let field = Field::of(among, dice);
+        scan::cheapest(among, &field, dice, |_, node| scan::load(node))
     }
 
     fn preview(
@@ -23,10 +25,8 @@ impl Strategy for LeastInFlight {
         among: &Candidates<'_>,
         dice: &mut Dice,
     ) -> Option<Preview> {
-        Some(scan::preview(among, dice, score))
+        let field = Field::of(among, dice);
+        let load = |_, node: &Node| scan::load(node);
+        Some(scan::preview(among, &field, dice, load))
     }
-}
-
-fn score(node: &Node) -> f64 {
-    (1.0 + f64::from(node.load())) / f64::from(node.weight())
 }

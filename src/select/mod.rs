@@ -6,16 +6,23 @@
 mod adaptive;
 mod ended;
 mod guard;
+mod insight;
+mod lanes;
 mod least_in_flight;
+mod peak_ewma;
 mod preview;
+mod random;
 mod round_robin;
 mod scan;
 mod seed;
 mod shadow;
+mod two_choices;
+mod weighted_round_robin;
 mod why;
 
 pub use ended::{Ended, settle};
 pub use guard::Guarded;
+pub use insight::Insight;
 pub use preview::Preview;
 pub use shadow::Shadowed;
 pub use why::Why;
@@ -59,6 +66,11 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 
     /// An attempt that was chosen by this strategy ended: see [`settle`].
     fn ended(&self, _end: &Ended<'_>) {}
+
+    /// What the operator may see of what it has found out.
+    fn insight(&self) -> Insight {
+        Insight::default()
+    }
 }
 
 /// A candidate, and the one word that explains it in logs, metrics and headers.
@@ -94,6 +106,16 @@ pub const TABLE: &[Row] = &[
         build: |_| Arc::new(least_in_flight::LeastInFlight),
     },
     Row {
+        word: "peak_ewma",
+        about: "shortest expected wait: the latest worst duration times requests in flight",
+        build: |_| Arc::new(peak_ewma::PeakEwma),
+    },
+    Row {
+        word: "random",
+        about: "by chance, in proportion to weight",
+        build: |_| Arc::new(random::Random),
+    },
+    Row {
         word: "round_robin",
         about: "each in turn, short and long in turns of their own",
         build: |_| Arc::new(round_robin::RoundRobin::default()),
@@ -103,10 +125,29 @@ pub const TABLE: &[Row] = &[
         about: "seed 000 to the letter: short to the main node, long in turn over the others",
         build: |rules| Arc::new(seed::Seed::new(rules.two_nodes)),
     },
+    Row {
+        word: "two_choices",
+        about: "the less loaded of two random ones",
+        build: |_| Arc::new(two_choices::TwoChoices),
+    },
+    Row {
+        word: "weighted_round_robin",
+        about: "each in turn, as often as its weight says, evenly spread",
+        build: |_| Arc::new(weighted_round_robin::WeightedRoundRobin),
+    },
 ];
 
 /// The words of [`TABLE`], for the configuration's check.
-pub const WORDS: &[&str] = &["adaptive", "least_in_flight", "round_robin", "seed"];
+pub const WORDS: &[&str] = &[
+    "adaptive",
+    "least_in_flight",
+    "peak_ewma",
+    "random",
+    "round_robin",
+    "seed",
+    "two_choices",
+    "weighted_round_robin",
+];
 
 /// Makes the strategy of that name; `None` for a word that is not in [`TABLE`].
 #[must_use]

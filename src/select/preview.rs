@@ -9,9 +9,9 @@ use crate::nodes::Candidates;
 pub struct Preview {
     /// Its choice. Where scores are equal, the dice made it.
     pub choice: Choice,
-    /// The score of each candidate, in their order; the lowest wins. Empty for a strategy that
-    /// compares none.
-    pub scores: Vec<f64>,
+    /// The score of each candidate, in their order; the lowest wins. None for one that was not
+    /// looked at; empty for a strategy that compares none.
+    pub scores: Vec<Option<f64>>,
 }
 
 impl Preview {
@@ -32,9 +32,10 @@ impl Preview {
     /// The candidates that have the lowest score, if there are several: chance decides among them.
     #[must_use]
     pub fn equals(&self) -> Vec<usize> {
-        let least = self.scores.iter().copied().fold(f64::INFINITY, f64::min);
+        let known = self.scores.iter().flatten();
+        let least = known.copied().fold(f64::INFINITY, f64::min);
         let equals: Vec<_> = (0..self.scores.len())
-            .filter(|&at| self.scores[at] <= least)
+            .filter(|&at| self.scores[at].is_some_and(|score| score <= least))
             .collect();
         if equals.len() > 1 { equals } else { Vec::new() }
     }

@@ -1,15 +1,81 @@
-//! How is the cheapest of all candidates found? By looking at each, ties broken by chance.
+//! How is the cheapest candidate found? Strategies that score differ in what a node costs, and in
+//! nothing else: who is looked at, what a growing share changes, and how ties end, is settled here.
 
 use super::{Choice, Preview, Why};
 use crate::model::Dice;
 use crate::nodes::{Candidates, Node};
+use smallvec::SmallVec;
+use std::cell::RefCell;
 
-/// The candidate with the lowest score, for the share that it takes now. Equal scores are equally likely, whatever their order:
-/// else the first node of the file would carry every idle moment.
+/// So many candidates are all looked at. Of more, a few: in a pool of hundreds one of eight random
+/// ones is nearly as good, and costs an eighth.
+const ALL_UP_TO: usize = 64;
+const SOME: usize = 8;
+
+/// What a node costs by the requests on it: with the newcomer, for its weight.
+pub(super) fn load(node: &Node) -> f64 {
+    (1.0 + f64::from(node.load())) / f64::from(node.weight())
+}
+
+/// Which candidates are looked at: positions, each once.
+pub(super) enum Field {
+    All(usize),
+    Some(SmallVec<[usize; SOME]>),
+}
+
+impl Field {
+    /// All candidates, or a few at random of very many.
+    pub(super) fn of(among: &Candidates<'_>, dice: &mut Dice) -> Self {
+        match among.len() {
+            count if count <= ALL_UP_TO => Self::All(count),
+            count => Self::distinct(SOME, count, dice),
+        }
+    }
+
+    /// So many distinct ones; all, where there are no more.
+    pub(super) fn distinct(wanted: usize, count: usize, dice: &mut Dice) -> Self {
+        if count <= wanted {
+            return Self::All(count);
+        }
+        let mut chosen = SmallVec::new();
+        while chosen.len() < wanted {
+            let at = dice.usize(..count);
+            if !chosen.contains(&at) {
+                chosen.push(at);
+            }
+        }
+        Self::Some(chosen)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(chosen) => chosen.len(),
+        }
+    }
+
+    /// The positions and their nodes.
+    pub(super) fn iter<'a>(
+        &self,
+        among: &Candidates<'a>,
+    ) -> impl Iterator<Item = (usize, &'a Node)> {
+        (0..self.len()).filter_map(move |n| {
+            let at = match self {
+                Self::All(_) => n,
+                Self::Some(chosen) => chosen[n],
+            };
+            among.get(at).map(|node| (at, &**node))
+        })
+    }
+}
+
+/// The one with the lowest cost, for the share that it takes now. Equal costs are equally likely,
+/// whatever their order: else the first node of the file would carry every idle moment.
 pub(super) fn cheapest(
     among: &Candidates<'_>,
+    field: &Field,
     dice: &mut Dice,
-    score: impl Fn(&Node) -> f64,
+    cost: impl Fn(usize, &Node) -> f64,
 ) -> Choice {
     if among.len() == 1 {
         return Choice {
@@ -18,13 +84,13 @@ pub(super) fn cheapest(
         };
     }
     let mut best = (0, f64::INFINITY);
-    let mut equals = 1u32;
-    for (at, node) in among.iter().enumerate() {
-        let score = score(node) / among.share(node);
-        if score < best.1 {
-            best = (at, score);
+    let mut equals = 0u32;
+    for (at, node) in field.iter(among) {
+        let cost = cost(at, node) / among.share(node);
+        if cost < best.1 || equals == 0 {
+            best = (at, cost);
             equals = 1;
-        } else if score <= best.1 {
+        } else if cost <= best.1 {
             equals += 1;
             if dice.u32(..equals) == 0 {
                 best.0 = at;
@@ -37,17 +103,46 @@ pub(super) fn cheapest(
     }
 }
 
-/// The same choice, with what was compared.
+/// What a choice by cost compared, noted while it was made.
+pub(super) struct Notes<'n, 'a> {
+    among: &'n Candidates<'a>,
+    scores: RefCell<Vec<Option<f64>>>,
+}
+
+impl<'n, 'a> Notes<'n, 'a> {
+    pub(super) fn of(among: &'n Candidates<'a>) -> Self {
+        Self {
+            among,
+            scores: RefCell::new(vec![None; among.len()]),
+        }
+    }
+
+    /// Passes a cost on.
+    pub(super) fn note(&self, at: usize, node: &Node, cost: f64) -> f64 {
+        if cost.is_finite() {
+            self.scores.borrow_mut()[at] = Some(cost / self.among.share(node));
+        }
+        cost
+    }
+
+    pub(super) fn preview(self, choice: Choice) -> Preview {
+        Preview {
+            choice,
+            scores: self.scores.into_inner(),
+        }
+    }
+}
+
+/// [`cheapest`], with what was compared.
 pub(super) fn preview(
     among: &Candidates<'_>,
+    field: &Field,
     dice: &mut Dice,
-    score: impl Fn(&Node) -> f64,
+    cost: impl Fn(usize, &Node) -> f64,
 ) -> Preview {
-    Preview {
-        scores: among
-            .iter()
-            .map(|node| score(node) / among.share(node))
-            .collect(),
-        choice: cheapest(among, dice, score),
-    }
+    let notes = Notes::of(among);
+    let choice = cheapest(among, field, dice, |at, node| {
+        notes.note(at, node, cost(at, node))
+    });
+    notes.preview(choice)
 }

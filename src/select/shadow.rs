@@ -1,9 +1,10 @@
 //! What would another strategy have done? It is asked beside the one that decides, and only
 //! watched.
 
-use super::{Choice, Ended, Guarded, Preview, Strategy, Why};
+use super::{Choice, Ended, Guarded, Insight, Preview, Strategy, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
+use crate::observe::StrategyFailures;
 use std::sync::Arc;
 
 /// A strategy and its shadow, both guarded.
@@ -18,13 +19,19 @@ pub struct Shadowed {
 const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Shadowed {
-    /// Guards a strategy, and the one that is to be watched beside it. The two must not share
-    /// what they keep.
+    /// Guards a strategy, and the one that is to be watched beside it; the failures of both are
+    /// counted. The two must not share what they keep, not even on the nodes: they are of
+    /// different kinds.
     #[must_use]
-    pub fn new(decides: Arc<dyn Strategy>, shadow: Option<Arc<dyn Strategy>>) -> Self {
+    pub fn new(
+        decides: Arc<dyn Strategy>,
+        shadow: Option<Arc<dyn Strategy>>,
+        failures: &StrategyFailures,
+    ) -> Self {
+        let guarded = |strategy| Guarded::new(strategy, failures.clone());
         Self {
-            decides: Guarded::new(decides),
-            shadow: shadow.map(Guarded::new),
+            decides: guarded(decides),
+            shadow: shadow.map(guarded),
         }
     }
 
@@ -65,5 +72,9 @@ impl Strategy for Shadowed {
             // What others did to a node teaches it too.
             shadow.ended(end);
         }
+    }
+
+    fn insight(&self) -> Insight {
+        self.decides.insight()
     }
 }

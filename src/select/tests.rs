@@ -5,6 +5,7 @@ use crate::config::TwoNodes;
 use crate::learn::Learner;
 use crate::model::{Class, LearnRules, Operation, Outcome, Role, clock};
 use crate::nodes::{ComebackRules, Lease, Node, Plugins, Screening, Tried, screen};
+use crate::observe::{Metrics, StrategyFailures};
 use proptest::prelude::{any, prop_assert, proptest};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,12 @@ impl Rig {
         let node = among.get(choice.at).expect("one of the candidates");
         (node.id().to_string(), choice.why)
     }
+}
+
+fn guarded(inner: Arc<dyn Strategy>) -> (Guarded, StrategyFailures) {
+    let metrics = Metrics::new().expect("every family has a name of its own");
+    let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
+    (Guarded::new(inner, failures.clone()), failures)
 }
 
 fn rules(two_nodes: TwoNodes) -> Strategies {
@@ -257,8 +264,11 @@ fn f059_a_strategy_that_fails_is_replaced_for_that_request() {
     }
     let mut rig = Rig::new(3);
     for broken in [Arc::new(Unknown) as Arc<dyn Strategy>, Arc::new(Panics)] {
-        let guarded = Guarded::new(broken);
-        assert_eq!(rig.ask(&guarded, "a/b", Class::Short).1, Why::Fallback);
+        let (guarded, failures) = guarded(broken);
+        let nodes = [(); 3].map(|()| rig.ask(&guarded, "a/b", Class::Short));
+        assert_eq!(nodes.clone().map(|(_, why)| why), [Why::Fallback; 3]);
+        assert_eq!(nodes.map(|(node, _)| node), ["n1", "n2", "n3"]);
+        assert_eq!(failures.get(), 3);
     }
 }
 
@@ -285,7 +295,7 @@ impl Strategy for Listening {
 fn a_strategy_is_told_how_attempts_end_and_what_was_usual_before() {
     let rig = Rig::new(1);
     let listening = Arc::new(Listening::default());
-    let guarded = Guarded::new(Arc::clone(&listening) as Arc<dyn Strategy>);
+    let (guarded, failures) = guarded(Arc::clone(&listening) as Arc<dyn Strategy>);
     let learner = Learner::new(LearnRules::default());
     let operation = Operation::new("tool/invoke");
     let second = Duration::from_secs(1);
@@ -301,6 +311,7 @@ fn a_strategy_is_told_how_attempts_end_and_what_was_usual_before() {
     let short = lease();
     drop(beside);
     end(short, Outcome::Answered);
+    assert_eq!(failures.get(), 1, "the panic is counted");
     let told = listening.0.lock();
     assert!(told[..5].iter().all(|told| told.0.is_none()), "{told:?}");
     assert_eq!(told[5], (Some(0.0), false, Outcome::Failed, second));
@@ -347,7 +358,7 @@ proptest! {
 
     /// Any strategy, any load: the choice is one of the candidates.
     #[test]
-    fn every_choice_is_a_candidate((nodes, leases, plugin, seed) in loads(), row in 0usize..4) {
+    fn every_choice_is_a_candidate((nodes, leases, plugin, seed) in loads(), row in 0usize..TABLE.len()) {
         let mut rig = Rig::new(nodes);
         rig.dice = Dice::with_seed(seed);
         let _held: Vec<_> = leases.into_iter().map(|(node, plugin, long)| {

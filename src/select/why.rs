@@ -8,6 +8,12 @@ pub enum Why {
     OnlyCandidate,
     /// It carries least.
     LeastLoaded,
+    /// It carries least of those that are not proven slow.
+    SlowNodeAvoided,
+    /// It carries least, apart from the node that is left to short requests.
+    ShortLane,
+    /// By chance.
+    Chance,
     /// It was its turn.
     Turn,
     /// Seed 000: short requests go to the main node.
@@ -28,9 +34,12 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::OnlyCandidate,
         Self::LeastLoaded,
+        Self::SlowNodeAvoided,
+        Self::ShortLane,
+        Self::Chance,
         Self::Turn,
         Self::Main,
         Self::Overflow,
@@ -47,6 +56,9 @@ impl Why {
         match self {
             Self::OnlyCandidate => "only_candidate",
             Self::LeastLoaded => "least_loaded",
+            Self::SlowNodeAvoided => "slow_node_avoided",
+            Self::ShortLane => "short_lane",
+            Self::Chance => "chance",
             Self::Turn => "turn",
             Self::Main => "main",
             Self::Overflow => "overflow",

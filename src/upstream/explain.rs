@@ -348,7 +348,8 @@ fn tell_choice(
     match ask(pool.chooser()) {
         Some(said) => {
             for (at, score) in said.scores.iter().enumerate() {
-                told.nodes[among.pool_position(at)].score = Some((score * 1e3).round() / 1e3);
+                let score = score.map(|score| (score * 1e3).round() / 1e3);
+                told.nodes[among.pool_position(at)].score = score;
             }
             told.choice = Some(chosen(&said, &among));
         }

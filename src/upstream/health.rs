@@ -53,7 +53,7 @@ impl NodeCheck {
             .map_err(|why| Error::explain(ErrorType::Custom("unhealthy"), why))?;
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
             for (node, ours) in nodes.iter().zip(ours) {
-                node.note_reported(running, ours);
+                node.note_reported(running, ours, clock::now());
             }
         }
         Ok(())

@@ -48,7 +48,7 @@ impl Pool {
     /// Opens a pool and finds its nodes for the first time.
     pub(super) async fn open(
         settings: &config::Pool,
-        strategy: Shadowed,
+        (strategy, shadow): (Arc<dyn Strategy>, Option<Arc<dyn Strategy>>),
         source: Box<dyn Discovery>,
         config: &Config,
         shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),
@@ -62,7 +62,7 @@ impl Pool {
         };
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
-            strategy,
+            strategy: Shadowed::new(strategy, shadow, &metrics.strategy_failures),
             fail_open: settings.fail_open,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),

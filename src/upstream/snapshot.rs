@@ -10,7 +10,7 @@ use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
 use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
-use crate::select::{self, Shadowed, Strategy, Why};
+use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
 
@@ -144,14 +144,18 @@ impl Snapshot {
 }
 
 /// A pool's strategy and, as another one, its shadow.
-fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result<Shadowed, String> {
+fn chooser(
+    pool: &config::Pool,
+    rules: &config::Strategies,
+    own: &Own,
+) -> Result<(Arc<dyn Strategy>, Option<Arc<dyn Strategy>>), String> {
     let make = |word: &str| -> Result<Arc<dyn Strategy>, String> {
         own.strategy(word, rules)
             .or_else(|| select::build(word, rules))
             .ok_or_else(|| format!("pool {}: no strategy {word}", pool.name))
     };
     let shadow = pool.shadow.as_deref().map(make).transpose()?;
-    Ok(Shadowed::new(make(&pool.strategy)?, shadow))
+    Ok((make(&pool.strategy)?, shadow))
 }
 
 /// Where a pool's nodes come from, and whether one look is enough.

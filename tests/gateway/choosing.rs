@@ -281,10 +281,7 @@ impl Strategy for Last {
 async fn with_strategy(strategy: impl Strategy + Copy + 'static) -> Rig {
     // Strategies from outside win over built-in ones of the same name.
     let options = Options {
-        strategies: vec![(
-            "adaptive".to_owned(),
-            Box::new(move |_| Arc::new(strategy)),
-        )],
+        strategies: vec![("adaptive".to_owned(), Box::new(move |_| Arc::new(strategy)))],
         ..Options::default()
     };
     Rig::with(3, &format!("{UNCHECKED}{PINS}"), options).await

@@ -52,13 +52,14 @@ fn pool(
     let name = named.and_then(|value| pool_name(&value, before));
     let nodes = table.value("nodes");
     let source = table.value("discovery");
+    let strategy = strategy(table.value("strategy"), around);
     if nodes.is_none() && source.is_none() {
         table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
     }
     Some(Pool {
         name: name.unwrap_or_default(),
-        strategy: strategy(table.value("strategy"), around),
-        shadow: shadow(table.value("shadow"), around),
+        shadow: shadow(table.value("shadow"), &strategy, around),
+        strategy,
         discovery: source
             .as_ref()
             .and_then(|value| own::discovery(value, nodes.as_ref(), around)),
@@ -95,6 +96,7 @@ fn short_pool(
 ) -> Pool {
     let [nodes, word, fail_open, beside, source] = values;
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    let strategy = strategy(word, around);
     let discovery = source
         .as_ref()
         .and_then(|value| own::discovery(value, nodes.as_ref(), around));
@@ -105,8 +107,8 @@ fn short_pool(
     };
     Pool {
         name: defaults::POOL.to_owned(),
-        strategy: strategy(word, around),
-        shadow: shadow(beside, around),
+        shadow: shadow(beside, &strategy, around),
+        strategy,
         discovery,
         fail_open: fail_open
             .and_then(|value| value.flag())
@@ -121,8 +123,16 @@ fn strategy(value: Option<Value<'_>>, around: &Around<'_>) -> String {
         .unwrap_or_else(|| defaults::STRATEGY.to_owned())
 }
 
-fn shadow(value: Option<Value<'_>>, around: &Around<'_>) -> Option<String> {
-    own::strategy(&value?, around)
+fn shadow(value: Option<Value<'_>>, strategy: &str, around: &Around<'_>) -> Option<String> {
+    let value = value?;
+    let word = own::strategy(&value, around)?;
+    if word == strategy {
+        value.wrong(
+            "the pool's own strategy: they would always agree",
+            "write another one",
+        );
+    }
+    Some(word)
 }
 
 /// The routes; each pool they name must exist.
