@@ -2,20 +2,28 @@
 //!
 //! `strategy` is the rule alone on nodes that were screened; `direct` is what a gateway without
 //! Pingora's hook would do: screen, choose, copy the way to the node; `pool` is what a request
-//! does. `pool` less `direct` is the price of the adapter.
+//! does. `pool` less `direct` is the price of the adapter. `round` is the whole of it for one
+//! request without the learner: chosen among screened nodes, leased, ended, the strategy told;
+//! `learned` is the same with it.
 #![allow(
     missing_docs,
     reason = "criterion's macros write undocumented functions"
 )]
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora::upstreams::peer::HttpPeer;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use twolane::config::{self, Strategies};
-use twolane::model::{Class, Dice, Request, clock};
-use twolane::nodes::{ComebackRules, Lease, Node, Plugins, Roster, Screening, Tried, screen};
+use twolane::learn::{Classifier, Learner, Running};
+use twolane::model::{
+    Basis, Class, Dice, LearnRules, Operation, Outcome, Request, Sample, Verdict, clock,
+};
+use twolane::nodes::{
+    Candidates, ComebackRules, Lease, Node, Plugins, Roster, Screening, Tried, screen,
+};
 use twolane::observe::Metrics;
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
@@ -64,6 +72,59 @@ fn crowd(nodes: &[Arc<Node>], plugins: &Plugins) -> Vec<Lease> {
     held
 }
 
+/// A learner that knows how long the operation takes, so that nodes are compared, and learns no more.
+#[derive(Debug)]
+struct Knows(f64);
+
+impl Classifier for Knows {
+    fn classify(&self, _: &Operation, prior: Class, _: Instant) -> Verdict {
+        Verdict {
+            class: prior,
+            basis: Basis::Prior,
+        }
+    }
+
+    fn begin(&self, _: &Operation, _: Instant) -> Running {
+        Running::unwatched()
+    }
+
+    fn expected(&self, _: &Operation) -> Option<f64> {
+        Some(self.0)
+    }
+
+    fn learn(&self, _: &Operation, _: Sample, _: Instant) {}
+}
+
+fn round(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    count: u16,
+    (strategy, among): (&dyn Strategy, &Candidates<'_>),
+    plugins: &Plugins,
+) {
+    let plugin = plugins.find(Some("a/b"));
+    let mut operation = Operation::new("tool/invoke");
+    operation.push("a/b");
+    let learner = Learner::new(LearnRules::default());
+    let classifiers: [(&str, &dyn Classifier); 2] =
+        [("round", &Knows(-7.0)), ("learned", &learner)];
+    for (name, classifier) in classifiers {
+        let mut dice = Dice::with_seed(1);
+        let mut now = clock::now();
+        group.bench_function(BenchmarkId::new(name, count), |bencher| {
+            bencher.iter(|| {
+                let class = Class::ALL[usize::from(dice.u8(..8) == 0)];
+                let request = Request::new(class, plugin.place());
+                let choice = strategy.choose(black_box(&request), among, &mut dice);
+                let node = among.get(choice.at).expect("one of the candidates");
+                let lease = Lease::take(node, &plugin, class, now);
+                now += Duration::from_millis(1);
+                let outcome = Outcome::Answered;
+                select::settle(lease, strategy, classifier, Some(&operation), outcome, now);
+            });
+        });
+    }
+}
+
 fn choose(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -73,7 +134,7 @@ fn choose(criterion: &mut Criterion) {
     let request = Request::new(Class::Short, plugins.find(Some("a/b")).place());
     for row in select::TABLE {
         let mut group = criterion.benchmark_group(format!("choose/{}", row.word));
-        for count in [3, 10, 50, 500] {
+        for count in [3, 10, 64, 500] {
             let snapshot = runtime.block_on(snapshot(row.word, count));
             let pool = &snapshot.pools()[0];
             let nodes = pool.nodes();
@@ -84,6 +145,7 @@ fn choose(criterion: &mut Criterion) {
                 plugin: request.plugin,
                 now: clock::now(),
                 fail_open: true,
+                all_backups: false,
                 once: false,
                 comeback: ComebackRules::default(),
             };
@@ -96,6 +158,8 @@ fn choose(criterion: &mut Criterion) {
 
             let metrics = Metrics::new().expect("every family has a name of its own");
             let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
+            round(&mut group, count, (&*strategy, &among), &plugins);
+
             let guarded = Guarded::new(Arc::clone(&strategy), failures);
             let peers: Vec<_> = nodes
                 .iter()

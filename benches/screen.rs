@@ -36,6 +36,7 @@ fn question(tried: &Tried) -> Screening<'_> {
         },
         now: clock::now(),
         fail_open: true,
+        all_backups: false,
         once: false,
         comeback: ComebackRules::default(),
     }

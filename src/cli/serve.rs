@@ -21,8 +21,11 @@ pub(super) fn load(from: &From, builder: &Builder) -> Result<(Loaded, Option<Pat
         .map_err(|problems| problems.render())
 }
 
+/// Of Pingora only what went wrong, and which nodes came back.
+const LOG: &str = "info,pingora=warn,pingora_load_balancing=info";
+
 pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
-    crate::observe::init_log("info,pingora=warn,pingora_core=warn,pingora_proxy=warn");
+    crate::observe::init_log(LOG);
     let (loaded, file) = match load(from, &builder) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),

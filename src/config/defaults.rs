@@ -22,6 +22,8 @@ pub(super) const POOL: &str = "main";
 pub(super) const STRATEGY: &str = "adaptive";
 /// A wrong health verdict about every node must not take Dify down.
 pub(super) const FAIL_OPEN: bool = true;
+/// As in HAProxy without `option allbackups`: backups are a chain of replacements.
+pub(super) const USE_ALL_BACKUPS: bool = false;
 /// All nodes alike.
 pub(super) const WEIGHT: u16 = 1;
 
@@ -106,6 +108,8 @@ const REPLAY_BODY: u64 = 4 << 20;
 const BUDGET_RATIO: f64 = 0.1;
 /// A quiet gateway may still repeat.
 const BUDGET_FLOOR: u32 = 3;
+/// nginx users write `proxy_next_upstream_timeout 30s`; later than that a user has asked again.
+const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 /// nginx counts to one and ejects on noise; three in a row are no noise.
 const MAX_FAILS: u32 = 3;
 /// Slower failures than three in this time are not worth a rest.
@@ -128,6 +132,7 @@ impl Config {
             shadow: None,
             discovery: None,
             fail_open: FAIL_OPEN,
+            use_all_backups: USE_ALL_BACKUPS,
             nodes: nodes.into_iter().collect(),
         };
         Self {
@@ -225,6 +230,8 @@ impl Default for Retry {
             body_limit: REPLAY_BODY,
             budget_ratio: BUDGET_RATIO,
             budget_floor: BUDGET_FLOOR,
+            deadline: RETRY_DEADLINE,
+            wait: Duration::ZERO,
         }
     }
 }
@@ -246,6 +253,8 @@ impl Default for Kinds {
             enabled: true,
             denied: DENIED.map(str::to_owned).to_vec(),
             hook_body: HOOK_BODY,
+            // A busy hook would have one node only, however long what runs there takes.
+            sticky_hooks: false,
             management_read: SHORT_READ,
             management_write: READ,
             one_writer: true,

@@ -16,6 +16,8 @@ pub struct Pool {
     pub discovery: Option<String>,
     /// True: when every node is unhealthy, one is tried all the same.
     pub fail_open: bool,
+    /// False: of the backups only the first in the file that can serve does. True: all of them.
+    pub use_all_backups: bool,
     /// Its nodes; at least one, at most one primary, not only backups. None with `discovery`.
     pub nodes: Vec<NodeEntry>,
 }

@@ -96,7 +96,13 @@ fn kinds_tree(kinds: &Kinds) -> Tree {
     table([
         ("enabled", Tree::Flag(kinds.enabled)),
         ("denied", list(&kinds.denied, |path| text(path))),
-        ("hook", table([("body", text(write_size(kinds.hook_body)))])),
+        (
+            "hook",
+            table([
+                ("body", text(write_size(kinds.hook_body))),
+                ("sticky", Tree::Flag(kinds.sticky_hooks)),
+            ]),
+        ),
         (
             "management",
             table([
@@ -119,6 +125,8 @@ fn retry_tree(retry: &Retry) -> Tree {
         ("body_limit", text(write_size(retry.body_limit))),
         ("budget_ratio", Tree::Number(retry.budget_ratio)),
         ("budget_floor", whole(retry.budget_floor)),
+        ("deadline", time(retry.deadline)),
+        ("wait", time(retry.wait)),
     ])
 }
 
@@ -139,6 +147,7 @@ fn pool(pool: &Pool) -> Tree {
         ("shadow", maybe(pool.shadow.as_ref())),
         ("discovery", maybe(pool.discovery.as_ref())),
         ("fail_open", Tree::Flag(pool.fail_open)),
+        ("use_all_backups", Tree::Flag(pool.use_all_backups)),
         (
             "nodes",
             if pool.discovery.is_some() {

@@ -88,6 +88,8 @@ pub struct Kinds {
     pub denied: Vec<String>,
     /// Bytes that `/e/` takes; the daemon cuts off what is beyond its own limit without a word.
     pub hook_body: u64,
+    /// True: a hook's requests go to one node while it may serve.
+    pub sticky_hooks: bool,
     /// Patience with reading management calls, between bytes.
     pub management_read: Duration,
     /// Patience with writing ones: uninstalling waits for running calls.
@@ -152,6 +154,10 @@ pub struct Retry {
     pub budget_ratio: f64,
     /// ... and so many per second whatever the share.
     pub budget_floor: u32,
+    /// Nothing is repeated later than this after the request came.
+    pub deadline: Duration,
+    /// When no node may serve, all are asked again for so long; zero = the client hears so at once.
+    pub wait: Duration,
 }
 
 /// How nodes rest after failures.

@@ -387,3 +387,22 @@ fn d07_a_cold_operation_sends_few_requests_the_short_way() {
     }
     assert!(short <= 4, "{short} requests before it was known");
 }
+
+#[test]
+fn what_is_usual_is_known_of_the_finest_key_and_by_requests_that_ran_to_their_end() {
+    let bench = bench(|_| {});
+    bench.took("tool/invoke a", 4, SECOND);
+    let usual = |key: &str| bench.learner.expected(&op(key));
+    assert_eq!(usual("tool/invoke a"), None, "four prove nothing");
+    bench.took("tool/invoke a", 1, SECOND);
+    bench.broke_off("tool/invoke a", 20, 60 * SECOND);
+    bench.took("tool/invoke b", 50, 100 * SECOND);
+    let one = usual("tool/invoke a").expect("five samples");
+    assert!(one.abs() < 1e-9, "{one}");
+    assert_eq!(usual("tool/invoke c"), None, "others say nothing of it");
+
+    let young = Learner::new(LearnRules::default());
+    young.recall(&bench.learner.remember(), bench.now).unwrap();
+    let again = young.expected(&op("tool/invoke b")).expect("remembered");
+    assert!((again - 100f64.ln()).abs() < 1e-6, "{again}");
+}

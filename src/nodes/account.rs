@@ -72,6 +72,7 @@ mod tests {
             plugin,
             now,
             fail_open: false,
+            all_backups: false,
             once: false,
             comeback: ComebackRules {
                 warmup: Duration::from_secs(60),

@@ -1,5 +1,6 @@
 //! How does a request hold a node, and let go of it?
 
+use super::expected::Ticket;
 use super::{Node, Plugin};
 use crate::model::{Class, Outcome, PluginPlace, Sample};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub struct Lease {
     /// A long request ran there when this one came.
     beside_long: bool,
     since: Instant,
+    expected: Option<Ticket>,
 }
 
 impl Lease {
@@ -30,7 +32,16 @@ impl Lease {
             class,
             beside_long,
             since: now,
+            expected: None,
         }
+    }
+
+    /// Notes for how long the node is expected to be held, where that is known.
+    pub fn expecting(mut self, lasting: Option<Duration>) -> Self {
+        if self.expected.is_none() {
+            self.expected = lasting.map(|lasting| self.node.expected.begin(self.since + lasting));
+        }
+        self
     }
 
     /// The node that is held.
@@ -81,6 +92,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(ticket) = self.expected {
+            self.node.expected.end(ticket);
+        }
         self.node.count_down(self.class, self.plugin.place());
     }
 }

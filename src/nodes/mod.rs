@@ -7,6 +7,7 @@
 mod account;
 mod comeback;
 mod cooldown;
+mod expected;
 mod lease;
 mod marks;
 mod node;
@@ -18,6 +19,7 @@ mod presence;
 mod roster;
 mod screen;
 mod speed;
+mod telling;
 mod tunnels;
 
 pub use account::account;

@@ -2,10 +2,12 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::expected::Expected;
 use super::marks::Marks;
 use super::others::Others;
 use super::presence::Presences;
 use super::speed::Speed;
+use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
@@ -71,6 +73,8 @@ pub struct Node {
     doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
+    /// When those of them that have an expected end should end.
+    pub(super) expected: Expected,
     /// What other gateways and direct clients do there.
     others: Others,
     /// Live leases by plugin: the contention inside one runtime.
@@ -85,6 +89,8 @@ pub struct Node {
     speed: Speed,
     /// What strategies note.
     marks: Marks,
+    /// Whether its trouble is worth a line now.
+    telling: Telling,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -107,6 +113,7 @@ impl Node {
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             in_flight: Default::default(),
+            expected: Expected::default(),
             others: Others::new(now),
             runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
             presences: Presences::new(Plugins::CAPACITY, now),
@@ -114,6 +121,7 @@ impl Node {
             comeback: Comeback::new(now),
             speed: Speed::new(now),
             marks: Marks::new(now),
+            telling: Telling::new(now),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -238,6 +246,12 @@ impl Node {
         Class::ALL.iter().map(|&class| self.in_flight(class)).sum()
     }
 
+    /// When all our leases should have ended; `None` when that is not known of one of them.
+    #[must_use]
+    pub fn idle_in(&self, now: Instant) -> Option<Duration> {
+        self.expected.idle_in(self.total_in_flight(), now)
+    }
+
     /// Our leases and what the node serves beyond them.
     #[must_use]
     pub fn load(&self) -> u32 {
@@ -340,6 +354,12 @@ impl Node {
     /// The node asked for a pause.
     pub fn rest(&self, now: Instant, lasting: Duration) {
         self.cooldown.rest(now, lasting);
+    }
+
+    /// Whether a line about its trouble may be written now: one in a second, with how many were left
+    /// out since the last.
+    pub fn may_tell(&self, now: Instant) -> Option<u32> {
+        self.telling.may_tell(now)
     }
 
     /// Leases ever taken.

@@ -71,6 +71,7 @@ mod tests {
                 plugin: self.plugin,
                 now: self.now,
                 fail_open: true,
+                all_backups: false,
                 once: false,
                 comeback: ComebackRules {
                     warmup: Duration::ZERO,

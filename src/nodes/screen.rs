@@ -76,6 +76,8 @@ pub struct Screening<'a> {
     pub now: Instant,
     /// When nobody may serve, try an unhealthy node all the same.
     pub fail_open: bool,
+    /// When only backups may serve: all of them, or the first in pool order.
+    pub all_backups: bool,
     /// It can be sent once only: nodes known to have the plugin are kept alone, if there are any.
     pub once: bool,
     /// How nodes that came up are treated.
@@ -141,7 +143,9 @@ struct Sorted<'a> {
 /// Keeps the nodes of a pool that may serve now.
 ///
 /// At most half of those that could work may rest at once, and who rests for failures goes on when
-/// no other works soundly: failures that hit every node are not the nodes' fault. Backups count only when no other node may serve; nodes that have just come up
+/// no other works soundly: failures that hit every node are not the nodes' fault. Backups count only
+/// when no other node may serve, and without `all_backups` only the first of them; nodes that have
+/// just come up
 /// only when nobody else is known to have the plugin; nodes that lack it only when nobody has it,
 /// because what they said may be seconds old; unhealthy nodes, with `fail_open`, only when nobody
 /// at all may.
@@ -176,6 +180,9 @@ pub fn screen<'a>(
     sorted.let_the_warming_in(request);
     if request.once {
         sorted.keep_the_certain(request);
+    }
+    if !request.all_backups {
+        sorted.backup.truncate(1);
     }
     let Sorted {
         regular,
@@ -251,8 +258,10 @@ impl<'a> Sorted<'a> {
         let certain = |(_, node): &(u16, &Arc<Node>)| {
             node.presence(request.plugin, request.now) == Presence::Present
         };
-        if self.regular.iter().any(certain) {
-            self.regular.retain(|row| certain(row));
+        for row in [&mut self.regular, &mut self.backup] {
+            if row.iter().any(certain) {
+                row.retain(|node| certain(node));
+            }
         }
     }
 
@@ -310,6 +319,7 @@ mod tests {
         pool: Vec<Arc<Node>>,
         now: Instant,
         plugin: PluginPlace,
+        all_backups: bool,
     }
 
     impl Rig {
@@ -323,6 +333,7 @@ mod tests {
                 pool: (1u16..).zip(roles).map(node).collect(),
                 now,
                 plugin: Plugins::new().find(Some("a/b")).place(),
+                all_backups: false,
             }
         }
 
@@ -332,6 +343,7 @@ mod tests {
                 plugin: self.plugin,
                 now: self.now,
                 fail_open,
+                all_backups: self.all_backups,
                 once: false,
                 comeback: COMEBACK,
             };
@@ -354,6 +366,25 @@ mod tests {
         rig.pool[0].set_healthy(false);
         rig.pool[2].set_hand(Hand::Drain);
         assert_eq!(rig.names(), ["n2"]);
+    }
+
+    #[test]
+    fn f240_backups_replace_one_another_in_the_order_of_the_file_or_serve_together() {
+        let mut rig = Rig::new(&[Role::Backup, Role::Primary, Role::Backup, Role::Backup]);
+        rig.pool[1].set_healthy(false);
+        assert_eq!(rig.names(), ["n1"], "the first one alone");
+        let tried: Tried = smallvec!["n1".into()];
+        assert_eq!(rig.ask(&tried, false).unwrap(), ["n3"], "then the next");
+        rig.pool[0].note_absent(rig.plugin, rig.now, Duration::from_secs(5));
+        assert_eq!(rig.names(), ["n3"], "the first one lacks the plugin");
+        rig.pool[2].rest(rig.now, Duration::from_secs(5));
+        assert_eq!(rig.names(), ["n4"]);
+        rig.all_backups = true;
+        assert_eq!(rig.names(), ["n4"], "who may not serve does not");
+        rig.now += Duration::from_secs(6);
+        assert_eq!(rig.names(), ["n1", "n3", "n4"]);
+        rig.pool[1].set_healthy(true);
+        assert_eq!(rig.names(), ["n2"], "and none while another node can");
     }
 
     #[test]
@@ -407,6 +438,7 @@ mod tests {
                 plugin: rig.plugin,
                 now: rig.now,
                 fail_open: false,
+                all_backups: false,
                 once: true,
                 comeback: COMEBACK,
             };

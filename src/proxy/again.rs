@@ -2,7 +2,7 @@
 
 use super::{Ctx, sighted};
 use crate::admit::{Again, Blame, End, Facts, may_go_again};
-use crate::dify::Kind;
+use crate::dify::{Kind, Refusal};
 use crate::model::{Outcome, clock};
 use crate::nodes::{CooldownRules, Lease};
 use crate::upstream::Live;
@@ -26,7 +26,8 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         _ => ctx.failures = ctx.failures.saturating_add(1),
     }
     ctx.settle(live, |_| outcome(end));
-    let session = session.as_ref();
+    let (session, retry) = (session.as_ref(), &ctx.snapshot.config.retry);
+    let age = clock::now().saturating_duration_since(ctx.arrived);
     let facts = Facts {
         read: ctx.routed.as_ref().is_some_and(|routed| routed.read),
         versioned: ctx
@@ -37,7 +38,8 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         // Pingora would wait for ever for a body that nobody holds any more.
         body_kept: !session.retry_buffer_truncated(),
         failures: ctx.failures,
-        attempts: ctx.snapshot.config.retry.attempts,
+        late: age >= retry.deadline,
+        attempts: retry.attempts,
         misses: ctx.misses,
     };
     match may_go_again(end, &facts) {
@@ -47,6 +49,19 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
             let pool = ctx.routed.as_ref().map(|routed| &routed.pool);
             pool.is_some_and(|pool| pool.budget.withdraw(clock::now()))
         }
+    }
+}
+
+/// An answer that was too large, or of no told length, to be held back is on its way to the client:
+/// its status alone says that the node failed. A node must not look idle because of it.
+pub(super) fn note_unread(ctx: &Ctx) {
+    let hook = matches!(&ctx.routed, Some(routed) if routed.kind == Kind::Hook);
+    if let Some(attempt) = &ctx.attempt
+        && attempt.held.is_none()
+        && attempt.status.is_some_and(|status| status >= 500)
+        && !hook
+    {
+        draw_consequences(ctx, &attempt.lease, End::Refused(Refusal::Other), None);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use crate::admit::Patience;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
 use crate::learn::Running;
@@ -34,6 +35,8 @@ pub struct Ctx {
     pub(super) failures: u8,
     /// and how many did not have its plugin.
     pub(super) misses: u8,
+    /// Whether it pays to ask all nodes again.
+    pub(super) patience: Patience,
     /// The last node's error answer, which no client has seen yet.
     pub(super) held: Option<Held>,
     /// How it ended, once that is known.
@@ -113,6 +116,7 @@ impl Ctx {
             tried: Tried::new(),
             failures: 0,
             misses: 0,
+            patience: Patience::default(),
             held: None,
             ending: None,
             rejection: None,

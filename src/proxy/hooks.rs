@@ -53,7 +53,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(&self.live, ctx)
+        upstream_peer::run(&self.live, ctx).await
     }
 
     fn fail_to_connect(

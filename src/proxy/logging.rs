@@ -1,5 +1,6 @@
 //! It is over: how did it end?
 
+use super::again;
 use super::ctx::{Attempt, Ctx};
 use crate::model::{Outcome, clock};
 use crate::observe::Ending;
@@ -9,6 +10,9 @@ use pingora_proxy::Session;
 
 pub(super) fn run(live: &Live, session: &Session, error: Option<&Error>, ctx: &mut Ctx) {
     // An answer without a body has no last piece; everything else was settled before.
+    if error.is_none() {
+        again::note_unread(ctx);
+    }
     ctx.settle(live, |attempt| {
         if error.is_none() {
             Attempt::answered(attempt)

@@ -3,15 +3,34 @@
 use super::ctx::{Attempt, Ctx};
 use super::noted;
 use crate::model::rejection::Reason;
-use crate::model::{Rejection, Request, clock};
+use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::upstream::{Ask, Live};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+pub(super) async fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    loop {
+        let refused = match attempt(live, ctx) {
+            Ok(peer) => return Ok(peer),
+            Err(refused) => refused,
+        };
+        let wait = ctx.snapshot.config.retry.wait;
+        let pause = ctx.patience.pause(wait, clock::now(), &mut Dice::new());
+        let Some(pause) = pause else {
+            return Err(nobody(&refused, ctx.misses));
+        };
+        tokio::time::sleep(pause).await;
+        // None of them ran it, and each may be well again.
+        (ctx.failures, ctx.misses) = (0, 0);
+        ctx.tried.clear();
+    }
+}
+
+/// Chooses a node and leases it, or says why nobody may serve.
+fn attempt(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>, NoCandidate> {
     let Some(routed) = &ctx.routed else {
-        return Error::e_explain(ErrorType::InternalError, "not routed");
+        return Err(NoCandidate::default());
     };
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
     let ask = Ask {
@@ -25,13 +44,12 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
     if number == 1 {
         routed.pool.budget.deposit();
     }
-    let misses = ctx.misses;
     let chosen = routed.pool.choose(&ask);
     let now = clock::now();
     noted::choice(live, ctx, chosen.as_ref(), now);
-    let mut pick = chosen.map_err(|refused| nobody(&refused, misses))?;
+    let mut pick = chosen?;
     let Some(routed) = &mut ctx.routed else {
-        return Error::e_explain(ErrorType::InternalError, "not routed");
+        return Err(NoCandidate::default());
     };
     routed.body_sent = 0;
     pick.peer.options.read_timeout = Some(routed.treatment.read);
@@ -47,7 +65,8 @@ pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
             .map_or("-", |operation| operation.as_str()),
     );
     ctx.attempt = Some(Attempt {
-        lease: Lease::take(&pick.node, &routed.plugin, routed.verdict.class, now),
+        lease: Lease::take(&pick.node, &routed.plugin, routed.verdict.class, now)
+            .expecting(routed.verdict.basis.expected()),
         running: routed
             .operation
             .as_ref()

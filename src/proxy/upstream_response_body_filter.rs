@@ -2,7 +2,7 @@
 //! still be reading.
 
 use super::ctx::Attempt;
-use super::{Ctx, hold};
+use super::{Ctx, again, hold};
 use crate::config::Cooldown;
 use crate::dify::envelope::{InBand, first_failure};
 use crate::model::clock;
@@ -36,6 +36,7 @@ pub(super) fn run(
         attempt.body_began = true;
     }
     if end_of_stream {
+        again::note_unread(ctx);
         ctx.settle(live, Attempt::answered);
     }
     Ok(())

@@ -159,4 +159,8 @@ pub fn build(word: &str, rules: &Strategies) -> Option<Arc<dyn Strategy>> {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod tests;

@@ -76,6 +76,7 @@ mod tests {
             plugin: request.plugin,
             now,
             fail_open: true,
+            all_backups: false,
             once: false,
             comeback: ComebackRules::default(),
         };

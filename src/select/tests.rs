@@ -1,84 +1,13 @@
 //! The strategies, driven without a network.
 
+use super::rig::{COOLDOWN, OneSecond, Rig, chi_square, guarded, rules, strategy};
 use super::*;
 use crate::config::TwoNodes;
 use crate::learn::Learner;
 use crate::model::{Class, LearnRules, Operation, Outcome, Role, clock};
-use crate::nodes::{ComebackRules, Lease, Node, Plugins, Screening, Tried, screen};
-use crate::observe::{Metrics, StrategyFailures};
+use crate::nodes::{Lease, Node};
 use proptest::prelude::{any, prop_assert, proptest};
 use std::time::{Duration, Instant};
-
-struct Rig {
-    pool: Vec<Arc<Node>>,
-    plugins: Plugins,
-    dice: Dice,
-    /// Virtual time.
-    now: Instant,
-    comeback: ComebackRules,
-}
-
-impl Rig {
-    fn new(nodes: u16) -> Self {
-        let pool = (1..=nodes)
-            .map(|n| {
-                let address = std::net::SocketAddr::from(([10, 0, 0, 1], n));
-                Arc::new(Node::new(
-                    format!("n{n}").into(),
-                    address,
-                    (Role::Secondary, 1),
-                    clock::now(),
-                ))
-            })
-            .collect();
-        Self {
-            pool,
-            plugins: Plugins::new(),
-            dice: Dice::with_seed(7),
-            now: clock::now(),
-            comeback: ComebackRules::default(),
-        }
-    }
-
-    fn lease(&self, node: usize, plugin: &str, class: Class) -> Lease {
-        let plugin = self.plugins.find(Some(plugin));
-        Lease::take(&self.pool[node - 1], &plugin, class, clock::now())
-    }
-
-    fn ask(&mut self, strategy: &dyn Strategy, plugin: &str, class: Class) -> (String, Why) {
-        let request = Request::new(class, self.plugins.find(Some(plugin)).place());
-        let screening = Screening {
-            tried: &Tried::new(),
-            plugin: request.plugin,
-            now: self.now,
-            fail_open: true,
-            once: false,
-            comeback: self.comeback,
-        };
-        let among = screen(&self.pool, &screening).expect("somebody may serve");
-        let choice = strategy.choose(&request, &among, &mut self.dice);
-        let node = among.get(choice.at).expect("one of the candidates");
-        (node.id().to_string(), choice.why)
-    }
-}
-
-fn guarded(inner: Arc<dyn Strategy>) -> (Guarded, StrategyFailures) {
-    let metrics = Metrics::new().expect("every family has a name of its own");
-    let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
-    (Guarded::new(inner, failures.clone()), failures)
-}
-
-fn rules(two_nodes: TwoNodes) -> Strategies {
-    Strategies {
-        plugin_weight: 2.0,
-        long_weight: 1.0,
-        two_nodes,
-    }
-}
-
-fn strategy(word: &str) -> Arc<dyn Strategy> {
-    build(word, &rules(TwoNodes::Prose)).expect("a word of the table")
-}
 
 #[test]
 fn the_table_and_the_words_agree_and_no_word_stands_twice() {
@@ -272,8 +201,10 @@ fn f059_a_strategy_that_fails_is_replaced_for_that_request() {
     }
 }
 
+type Told = (Option<f64>, bool, Outcome, Duration);
+
 #[derive(Debug, Default)]
-struct Listening(parking_lot::Mutex<Vec<(Option<f64>, bool, Outcome, Duration)>>);
+struct Listening(parking_lot::Mutex<Vec<Told>>);
 
 impl Strategy for Listening {
     fn choose(&self, _: &Request, _: &Candidates<'_>, _: &mut Dice) -> Choice {
@@ -369,22 +300,6 @@ proptest! {
     }
 }
 
-#[test]
-fn equal_nodes_are_equally_likely_whatever_their_order() {
-    let mut rig = Rig::new(5);
-    let mut counts = [0u32; 5];
-    for _ in 0..10_000 {
-        let (node, _) = rig.ask(&*strategy("adaptive"), "a/b", Class::Short);
-        counts[node[1..].parse::<usize>().expect("a number") - 1] += 1;
-    }
-    // Chi-square with 4 degrees of freedom: 18.5 is passed once in a thousand seeds.
-    let chi: f64 = counts
-        .iter()
-        .map(|&count| (f64::from(count) - 2000.0).powi(2) / 2000.0)
-        .sum();
-    assert!(chi < 18.5, "{counts:?}");
-}
-
 /// Requests that arrive every 5 ms and take a second each: 200 in flight over three nodes, of which
 /// the third comes up after 5 s. Its greatest number in flight, and by second since it came up.
 fn comeback(word: &str, slow_start: Duration) -> (u32, Vec<u32>) {
@@ -428,5 +343,226 @@ fn a_node_that_came_up_grows_into_its_share_and_never_beyond_twice_of_it() {
         assert!((60..=70).contains(&seconds[12]), "{word}: {seconds:?}");
         let (_, at_once) = comeback(word, Duration::ZERO);
         assert!(at_once[1] >= 55, "{word} without slow start: {at_once:?}");
+    }
+}
+
+#[test]
+fn weighted_turns_are_spread_evenly_as_nginx_does() {
+    let mut rig = Rig::weighing(&[5, 1, 1]);
+    let turning = strategy("weighted_round_robin");
+    let order: Vec<_> = (0..14)
+        .map(|_| rig.ask(&*turning, "a/b", Class::Short).0)
+        .collect();
+    let seven = ["n1", "n1", "n2", "n1", "n3", "n1", "n1"];
+    assert_eq!(order, [seven, seven].concat());
+    let long = rig.ask(&*turning, "a/b", Class::Long).0;
+    assert_eq!(long, "n1", "long requests have turns of their own");
+}
+
+#[test]
+fn a_node_that_was_missing_has_no_backlog_of_turns() {
+    let mut rig = Rig::weighing(&[2, 1, 1]);
+    let turning = strategy("weighted_round_robin");
+    let request = ("a/b", Class::Short);
+    rig.spread(&*turning, request, 3);
+    rig.pool[2].set_healthy(false);
+    let without = rig.spread(&*turning, request, 300);
+    assert!((199..=201).contains(&without[0]), "{without:?}");
+    rig.pool[2].set_healthy(true);
+    let after = rig.spread(&*turning, request, 8);
+    assert!(after[2] <= 3, "{after:?}");
+    // A reload builds the strategy anew; the order goes on.
+    let anew = strategy("weighted_round_robin");
+    let evenly = rig.spread(&*anew, request, 400);
+    assert!((198..=202).contains(&evenly[0]), "{evenly:?}");
+}
+
+#[test]
+fn chance_follows_the_weights() {
+    let mut rig = Rig::weighing(&[1, 2, 7]);
+    let counts = rig.spread(&*strategy("random"), ("a/b", Class::Short), 10_000);
+    // Two degrees of freedom: 13.8 is passed once in a thousand seeds.
+    assert!(chi_square(&counts, &[1.0, 2.0, 7.0]) < 13.8, "{counts:?}");
+}
+
+#[test]
+fn of_two_distinct_ones_the_busiest_of_all_is_never_chosen() {
+    let mut rig = Rig::new(4);
+    let _busy = [(); 2].map(|()| rig.lease(3, "a/b", Class::Short));
+    let _less = rig.lease(1, "a/b", Class::Short);
+    let two = strategy("two_choices");
+    let counts = rig.spread(&*two, ("a/b", Class::Short), 6000);
+    // Of six pairs, n1 wins the one with n3, and n2 and n4 share the other five.
+    assert_eq!(counts[2], 0);
+    assert!(
+        chi_square(&[counts[0], counts[1], counts[3]], &[1.0, 2.5, 2.5]) < 13.8,
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn peak_ewma_asks_an_unknown_node_once_and_leaves_a_slow_one_alone() {
+    let mut rig = Rig::new(3);
+    let peak = strategy("peak_ewma");
+    for (node, ms) in [(1, 100), (2, 900)] {
+        let lease = rig.lease(node, "a/b", Class::Short);
+        rig.end(&*peak, lease, Duration::from_millis(ms));
+    }
+    assert_eq!(
+        rig.ask(&*peak, "a/b", Class::Short).0,
+        "n3",
+        "unknown and idle"
+    );
+    let _asked = rig.lease(3, "a/b", Class::Short);
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        assert_eq!(rig.ask(&*peak, "a/b", Class::Short).0, "n1");
+        held.push(rig.lease(1, "a/b", Class::Short));
+    }
+    held.push(rig.lease(1, "a/b", Class::Short));
+    let at_last = rig.ask(&*peak, "a/b", Class::Short).0;
+    assert_eq!(at_last, "n2", "10 x 0.1 s is more than 0.9 s");
+}
+
+#[test]
+fn failures_are_no_durations_for_peak_ewma() {
+    let rig = Rig::new(1);
+    let peak = strategy("peak_ewma");
+    let lease = rig.lease(1, "a/b", Class::Short);
+    rig.end(&*peak, lease, Duration::from_secs(1));
+    let before = rig.pool[0].marks().peak(rig.now);
+    for outcome in [
+        Outcome::Refused,
+        Outcome::Failed,
+        Outcome::Unreached,
+        Outcome::Abandoned,
+    ] {
+        let lease = rig.lease(1, "a/b", Class::Short);
+        settle(lease, &*peak, &OneSecond, None, outcome, rig.now);
+    }
+    assert!(rig.pool[0].marks().peak(rig.now) >= before);
+}
+
+#[test]
+fn adaptive_avoids_a_node_that_is_proven_slow_and_says_so() {
+    let mut rig = Rig::new(2);
+    let adaptive = strategy("adaptive");
+    for _ in 0..100 {
+        for (node, seconds) in [(1, 5), (2, 1)] {
+            let lease = rig.lease(node, "a/b", Class::Short);
+            rig.end(&*adaptive, lease, Duration::from_secs(seconds));
+        }
+    }
+    let _busy = rig.lease(2, "c/d", Class::Short);
+    let choice = rig.ask(&*adaptive, "a/b", Class::Short);
+    assert_eq!(choice, ("n2".into(), Why::SlowNodeAvoided));
+    let _full = [(); 9].map(|()| rig.lease(2, "c/d", Class::Short));
+    let choice = rig.ask(&*adaptive, "a/b", Class::Short);
+    assert_eq!(
+        choice,
+        ("n1".into(), Why::LeastLoaded),
+        "better slow than full"
+    );
+}
+
+#[test]
+fn f039_long_requests_leave_a_node_to_the_short_ones_where_these_would_wait() {
+    let mut rig = Rig::new(3);
+    let adaptive = strategy("adaptive");
+    rig.show_neighbours(&*adaptive, 8.0);
+    let ratio = adaptive.insight().lanes_ratio.expect("measured");
+    assert!((7.0..9.0).contains(&ratio), "{ratio}");
+    // n1 is idle, the others have one long request each: n1 stays free until they have three.
+    let mut held = vec![
+        rig.lease(2, "a/b", Class::Long),
+        rig.lease(3, "a/b", Class::Long),
+    ];
+    for _ in 0..4 {
+        let (node, why) = rig.ask(&*adaptive, "a/b", Class::Long);
+        assert_eq!(why, Why::ShortLane);
+        held.push(rig.lease(node[1..].parse().expect("a number"), "a/b", Class::Long));
+        assert_eq!(rig.ask(&*adaptive, "a/b", Class::Short).0, "n1");
+    }
+    let choice = rig.ask(&*adaptive, "a/b", Class::Long);
+    assert_eq!(
+        choice,
+        ("n1".into(), Why::LeastLoaded),
+        "three more on each"
+    );
+    // The neighbours hurt no longer.
+    (0..5).for_each(|_| rig.show_neighbours(&*adaptive, 1.0));
+    drop(held.pop());
+    let (_, why) = rig.ask(&*adaptive, "a/b", Class::Long);
+    assert_eq!(why, Why::LeastLoaded);
+}
+
+#[test]
+fn of_very_many_nodes_eight_are_looked_at_and_each_has_its_chance() {
+    let mut rig = Rig::new(200);
+    let _half: Vec<_> = (1..=100)
+        .map(|node| rig.lease(node, "a/b", Class::Short))
+        .collect();
+    for word in ["adaptive", "least_in_flight", "peak_ewma"] {
+        let counts = rig.spread(&*strategy(word), ("a/b", Class::Short), 10_000);
+        let busy: u32 = counts[..100].iter().sum();
+        // All eight are busy once in 256 times.
+        assert!(busy < 80, "{word}: {busy}");
+        assert!(
+            counts[100..].iter().all(|&count| count > 40),
+            "{word}: {counts:?}"
+        );
+    }
+}
+
+/// The share of all requests that fail when one of three nodes answers at once with an error
+/// during the middle 30 % of the run. 50 requests a second, 0.3 s each, 400 s.
+fn sinkhole(word: &str, failing: f64) -> f64 {
+    let mut rig = Rig::new(3);
+    let strategy = strategy(word);
+    let (start, mut failed, all) = (rig.now, 0u32, 20_000u32);
+    let mut ends: std::collections::BTreeMap<(Instant, u32), (Lease, bool)> = Default::default();
+    for n in 0..all {
+        rig.now = start + Duration::from_millis(20) * n;
+        while let Some(entry) = ends.first_entry().filter(|entry| entry.key().0 <= rig.now) {
+            let ((at, _), (lease, fails)) = entry.remove_entry();
+            let outcome = if fails {
+                lease.node().strike(at, &COOLDOWN);
+                Outcome::Refused
+            } else {
+                Outcome::Answered
+            };
+            settle(lease, &*strategy, &OneSecond, None, outcome, at);
+        }
+        let plugin = format!("p/{}", n % 3);
+        let (node, _) = rig.ask(&*strategy, &plugin, Class::Short);
+        let node = node[1..].parse().expect("a number");
+        let bad = (all * 35 / 100..all * 65 / 100).contains(&n);
+        let fails = node == 3 && bad && rig.dice.f64() < failing;
+        failed += u32::from(fails);
+        let takes = if fails { 5 } else { 300 };
+        let end = rig.now + Duration::from_millis(takes);
+        ends.insert((end, n), (rig.lease(node, &plugin, Class::Short), fails));
+    }
+    f64::from(failed) / f64::from(all)
+}
+
+#[test]
+fn a_node_that_fails_fast_draws_no_more_than_half_a_percent_of_all_requests() {
+    for word in [
+        "adaptive",
+        "least_in_flight",
+        "peak_ewma",
+        "two_choices",
+        "round_robin",
+    ] {
+        for failing in [1.0, 0.6] {
+            let share = sinkhole(word, failing);
+            assert!(share > 0.0, "{word}: the node was used");
+            assert!(
+                share <= 0.005,
+                "{word} at {failing}: {:.2} %",
+                share * 100.0
+            );
+        }
     }
 }

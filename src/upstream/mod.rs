@@ -22,10 +22,11 @@ mod selector;
 mod sightings;
 mod snapshot;
 mod tcp;
+mod told;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
-pub use explain::{Explanation, Inquiry, explain};
+pub use explain::explain;
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};
@@ -37,3 +38,4 @@ pub use selector::Ask;
 pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;
+pub use told::{Explanation, Inquiry};

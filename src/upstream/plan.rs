@@ -118,6 +118,7 @@ impl<'r> Plan<'r> {
         let learnable = told_apart && asked.learnable();
         let plugin = asked.plugin.filter(|_| told_apart);
         let writer = asked.tenant.filter(|_| treatment.one_writer);
+        let hook = asked.plugin.filter(|_| treatment.sticky);
         let pool = match rule.and_then(|rule| rule.pool) {
             Some(pool) => &snapshot.pools()[pool],
             None => snapshot.pool_for(incoming.path),
@@ -130,8 +131,8 @@ impl<'r> Plan<'r> {
             operation: learnable.then(|| asked.operation(key, item, incoming.path)),
             plugin,
             owner: plugin.and_then(|plugin| snapshot.owner_of(plugin)),
-            // All gateways of a fleet must agree on the writer.
-            affinity: writer.map(|tenant| stable_hash(tenant.as_bytes())),
+            // All gateways of a fleet must agree on the node.
+            affinity: writer.or(hook).map(|key| stable_hash(key.as_bytes())),
             asked,
         }
     }

@@ -64,6 +64,7 @@ impl Pool {
             crew: Arc::clone(&crew),
             strategy: Shadowed::new(strategy, shadow, &metrics.strategy_failures),
             fail_open: settings.fail_open,
+            all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
             health: config.health.clone(),
@@ -137,9 +138,14 @@ impl Pool {
             self.metrics.shadowed(at == said.at);
             said.members.nodes[at].id().clone()
         });
+        let node = Arc::clone(&said.members.nodes[said.at]);
+        let mut peer = Box::new(said.members.peers[said.at].clone());
+        // Pingora keeps connections by group. Those from before the node was down may be dead
+        // without a word: none of them is used again, and their idle time ends them.
+        peer.group_key = node.came_up().unwrap_or(0);
         Ok(Pick {
-            node: Arc::clone(&said.members.nodes[said.at]),
-            peer: Box::new(said.members.peers[said.at].clone()),
+            node,
+            peer,
             why: said.why,
             shadow,
         })

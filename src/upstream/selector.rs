@@ -163,6 +163,7 @@ pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
     pub(super) strategy: Shadowed,
     pub(super) fail_open: bool,
+    pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
     pub(super) health: Health,
@@ -182,6 +183,7 @@ impl SelectorConfig {
             plugin: request.plugin,
             now,
             fail_open: self.fail_open,
+            all_backups: self.all_backups,
             once,
             comeback: self.comeback,
         }

@@ -299,6 +299,8 @@ async fn f059_a_strategy_that_fails_costs_no_request() {
                 f64::from(served),
                 "each failure should be counted"
             );
+            let failures = rig.metric("twolane_strategy_failures_total", &["pool=\"main\""]);
+            assert_eq!(failures.await, f64::from(served));
         }
         let per_node = rig.ledger().per_node();
         assert!(

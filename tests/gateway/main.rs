@@ -8,6 +8,7 @@ mod connecting;
 mod counters;
 mod debug;
 mod explain;
+mod failing;
 mod forward;
 mod health;
 mod kinds;

@@ -183,4 +183,22 @@ async fn f182_a_node_that_fails_three_times_rests_and_the_vendors_failures_do_no
     assert_eq!(failed, 3, "after three failures the node rests");
     let page = gateway.admin("/cluster/nodes").await.json();
     assert!(page["nodes"][0]["resting_ms"].as_f64().unwrap() > 0.0);
+    let page = gateway.admin("/metrics").await;
+    let failing = format!("twolane_node_failing_ratio{{node=\"{}\"}} 0.27", "n1");
+    assert!(page.text().contains(&failing), "{}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_errors_are_too_large_to_be_read_rests_too() {
+    let nodes = daemons(2).await;
+    let all: Vec<_> = nodes.iter().collect();
+    let gateway = Gateway::before(&all, "strategy: round_robin").await;
+    let dify = gateway.dify();
+    let page = "x".repeat(70_000);
+    nodes[0].script("tool/invoke", Script::status(500, &page));
+    let mut failed = 0;
+    for _ in 0..40 {
+        failed += usize::from(dify.all("tool/invoke", PLUGIN, json!({})).await.is_err());
+    }
+    assert_eq!(failed, 3, "after three failures the node rests");
 }

@@ -7,19 +7,28 @@ use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
+/// Top-level keys that are short for one pool.
+const SHORT: [&str; 6] = [
+    "nodes",
+    "strategy",
+    "fail_open",
+    "use_all_backups",
+    "shadow",
+    "discovery",
+];
+
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
 pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
     let list = root.value("pools");
-    let short =
-        ["nodes", "strategy", "fail_open", "shadow", "discovery"].map(|key| root.value(key));
+    let short = SHORT.map(|key| root.value(key));
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
     for value in short.into_iter().flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy, fail_open, shadow and discovery are short for one pool: move \
-             them into it",
+            "top-level nodes, strategy, fail_open, use_all_backups, shadow and discovery are short \
+             for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -64,6 +73,7 @@ fn pool(
             .as_ref()
             .and_then(|value| own::discovery(value, nodes.as_ref(), around)),
         fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
+        use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
         nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
     })
 }
@@ -87,14 +97,16 @@ fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The keys that stand at the top level.
+/// The values of [`SHORT`].
 fn short_pool(
     root: &Table<'_>,
-    values: [Option<Value<'_>>; 5],
+    values: [Option<Value<'_>>; SHORT.len()],
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open, beside, source] = values;
+    let [nodes, word, fail_open, use_all_backups, beside, source] = values;
+    let flag =
+        |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
     let strategy = strategy(word, around);
     let discovery = source
@@ -110,9 +122,8 @@ fn short_pool(
         shadow: shadow(beside, &strategy, around),
         strategy,
         discovery,
-        fail_open: fail_open
-            .and_then(|value| value.flag())
-            .unwrap_or(defaults::FAIL_OPEN),
+        fail_open: flag(fail_open, defaults::FAIL_OPEN),
+        use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
         nodes,
     }
 }

@@ -143,6 +143,7 @@ pub(super) fn kinds(section: &Table<'_>) -> Kinds {
         enabled: section.or("enabled", default.enabled, Value::flag),
         denied: denied.unwrap_or(default.denied),
         hook_body: hook.or("body", default.hook_body, Value::size),
+        sticky_hooks: hook.or("sticky", default.sticky_hooks, Value::flag),
         management_read: time(&management, "read", default.management_read),
         management_write: time(&management, "write", default.management_write),
         one_writer: management.or("writer", default.one_writer, writer),
@@ -167,6 +168,8 @@ pub(super) fn retry(section: &Table<'_>) -> Retry {
                 "a quiet pool may still repeat so many per second",
             )
         }),
+        deadline: section.or("deadline", default.deadline, Value::duration),
+        wait: section.or("wait", default.wait, Value::delay),
     }
 }
 
