@@ -8,10 +8,10 @@
 //! over it; if it panics, what was learned decides (`twolane_classifier_failures_total`).
 
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, UNIX_EPOCH};
 use twolane::cli;
 use twolane::learn::{Classifier, Running};
-use twolane::model::{Basis, Class, Operation, Sample, Verdict};
+use twolane::model::{Basis, Class, Operation, Sample, Verdict, clock};
 use twolane::server::{Builder, Gateway};
 
 /// What a kind of operation usually is, in office hours (UTC); at night, batches run, and calling
@@ -22,7 +22,7 @@ struct ByHour {
 }
 
 fn hour_of_the_day() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = clock::wall().duration_since(UNIX_EPOCH);
     since.map_or(12, |since| since.as_secs() / 3600 % 24)
 }
 

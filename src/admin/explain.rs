@@ -61,8 +61,8 @@ fn inquiry(body: &[u8]) -> Result<Inquiry, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in question.headers.pairs() {
         let bad = || format!("not a header: {name:?}");
-        let name = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
-        let value = HeaderValue::try_from(value).map_err(|_| bad())?;
+        let name = HeaderName::try_from(name.as_str()).map_err(|_no_name| bad())?;
+        let value = HeaderValue::try_from(value).map_err(|_no_text| bad())?;
         headers.append(name, value);
     }
     Ok(Inquiry {

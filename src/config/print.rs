@@ -8,7 +8,7 @@ use super::pool::{
     DebugPlugin, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes, When,
 };
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
+    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -68,26 +68,28 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
-        (
-            "loops",
-            table([
-                ("marks", Tree::Flag(loops.marks)),
-                ("max_hops", whole(loops.max_hops)),
-            ]),
-        ),
-        (
-            "debug",
-            table([
-                ("headers", Tree::Flag(*debug_headers)),
-                ("decisions", whole(*decisions)),
-            ]),
-        ),
+        ("loops", loops_tree(loops)),
+        ("debug", debug_tree(*debug_headers, *decisions)),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
         ),
+    ])
+}
+
+fn debug_tree(headers: bool, decisions: usize) -> Tree {
+    table([
+        ("headers", Tree::Flag(headers)),
+        ("decisions", whole(decisions)),
+    ])
+}
+
+fn loops_tree(loops: &Loops) -> Tree {
+    table([
+        ("marks", Tree::Flag(loops.marks)),
+        ("max_hops", whole(loops.max_hops)),
     ])
 }
 

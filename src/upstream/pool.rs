@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How often host names are resolved again.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// A pool's strategy, and its shadow.
+pub(super) type Choosers = (Arc<dyn Strategy>, Option<Arc<dyn Strategy>>);
+
 /// Nodes that serve the same routes under one strategy.
 pub struct Pool {
     name: Arc<str>,
@@ -48,7 +51,7 @@ impl Pool {
     /// Opens a pool and finds its nodes for the first time.
     pub(super) async fn open(
         settings: &config::Pool,
-        (strategy, shadow): (Arc<dyn Strategy>, Option<Arc<dyn Strategy>>),
+        (strategy, shadow): Choosers,
         source: Box<dyn Discovery>,
         config: &Config,
         shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),

@@ -3,7 +3,7 @@
 use super::Checks;
 use super::discovery::{Discovery, Fixed, Names};
 use super::own::Own;
-use super::pool::Pool;
+use super::pool::{Choosers, Pool};
 use crate::config::{self, Config};
 use crate::learn::Classifier;
 use crate::model::Owner;
@@ -144,11 +144,7 @@ impl Snapshot {
 }
 
 /// A pool's strategy and, as another one, its shadow.
-fn chooser(
-    pool: &config::Pool,
-    rules: &config::Strategies,
-    own: &Own,
-) -> Result<(Arc<dyn Strategy>, Option<Arc<dyn Strategy>>), String> {
+fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result<Choosers, String> {
     let make = |word: &str| -> Result<Arc<dyn Strategy>, String> {
         own.strategy(word, rules)
             .or_else(|| select::build(word, rules))
