@@ -25,7 +25,7 @@ pub use guard::Guarded;
 pub use insight::Insight;
 pub use preview::Preview;
 pub use shadow::Shadowed;
-pub use why::Why;
+pub use why::{Choice, Why};
 
 use crate::config::Strategies;
 use crate::model::{Dice, Request};
@@ -52,9 +52,8 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// Chooses one of the candidates, and says why.
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice;
 
-    /// What [`Strategy::choose`] would say now, without changing anything: for `explain`. `None`
-    /// when it cannot be said so; a strategy that keeps nothing between choices answers with
-    /// [`Preview::of_stateless`].
+    /// What [`Strategy::choose`] would say now, changing nothing, for `explain`; `None` when that
+    /// cannot be said. Who keeps nothing between choices answers [`Preview::of_stateless`].
     fn preview(
         &self,
         _request: &Request,
@@ -71,15 +70,6 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     fn insight(&self) -> Insight {
         Insight::default()
     }
-}
-
-/// A candidate, and the one word that explains it in logs, metrics and headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// The position among the candidates.
-    pub at: usize,
-    /// The reason.
-    pub why: Why,
 }
 
 /// One strategy an operator can name.
