@@ -2,7 +2,7 @@
 # make test    every test
 # Both install what they need on Debian and Ubuntu; a Rust toolchain must be there (https://rustup.rs).
 
-.PHONY: help demo run test lint fmt bench deny setup
+.PHONY: help demo run test lint fmt bench race deny setup
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -12,6 +12,7 @@ help:
 	@echo "make run     the gateway with conf/twolane.yaml"
 	@echo "make lint    formats, clippy and documentation, warnings denied"
 	@echo "make bench   benchmarks"
+	@echo "make race    the gateway beside HAProxy on the same arrivals, about 25 minutes"
 
 demo: setup
 	$(CARGO) run -- demo $(ARGS)
@@ -32,6 +33,11 @@ fmt:
 
 bench: setup
 	$(CARGO) bench $(ARGS)
+
+# Lanes of HAProxy are skipped when it is not there and cannot be installed.
+race: setup
+	@PATH="$$PATH:/usr/sbin" sh deploy/setup.sh haproxy || true
+	PATH="$$PATH:/usr/sbin" $(CARGO) bench --bench race -- start $(ARGS)
 
 deny:
 	$(CARGO) deny check

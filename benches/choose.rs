@@ -28,7 +28,7 @@ use twolane::nodes::{
 use twolane::observe::{Brief, Decision, Decisions, Metrics};
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
-use twolane::upstream::{Ask, Checks, Own, Parts, Snapshot};
+use twolane::upstream::{Ask, Checks, Own, Parts, Rooms, Snapshot};
 
 /// A pool of so many nodes; nothing listens there, and nobody looks.
 async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
@@ -48,6 +48,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         checks: Checks::new(&roster, &config.health),
         roster,
         names: Arc::default(),
+        rooms: Rooms::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
         own: Own::default(),
     };
@@ -133,6 +134,12 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime starts")
 }
 
+fn guarded(strategy: &Arc<dyn Strategy>) -> Guarded {
+    let metrics = Metrics::new().expect("every family has a name of its own");
+    let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
+    Guarded::new(Arc::clone(strategy), failures)
+}
+
 /// What it costs to keep a choice for whoever asks about its request.
 fn kept(criterion: &mut Criterion) {
     let decisions = Decisions::default();
@@ -180,6 +187,7 @@ fn choose(criterion: &mut Criterion) {
                 all_backups: false,
                 once: false,
                 comeback: ComebackRules::default(),
+                limits: None,
             };
             let strategy = (row.build)(&Strategies::default());
             let among = screen(&nodes, &screening).expect("all may serve");
@@ -188,11 +196,9 @@ fn choose(criterion: &mut Criterion) {
                 bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
             });
 
-            let metrics = Metrics::new().expect("every family has a name of its own");
-            let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
             round(&mut group, count, (&*strategy, &among), &plugins);
 
-            let guarded = Guarded::new(Arc::clone(&strategy), failures);
+            let guarded = guarded(&strategy);
             let peers: Vec<_> = nodes
                 .iter()
                 .map(|node| HttpPeer::new(node.address(), false, String::new()))
@@ -215,6 +221,8 @@ fn choose(criterion: &mut Criterion) {
                         affinity: None,
                         owner: None,
                         once: false,
+                        limits: None,
+                        overdue: false,
                     };
                     pool.choose(&ask)
                 });

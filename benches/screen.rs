@@ -39,6 +39,7 @@ fn question(tried: &Tried) -> Screening<'_> {
         all_backups: false,
         once: false,
         comeback: ComebackRules::default(),
+        limits: None,
     }
 }
 

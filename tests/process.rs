@@ -279,6 +279,34 @@ async fn sigterm_drains_refuses_readiness_first_and_exits_when_the_last_stream_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_place_when_sigterm_comes_is_served_before_the_end() {
+    let rules = "health: { enabled: false }\nmax_in_flight: 1\nmax_hold: 600s\n\
+                 shutdown: { deadline: 600s }\n";
+    let (_folder, gate, mut serving) = behind_gate(rules).await;
+    let mut held = hold(&serving, &gate).await;
+    let dify = serving.dify();
+    let waits = dify.open("tool/invoke", PLUGIN, json!({})).await.unwrap();
+    eventually("it waits", async || {
+        let page = serving.ask("/status").await.unwrap().json();
+        page["pools"][0]["waiting"]["long"] == 1 || page["pools"][0]["waiting"]["short"] == 1
+    })
+    .await;
+    serving.program.signal("TERM");
+    serving.program.line("draining").await;
+    assert_eq!(gate.taken(), 1, "it still waits");
+    gate.open();
+    while within("the rest of the stream", held.next())
+        .await
+        .unwrap()
+        .is_some()
+    {}
+    let answer = within("its answer", waits.whole()).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let exit = serving.program.exit().await;
+    assert_eq!(exit.code(), Some(0), "nothing was cut: {exit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_with_nobody_inside_exits_at_once() {
     let rules = "shutdown: { deadline: 600s }\n";
     let (_folder, _gate, mut serving) = behind_gate(rules).await;

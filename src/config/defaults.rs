@@ -1,7 +1,7 @@
 //! What holds when nothing is written, and why?
 
 use super::address::Address;
-use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
+use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
@@ -26,6 +26,11 @@ pub(super) const FAIL_OPEN: bool = true;
 pub(super) const USE_ALL_BACKUPS: bool = false;
 /// All nodes alike.
 pub(super) const WEIGHT: u16 = 1;
+
+/// An agent's nested call waits for a parent that holds its place; each level adds at most this.
+const MAX_HOLD: Duration = Duration::from_secs(10);
+/// Ten seconds' work of a hundred requests a second: a longer queue is served too late.
+const MAX_QUEUE: usize = 1000;
 
 /// The finest key that survives a change of tenant: what runs is a plugin's tool.
 const KEY: [Part; 3] = [Part::Op, Part::Plugin, Part::Item];
@@ -133,6 +138,7 @@ impl Config {
             discovery: None,
             fail_open: FAIL_OPEN,
             use_all_backups: USE_ALL_BACKUPS,
+            waiting: Waiting::default(),
             nodes: nodes.into_iter().collect(),
         };
         Self {
@@ -173,6 +179,7 @@ impl NodeEntry {
             weight: WEIGHT,
             enabled: true,
             drain: false,
+            max_in_flight: None,
         }
     }
 }
@@ -182,6 +189,17 @@ impl Default for Admin {
         Self {
             listen: ADMIN,
             token: None,
+        }
+    }
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            max_in_flight: None,
+            plugin_caps: Vec::new(),
+            max_hold: MAX_HOLD,
+            max_queue: MAX_QUEUE,
         }
     }
 }

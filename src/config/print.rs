@@ -5,7 +5,8 @@
 
 use super::file;
 use super::pool::{
-    DebugPlugin, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes, When,
+    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes,
+    Waiting, When,
 };
 use super::sections::{
     Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
@@ -143,6 +144,14 @@ fn cooldown_tree(cooldown: &Cooldown) -> Tree {
 }
 
 fn pool(pool: &Pool) -> Tree {
+    let Waiting {
+        max_in_flight: most,
+        plugin_caps,
+        max_hold,
+        max_queue,
+    } = &pool.waiting;
+    let caps = plugin_caps.iter();
+    let caps = caps.map(|cap| (cap.plugin.clone(), whole(cap.most)));
     table([
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
@@ -150,6 +159,10 @@ fn pool(pool: &Pool) -> Tree {
         ("discovery", maybe(pool.discovery.as_ref())),
         ("fail_open", Tree::Flag(pool.fail_open)),
         ("use_all_backups", Tree::Flag(pool.use_all_backups)),
+        ("max_in_flight", max_in_flight(*most)),
+        ("plugin_caps", Tree::Table(caps.collect())),
+        ("max_hold", time(*max_hold)),
+        ("max_queue", whole(*max_queue)),
         (
             "nodes",
             if pool.discovery.is_some() {
@@ -169,7 +182,19 @@ fn node(node: &NodeEntry) -> Tree {
         ("weight", whole(node.weight)),
         ("enabled", Tree::Flag(node.enabled)),
         ("drain", Tree::Flag(node.drain)),
+        ("max_in_flight", max_in_flight(node.max_in_flight)),
     ])
+}
+
+fn max_in_flight(most: Option<MaxInFlight>) -> Tree {
+    let or_null = |most: Option<u32>| most.map_or(Tree::Null, whole);
+    match most {
+        None => Tree::Null,
+        Some(MaxInFlight::Node(most)) => whole(most),
+        Some(MaxInFlight::Classes { short, long }) => {
+            table([("short", or_null(short)), ("long", or_null(long))])
+        }
+    }
 }
 
 fn route(route: &RouteEntry) -> Tree {

@@ -41,6 +41,7 @@ fn against(node: &Node, request: &Screening<'_>) -> &'static str {
         Hand::Ready if request.once && presence != Presence::Present => {
             "not known to have the plugin, and the request can be sent once only"
         }
+        Hand::Ready if !request.fits(node) => "full",
         Hand::Ready => "others go first",
     }
 }
@@ -78,6 +79,7 @@ mod tests {
                 warmup: Duration::from_secs(60),
                 slow_start: Duration::ZERO,
             },
+            limits: None,
         };
         let among = screen(pool, &screening).ok();
         account(pool, among.as_ref(), &screening)

@@ -3,6 +3,7 @@
 use super::expected::Ticket;
 use super::{Node, Plugin};
 use crate::model::{Class, Outcome, PluginPlace, Sample};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,14 @@ pub struct Lease {
     beside_long: bool,
     since: Instant,
     expected: Option<Ticket>,
+    /// Limits per class do not count it.
+    beside: bool,
+    /// Dropped after the node was freed: whoever wants to know that.
+    then: Option<Box<dyn Then>>,
 }
+
+/// Something that waits for a lease to end: it is dropped then.
+pub trait Then: fmt::Debug + Send + Sync {}
 
 impl Lease {
     /// Claims a node for one attempt.
@@ -33,6 +41,8 @@ impl Lease {
             beside_long,
             since: now,
             expected: None,
+            beside: false,
+            then: None,
         }
     }
 
@@ -41,6 +51,19 @@ impl Lease {
         if self.expected.is_none() {
             self.expected = lasting.map(|lasting| self.node.expected.begin(self.since + lasting));
         }
+        self
+    }
+
+    /// The same claim, which limits per class do not count.
+    pub fn beside_class_limits(mut self) -> Self {
+        self.node.places().count_beside(self.class, true);
+        self.beside = true;
+        self
+    }
+
+    /// The same claim; when it ends, `then` is dropped, after the node was freed.
+    pub fn then(mut self, then: impl Then + 'static) -> Self {
+        self.then = Some(Box::new(then));
         self
     }
 
@@ -96,6 +119,9 @@ impl Drop for Lease {
             self.node.expected.end(ticket);
         }
         self.node.count_down(self.class, self.plugin.place());
+        if self.beside {
+            self.node.places().count_beside(self.class, false);
+        }
     }
 }
 

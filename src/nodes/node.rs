@@ -3,8 +3,10 @@
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::expected::Expected;
+use super::hand::Hand;
 use super::marks::Marks;
 use super::others::Others;
+use super::places::Places;
 use super::presence::Presences;
 use super::speed::Speed;
 use super::telling::Telling;
@@ -13,46 +15,6 @@ use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// The operator's hand on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Hand {
-    /// Takes requests.
-    Ready = 0,
-    /// Takes nothing new; what runs there ends in peace.
-    Drain = 1,
-    /// Takes nothing, and is not expected to work.
-    Maint = 2,
-}
-
-impl Hand {
-    /// The word in admin answers (`HAProxy`'s `set server state`).
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Drain => "drain",
-            Self::Maint => "maint",
-        }
-    }
-
-    /// Reads the word that [`Hand::word`] writes.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ready, Self::Drain, Self::Maint]
-            .into_iter()
-            .find(|hand| hand.word() == word)
-    }
-
-    const fn from_bits(bits: u8) -> Self {
-        match bits {
-            1 => Self::Drain,
-            2 => Self::Maint,
-            _ => Self::Ready,
-        }
-    }
-}
 
 /// One plugin daemon. All counters are atomics: requests read and write them without a lock.
 ///
@@ -91,6 +53,8 @@ pub struct Node {
     marks: Marks,
     /// Whether its trouble is worth a line now.
     telling: Telling,
+    /// How many requests it may have in flight.
+    places: Places,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -122,6 +86,7 @@ impl Node {
             speed: Speed::new(now),
             marks: Marks::new(now),
             telling: Telling::new(now),
+            places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -385,6 +350,10 @@ impl Node {
         debug_assert!(before > 0, "a lease ends once");
         let before = self.runtimes[usize::from(plugin.index)].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
+    }
+
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn count_failure(&self) {

@@ -77,6 +77,7 @@ mod tests {
                     warmup: Duration::ZERO,
                     slow_start: Duration::ZERO,
                 },
+                limits: None,
             };
             owner_in(&self.pool, owner, &screening)
         }

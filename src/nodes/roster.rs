@@ -1,6 +1,7 @@
 //! Which nodes do we know, across reloads and changes of membership?
 
 use super::{Hand, Node};
+use crate::config::MaxInFlight;
 use crate::model::{NodeId, Role};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct Entry {
     pub weight: u16,
     /// What the configuration wants of it.
     pub hand: Hand,
+    /// How many requests it may have in flight.
+    pub max_in_flight: Option<MaxInFlight>,
 }
 
 impl Entry {
@@ -34,6 +37,7 @@ impl Entry {
             role: Role::default(),
             weight: 1,
             hand: Hand::Ready,
+            max_in_flight: None,
         }
     }
 }
@@ -123,6 +127,7 @@ impl Roster {
             node.set_hand(entry.hand);
             Arc::new(node)
         };
+        node.set_places(entry.max_in_flight);
         known.insert(
             entry.id.clone(),
             Known {
@@ -146,6 +151,7 @@ mod tests {
             role: Role::Secondary,
             weight: 1,
             hand: Hand::Ready,
+            max_in_flight: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which nodes may serve this request now?
 
-use super::{ComebackRules, Hand, Node, Presence};
-use crate::model::{NodeId, PluginPlace, Role};
+use super::{ComebackRules, Hand, Limits, Node, Presence};
+use crate::model::{Class, NodeId, PluginPlace, Role};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -82,6 +82,18 @@ pub struct Screening<'a> {
     pub once: bool,
     /// How nodes that came up are treated.
     pub comeback: ComebackRules,
+    /// Its class and the limits it must fit into; none where nothing is limited.
+    pub limits: Option<(Class, Limits)>,
+}
+
+impl Screening<'_> {
+    /// Whether this request fits into a node by its limits.
+    #[must_use]
+    pub fn fits(&self, node: &Node) -> bool {
+        self.limits
+            .as_ref()
+            .is_none_or(|(class, limits)| node.has_room(*class, self.plugin, limits))
+    }
 }
 
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
@@ -98,6 +110,8 @@ pub struct NoCandidate {
     pub drain: u16,
     /// Failing their health checks.
     pub unhealthy: u16,
+    /// They may serve, and have no room for it now: whoever can wait, should.
+    pub full: u16,
 }
 
 impl fmt::Display for NoCandidate {
@@ -105,6 +119,7 @@ impl fmt::Display for NoCandidate {
         write!(f, "{} nodes", self.total)?;
         let parts = [
             (self.tried, "tried"),
+            (self.full, "full"),
             (self.unhealthy, "unhealthy"),
             (self.drain, "draining"),
             (self.maint, "in maintenance"),
@@ -148,7 +163,8 @@ struct Sorted<'a> {
 /// just come up
 /// only when nobody else is known to have the plugin; nodes that lack it only when nobody has it,
 /// because what they said may be seconds old; unhealthy nodes, with `fail_open`, only when nobody
-/// at all may.
+/// at all may. A node that is full is not kept, but counts as one that may serve: nobody takes its
+/// place, because it will be free again.
 ///
 /// # Errors
 /// When nobody may: how many failed at which test.
@@ -198,16 +214,24 @@ pub fn screen<'a>(
         now: request.now,
         slow_start: request.comeback.slow_start,
     };
-    for nodes in [regular, backup, warming, absent] {
-        if !nodes.is_empty() {
-            return Ok(candidates(nodes, false));
+    let sick_too = if request.fail_open { sick } else { Row::new() };
+    let mut rows = [regular, backup, warming, absent, sick_too].into_iter();
+    let Some((at, mut nodes)) = (0..).zip(&mut rows).find(|(_, row)| !row.is_empty()) else {
+        return Err(refused);
+    };
+    if request.limits.is_some() {
+        let all = nodes.len();
+        nodes.retain(|(_, node)| request.fits(node));
+        if nodes.is_empty() {
+            refused.full = u16::try_from(all).unwrap_or(u16::MAX);
+            return Err(refused);
         }
     }
-    if request.fail_open && !sick.is_empty() {
-        return Ok(candidates(sick, true));
-    }
-    Err(refused)
+    Ok(candidates(nodes, at == SICK))
 }
+
+/// Where the unhealthy stand among the rows.
+const SICK: usize = 4;
 
 impl<'a> Sorted<'a> {
     fn row(&mut self, node: &Node, request: &Screening<'_>) -> &mut Row<'a> {
@@ -346,6 +370,7 @@ mod tests {
                 all_backups: self.all_backups,
                 once: false,
                 comeback: COMEBACK,
+                limits: None,
             };
             let candidates = screen(&self.pool, &screening)?;
             Ok(candidates
@@ -441,6 +466,7 @@ mod tests {
                 all_backups: false,
                 once: true,
                 comeback: COMEBACK,
+                limits: None,
             };
             screen(&rig.pool, &screening).unwrap().len()
         };

@@ -108,7 +108,7 @@ impl Speed {
     /// How many times slower than the fastest it provably is: from 1 to 10.
     #[must_use]
     pub fn slowness(&self, fastest: Option<Pace>, now: Instant) -> f64 {
-        let (Some(own), Some(fastest)) = (self.pace(), fastest) else {
+        let Some((fastest, own)) = fastest.and_then(|fastest| Some((fastest, self.pace()?))) else {
             return 1.0;
         };
         let behind = own.mean - fastest.mean;
@@ -134,9 +134,13 @@ impl Pace {
     /// The fastest of several nodes; `None` when nothing is proven of any.
     #[must_use]
     pub fn fastest<'a>(nodes: impl Iterator<Item = &'a Speed>) -> Option<Self> {
-        nodes
-            .filter_map(Speed::pace)
-            .min_by(|one, other| one.mean.total_cmp(&other.mean))
+        nodes.filter_map(Speed::pace).reduce(Self::min)
+    }
+
+    /// The faster of two.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        if other.mean < self.mean { other } else { self }
     }
 }
 

@@ -5,6 +5,7 @@ mod families;
 mod log_line;
 mod metrics;
 mod own;
+mod waits;
 
 pub use decisions::{Brief, Decision, Decisions};
 pub use log_line::init_log;
@@ -12,3 +13,4 @@ pub use metrics::{Ending, Gauges, Metrics, NodeState, PoolMetrics, PoolState, St
 pub use own::OwnMetrics;
 /// The crate that [`OwnMetrics`] takes families of, so that versions agree.
 pub use prometheus;
+pub use waits::WaitMetrics;

@@ -1,7 +1,7 @@
 //! What is kept of a choice, for whoever asks about this request later?
 
 use super::Ctx;
-use crate::nodes::NoCandidate;
+use super::upstream_peer::NoSeat;
 use crate::observe::{Brief, Decision};
 use crate::upstream::{Live, Pick};
 use http::HeaderName;
@@ -20,7 +20,7 @@ pub(super) fn name(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
 }
 
 /// Notes what was chosen, or that nothing could be.
-pub(super) fn choice(live: &Live, ctx: &Ctx, chosen: Result<&Pick, &NoCandidate>, now: Instant) {
+pub(super) fn choice(live: &Live, ctx: &Ctx, chosen: Result<&Pick, &NoSeat>, now: Instant) {
     let (Some(routed), Some(request)) = (&ctx.routed, ctx.id) else {
         return;
     };
@@ -37,7 +37,11 @@ pub(super) fn choice(live: &Live, ctx: &Ctx, chosen: Result<&Pick, &NoCandidate>
         ),
         verdict: routed.verdict,
         node: chosen.ok().map(|pick| pick.node.id().clone()),
-        why: chosen.map_or("no_node", |pick| pick.why.word()),
+        why: match chosen {
+            Ok(pick) => pick.why.word(),
+            Err(NoSeat::Nobody(_)) => "no_node",
+            Err(NoSeat::Over(_)) => "no_place",
+        },
         shadow: chosen.ok().and_then(|pick| pick.shadow.clone()),
     });
 }

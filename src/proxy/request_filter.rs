@@ -1,13 +1,13 @@
 //! May it pass, where does it go, and what is it?
 
 use super::answer;
-use super::ctx::{Ctx, Routed};
+use super::ctx::{Ctx, Routed, Standing};
 use super::keep::{self, Kept};
 use super::noted;
 use crate::dify::{Kind, Names, describe};
 use crate::model::clock;
 use crate::observe::Ending;
-use crate::route::Treatment;
+use crate::route::{Treatment, stable_hash};
 use crate::upstream::{Incoming, Live, Plan};
 use http::{HeaderName, Method};
 use pingora::Result;
@@ -88,6 +88,14 @@ fn routed(
         owner: plan.owner,
         operation: plan.operation,
         verdict,
+        standing: Standing {
+            held: plan.held,
+            io_bound: plan.io_bound,
+            tenant: plan
+                .asked
+                .tenant
+                .map_or(0, |tenant| stable_hash(tenant.as_bytes())),
+        },
         read: plan.asked.read,
         affinity: plan.affinity,
         treatment,

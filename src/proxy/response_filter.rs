@@ -16,6 +16,10 @@ pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
     if let Some(id) = ctx.id {
         response.insert_header("X-Twolane-Request-Id", id.to_string())?;
     }
+    if !ctx.waited.is_zero() {
+        let waited = ctx.waited.as_millis();
+        response.insert_header("X-Twolane-Waited-Ms", waited.to_string())?;
+    }
     if let Some(routed) = &ctx.routed {
         let verdict = &routed.verdict;
         response.insert_header("X-Twolane-Class", verdict.class.word())?;

@@ -62,7 +62,8 @@ struct Weights {
 struct View<'a> {
     request: &'a Request,
     weights: Weights,
-    damping: f64,
+    /// `None` when nothing is known of others.
+    damping: Option<f64>,
     fastest: Option<Pace>,
     now: Instant,
 }
@@ -81,12 +82,17 @@ impl Adaptive {
 
     fn view<'a>(&self, request: &'a Request, among: &Candidates<'_>, field: &Field) -> View<'a> {
         let now = among.now();
-        let unseen = field
-            .iter(among)
-            .map(|(_, node)| node.others().unseen(now))
-            .sum();
-        let damping = damping(field.len(), unseen);
-        let speeds = field.iter(among).map(|(_, node)| node.speed());
+        let mut known = None;
+        let mut fastest: Option<Pace> = None;
+        for (_, node) in field.iter(among) {
+            if let Some(unseen) = node.others().unseen(now) {
+                known = Some(known.unwrap_or(0.0) + unseen);
+            }
+            if let Some(pace) = node.speed().pace() {
+                fastest = Some(fastest.map_or(pace, |fastest| fastest.min(pace)));
+            }
+        }
+        let damping = known.map(|unseen| damping(field.len(), unseen));
         View {
             request,
             weights: if self.lanes.apart() {
@@ -95,7 +101,7 @@ impl Adaptive {
                 self.together
             },
             damping,
-            fastest: Pace::fastest(speeds),
+            fastest,
             now,
         }
     }
@@ -107,7 +113,7 @@ impl Adaptive {
         among: &Candidates<'_>,
         dice: &mut Dice,
         see: impl Fn(usize, &Node, f64) -> f64,
-    ) -> (Choice, f64) {
+    ) -> (Choice, Option<f64>) {
         let field = Field::of(among, dice);
         let view = self.view(request, among, &field);
         let lane = if request.class == Class::Long && self.lanes.apart() {
@@ -149,20 +155,18 @@ fn damping(candidates: usize, unseen: f64) -> f64 {
 }
 
 impl View<'_> {
-    /// What a node would cost if none were slow.
+    /// What a node would cost for a part of one, if none were slow.
     fn plain(&self, node: &Node) -> f64 {
-        let others = node.others().burden(self.request.plugin, self.now);
         let ours = self.weigh(
             node.total_in_flight(),
             node.runtime_in_flight(self.request.plugin),
             node.in_flight(Class::Long),
         );
-        let theirs = if others.total == 0 {
-            0.0
-        } else {
-            self.damping * self.weigh(others.total, others.same, others.long)
-        };
-        (1.0 + ours + theirs) / f64::from(node.weight())
+        let theirs = self.damping.map_or(0.0, |damping| {
+            let others = node.others().burden(self.request.plugin, self.now);
+            damping * self.weigh(others.total, others.same, others.long)
+        });
+        1.0 + ours + theirs
     }
 
     fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
@@ -181,7 +185,7 @@ impl View<'_> {
         let cost = |at: usize| {
             among.get(at).map_or(f64::INFINITY, |node| {
                 let slowness = if slow { self.slowness(node) } else { 1.0 };
-                self.plain(node) * slowness / among.share(node)
+                self.plain(node) * slowness / scan::part(among, node)
             })
         };
         cost(other) < cost(chosen)
@@ -190,7 +194,8 @@ impl View<'_> {
     /// Long requests on a node, and all of them: what the short lane is chosen by.
     fn crowd(&self, node: &Node) -> (f64, f64) {
         let others = node.others().burden(self.request.plugin, self.now);
-        let count = |ours: u32, theirs: u32| f64::from(ours) + self.damping * f64::from(theirs);
+        let damping = self.damping.unwrap_or(0.0);
+        let count = |ours: u32, theirs: u32| f64::from(ours) + damping * f64::from(theirs);
         (
             count(node.in_flight(Class::Long), others.long),
             count(node.total_in_flight(), others.total),
@@ -230,7 +235,8 @@ impl View<'_> {
 impl Strategy for Adaptive {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
         let (choice, damping) = self.decide(request, among, dice, |_, _, cost| cost);
-        self.damping.store(damping.to_bits(), Ordering::Relaxed);
+        let shown = damping.unwrap_or(1.0);
+        self.damping.store(shown.to_bits(), Ordering::Relaxed);
         choice
     }
 

@@ -60,6 +60,7 @@ mod tests {
             role: crate::model::Role::Secondary,
             weight: 1 + n % 3,
             hand: Hand::Ready,
+            max_in_flight: None,
         };
         let entries: Vec<_> = (1..=count).map(entry).collect();
         Roster::default().muster(&entries, now)
@@ -79,6 +80,7 @@ mod tests {
             all_backups: false,
             once: false,
             comeback: ComebackRules::default(),
+            limits: None,
         };
         ask(&screen(nodes, &screening).expect("all may serve"))
     }

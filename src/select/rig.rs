@@ -66,6 +66,7 @@ impl Rig {
             now: self.now,
             fail_open: true,
             all_backups: false,
+            limits: None,
             once: false,
             comeback: self.comeback,
         };

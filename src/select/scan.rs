@@ -12,9 +12,14 @@ use std::cell::RefCell;
 const ALL_UP_TO: usize = 64;
 const SOME: usize = 8;
 
-/// What a node costs by the requests on it: with the newcomer, for its weight.
+/// What a node costs by the requests on it, the newcomer among them.
 pub(super) fn load(node: &Node) -> f64 {
-    (1.0 + f64::from(node.load())) / f64::from(node.weight())
+    1.0 + f64::from(node.load())
+}
+
+/// How much of the work a node takes now: its weight, and less while it grows into it.
+pub(super) fn part(among: &Candidates<'_>, node: &Node) -> f64 {
+    f64::from(node.weight()) * among.share(node)
 }
 
 /// Which candidates are looked at: positions, each once.
@@ -69,7 +74,7 @@ impl Field {
     }
 }
 
-/// The one with the lowest cost, for the share that it takes now. Equal costs are equally likely,
+/// The one with the lowest cost for the part of the work that it takes now. Equal costs are equally likely,
 /// whatever their order: else the first node of the file would carry every idle moment.
 pub(super) fn cheapest(
     among: &Candidates<'_>,
@@ -86,7 +91,7 @@ pub(super) fn cheapest(
     let mut best = (0, f64::INFINITY);
     let mut equals = 0u32;
     for (at, node) in field.iter(among) {
-        let cost = cost(at, node) / among.share(node);
+        let cost = cost(at, node) / part(among, node);
         if cost < best.1 || equals == 0 {
             best = (at, cost);
             equals = 1;

@@ -35,7 +35,11 @@ impl Strategy for WeightedRoundRobin {
         }
         Choice {
             at: best.0,
-            why: Why::Turn,
+            why: if among.len() == 1 {
+                Why::OnlyCandidate
+            } else {
+                Why::Turn
+            },
         }
     }
 

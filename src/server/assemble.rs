@@ -6,7 +6,7 @@ use crate::learn::{self, Classifier, Learner};
 use crate::nodes::Roster;
 use crate::observe::{Metrics, OwnMetrics};
 use crate::share::Alone;
-use crate::upstream::{Checks, Live, MakeDiscovery, MakeStrategy, Own, Parts, Snapshot};
+use crate::upstream::{Checks, Live, MakeDiscovery, MakeStrategy, Own, Parts, Rooms, Snapshot};
 use std::fmt;
 use std::sync::Arc;
 
@@ -64,6 +64,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         checks: Checks::new(&roster, &config.health),
         roster,
         names: Arc::default(),
+        rooms: Rooms::default(),
         metrics: Metrics::with(options.metrics).map_err(|error| error.to_string())?,
         own,
     };

@@ -9,7 +9,9 @@ use crate::config;
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
 use crate::model::{Basis, Class, Dice, Request, Verdict, clock};
-use crate::nodes::{Candidates, Node, Presence, Screening, Tried, account, owner_in, screen};
+use crate::nodes::{
+    Candidates, Limits, Node, Presence, Screening, Tried, account, owner_in, screen,
+};
 use crate::route::Treatment;
 use crate::select::{self, Preview, Strategy, Why};
 use http::header;
@@ -162,7 +164,8 @@ fn tell_choice(
 ) {
     let pool: &Pool = &plan.pool;
     let (nodes, tried) = (pool.nodes(), Tried::new());
-    let screening = pool.rules().screening(&request, &tried, once, now);
+    let limits = limits(plan);
+    let screening = pool.rules().screening(&request, &tried, once, limits, now);
     let screened = screen(&nodes, &screening);
     let among = screened.as_ref().ok();
     told.nodes = nodes
@@ -181,6 +184,9 @@ fn tell_choice(
         Ok(among) => among,
         Err(refused) => {
             told.nobody = owned.is_none().then(|| refused.to_string());
+            if refused.full > 0 {
+                told.notes.push("it would wait here for a place".to_owned());
+            }
             return;
         }
     };
@@ -214,6 +220,12 @@ fn tell_choice(
     }
     let shadow = pool.rules().strategy.shadow();
     told.shadow = shadow.and_then(ask).map(|said| chosen(&said, &among));
+}
+
+/// What it must fit into, in a pool with caps; what occupies a node for a moment only, fits.
+fn limits(plan: &Plan<'_>) -> Option<Limits> {
+    let room = plan.pool.waiting.as_ref().filter(|_| plan.held)?;
+    room.limits_for(plan.plugin.unwrap_or("-"), plan.io_bound)
 }
 
 fn of_choice(choice: select::Choice) -> Preview {

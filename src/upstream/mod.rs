@@ -23,6 +23,7 @@ mod sightings;
 mod snapshot;
 mod tcp;
 mod told;
+mod waiting;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
@@ -39,3 +40,4 @@ pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;
 pub use told::{Explanation, Inquiry};
+pub use waiting::{Received, Rooms, Seat, Waiter, WaitingRoom, Wish};

@@ -44,6 +44,10 @@ pub struct Plan<'r> {
     pub plugin: Option<&'r str>,
     /// The node that holds its debug plugin's connection, where that is known.
     pub owner: Option<Owner>,
+    /// It occupies a node for long enough to be held where a pool has caps.
+    pub held: bool,
+    /// It waits for a model or a service rather than for the node.
+    pub io_bound: bool,
     /// Set for requests that all go to one node: which one, by rendezvous.
     pub affinity: Option<u64>,
 }
@@ -131,6 +135,8 @@ impl<'r> Plan<'r> {
             operation: learnable.then(|| asked.operation(key, item, incoming.path)),
             plugin,
             owner: plugin.and_then(|plugin| snapshot.owner_of(plugin)),
+            held: !told_apart || matches!(asked.kind, Kind::Dispatch | Kind::Polling | Kind::Hook),
+            io_bound: told_apart && asked.io_bound(),
             // All gateways of a fleet must agree on the node.
             affinity: writer.or(hook).map(|key| stable_hash(key.as_bytes())),
             asked,

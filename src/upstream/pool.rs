@@ -3,12 +3,13 @@
 use super::discovery::Discovery;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
-use crate::admit::Budget;
+use super::waiting::WaitingRoom;
+use crate::admit::{Advice, Budget};
 use crate::config::{self, Config};
 use crate::model::{NodeId, clock};
 use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
-use crate::select::{Shadowed, Strategy, Why};
+use crate::select::{self, Guarded, Shadowed, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, HealthRegistry, LoadBalancer};
 use std::fmt;
@@ -32,6 +33,10 @@ pub struct Pool {
     pub metrics: PoolMetrics,
     /// How much of it may be repeated.
     pub budget: Budget,
+    /// What requests of one plugin cost each other.
+    pub advice: Advice,
+    /// Where its requests wait; none when it has no caps.
+    pub waiting: Option<Arc<WaitingRoom>>,
 }
 
 /// A node that was chosen, and how to reach it.
@@ -66,6 +71,7 @@ impl Pool {
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
             strategy: Shadowed::new(strategy, shadow, &metrics.strategy_failures),
+            least: Guarded::new(select::least_loaded(), metrics.strategy_failures.clone()),
             fail_open: settings.fail_open,
             all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
@@ -87,6 +93,8 @@ impl Pool {
             crew,
             metrics,
             budget,
+            advice: Advice::default(),
+            waiting: None,
         }
     }
 
@@ -152,6 +160,15 @@ impl Pool {
             why: said.why,
             shadow,
         })
+    }
+
+    /// A request ended well after so long, having met so many others of its plugin; what its
+    /// operation usually takes is known.
+    pub fn note_neighbours(&self, neighbours: u32, took: Duration, usual: Duration) {
+        self.advice.note(neighbours, took, usual);
+        if let Some(times) = self.advice.inflation() {
+            self.metrics.inflation(times);
+        }
     }
 
     /// Looks for changes of membership until `stop` says true.

@@ -9,10 +9,10 @@ use super::peer::request_peer;
 use crate::config::{Health, Timeouts};
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
 use crate::nodes::{
-    Candidates, ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen,
+    Candidates, ComebackRules, Limits, NoCandidate, Node, Screening, Tried, owner_in, screen,
 };
 use crate::route::winner;
-use crate::select::{Choice, Shadowed, Strategy, Why};
+use crate::select::{Choice, Guarded, Shadowed, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
@@ -39,21 +39,41 @@ pub struct Ask<'a> {
     pub owner: Option<&'a Owner>,
     /// It can be sent once only.
     pub once: bool,
+    /// What it must fit into; none where nothing is limited.
+    pub limits: Option<Limits>,
+    /// It waited for as long as one may: to the least loaded node, whatever the strategy.
+    pub overdue: bool,
 }
 
-const FIXED: usize = 22;
+const FIXED: usize = 28;
+/// The bits of the first byte; the lowest is the class.
+const ONCE: u8 = 2;
+const LIMITED: u8 = 4;
+const IO_BOUND: u8 = 8;
+const OVERDUE: u8 = 16;
+const NO_CAP: u32 = u32::MAX;
 /// How the line of the owner begins; without an owner it is empty.
 const BY_NAME: u8 = b'=';
 const BY_ADDRESS: u8 = b'@';
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
-        key.push(self.request.class as u8 | u8::from(self.once) << 1);
+        let limits = self.limits.unwrap_or_default();
+        let flags = [
+            (self.once, ONCE),
+            (self.limits.is_some(), LIMITED),
+            (limits.io_bound, IO_BOUND),
+            (self.overdue, OVERDUE),
+        ];
+        let flags = flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit);
+        key.push(flags.fold(self.request.class as u8, |all, bit| all | bit));
         key.push(self.request.attempt);
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
         key.extend(self.affinity.unwrap_or(0).to_le_bytes());
+        key.extend(limits.plugin.unwrap_or(NO_CAP).to_le_bytes());
+        key.extend(limits.gateways.to_le_bytes());
         match self.owner {
             Some(Owner::Node(name)) => {
                 key.push(BY_NAME);
@@ -93,15 +113,23 @@ struct Question {
     affinity: u64,
     owner: Option<Owner>,
     once: bool,
+    limits: Option<Limits>,
+    overdue: bool,
 }
 
 fn read(key: &[u8]) -> Option<Question> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
-    let [class, attempt, plugin @ ..] = fixed;
-    let once = class & 2 != 0;
-    let class = *Class::ALL.get(usize::from(class & !2))?;
+    let [flags, attempt, plugin @ ..] = fixed;
+    let is = |bit: u8| flags & bit != 0;
+    let class = *Class::ALL.get(usize::from(flags & 1))?;
     let luck = u64::from_le_bytes(plugin[4..12].try_into().ok()?);
-    let affinity = u64::from_le_bytes(plugin[12..].try_into().ok()?);
+    let affinity = u64::from_le_bytes(plugin[12..20].try_into().ok()?);
+    let cap = u32::from_le_bytes(plugin[20..24].try_into().ok()?);
+    let limits = is(LIMITED).then_some(Limits {
+        plugin: Some(cap).filter(|&cap| cap != NO_CAP),
+        io_bound: is(IO_BOUND),
+        gateways: u16::from_le_bytes([plugin[24], plugin[25]]),
+    });
     let plugin = PluginPlace {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
@@ -119,7 +147,9 @@ fn read(key: &[u8]) -> Option<Question> {
         luck,
         affinity,
         owner,
-        once,
+        once: is(ONCE),
+        limits,
+        overdue: is(OVERDUE),
     })
 }
 
@@ -162,6 +192,8 @@ pub(super) struct Members {
 pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
     pub(super) strategy: Shadowed,
+    /// For requests that have waited for as long as one may.
+    pub(super) least: Guarded,
     pub(super) fail_open: bool,
     pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
@@ -176,6 +208,7 @@ impl SelectorConfig {
         request: &Request,
         tried: &'a Tried,
         once: bool,
+        limits: Option<Limits>,
         now: Instant,
     ) -> Screening<'a> {
         Screening {
@@ -186,6 +219,7 @@ impl SelectorConfig {
             all_backups: self.all_backups,
             once,
             comeback: self.comeback,
+            limits: limits.map(|limits| (request.class, limits)),
         }
     }
 }
@@ -255,18 +289,31 @@ impl Selector {
             return Err(NoCandidate::default());
         };
         let (request, tried) = (&question.request, &question.tried);
-        let screening = rules.screening(request, tried, question.once, clock::now());
+        let now = clock::now();
+        let screening = rules.screening(request, tried, question.once, question.limits, now);
         let nodes = &self.members.nodes;
         let owner = question.owner.as_ref();
         if let Some(at) = owner.and_then(|owner| owner_in(nodes, owner, &screening)) {
-            return Ok(self.said(at, Why::Owner, None));
+            return if screening.fits(&nodes[at]) {
+                Ok(self.said(at, Why::Owner, None))
+            } else {
+                Err(NoCandidate {
+                    total: u16::try_from(nodes.len()).unwrap_or(u16::MAX),
+                    full: 1,
+                    ..NoCandidate::default()
+                })
+            };
         }
         let among = screen(nodes, &screening)?;
         let mut shadow = None;
         let choice = if question.affinity == 0 {
-            shadow = rules.strategy.beside(request, &among, question.luck);
             let mut dice = Dice::with_seed(question.luck);
-            rules.strategy.choose(request, &among, &mut dice)
+            if question.overdue {
+                rules.least.choose(request, &among, &mut dice)
+            } else {
+                shadow = rules.strategy.beside(request, &among, question.luck);
+                rules.strategy.choose(request, &among, &mut dice)
+            }
         } else {
             at_home(question.affinity, &among)
         };
@@ -328,7 +375,16 @@ mod tests {
             Some(Owner::Node("n2".into())),
             Some(Owner::At(([10, 0, 0, 2], 5002).into())),
         ];
-        for owner in owners {
+        let limits = [
+            None,
+            Some(Limits::default()),
+            Some(Limits {
+                plugin: Some(7),
+                io_bound: true,
+                gateways: 300,
+            }),
+        ];
+        for (owner, limits) in owners.into_iter().zip(limits) {
             let ask = Ask {
                 request: Request::new(Class::Long, PLACE).attempt(3),
                 tried: &tried,
@@ -336,6 +392,8 @@ mod tests {
                 affinity: Some(77),
                 owner: owner.as_ref(),
                 once: true,
+                limits,
+                overdue: limits.is_some(),
             };
             let mut key = Vec::new();
             ask.write(&mut key);
@@ -347,6 +405,7 @@ mod tests {
             assert_eq!(read.affinity, 77);
             assert_eq!(read.owner, owner);
             assert!(read.once);
+            assert_eq!((read.limits, read.overdue), (limits, limits.is_some()));
             assert_eq!(read.luck, ask.luck);
         }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());

@@ -4,6 +4,7 @@ use super::Checks;
 use super::discovery::{Discovery, Fixed, Names};
 use super::own::Own;
 use super::pool::{Choosers, Pool};
+use super::waiting::Rooms;
 use crate::config::{self, Config};
 use crate::learn::Classifier;
 use crate::model::Owner;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub checks: Checks,
     /// Where their host names last led.
     pub names: Arc<Names>,
+    /// Where requests wait, across reloads too.
+    pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
     /// What the embedding program brings.
@@ -81,7 +84,9 @@ impl Snapshot {
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
             let shared = (&parts.roster, parts.checks.registry(), metrics);
-            let pool = Pool::open(settings, strategy, source, &config, shared).await;
+            let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
+            // The nodes know their limits by now; who waits is told of them here.
+            pool.waiting = parts.rooms.of(settings, &parts.metrics);
             let pool = Arc::new(pool);
             if !literal {
                 changing.push(Arc::clone(&pool));
@@ -161,7 +166,7 @@ fn source(pool: &config::Pool, parts: &Parts) -> Result<(Box<dyn Discovery>, boo
         let found = found.ok_or_else(|| format!("pool {}: no discovery {word}", pool.name))?;
         return Ok((found, false));
     }
-    let fixed = Fixed::new(pool.nodes.clone(), Arc::clone(&parts.names));
+    let fixed = Fixed::new(pool.limited_nodes(), Arc::clone(&parts.names));
     let literal = fixed.is_literal();
     Ok((Box::new(fixed), literal))
 }

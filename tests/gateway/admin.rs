@@ -369,7 +369,8 @@ async fn f001_status_tells_what_this_gateway_is() {
     assert_eq!(
         status["pools"],
         json!([{"name": "main", "strategy": "adaptive", "nodes": 2,
-                "healthy_nodes": 2, "in_flight": 1}]),
+                "healthy_nodes": 2, "in_flight": 1, "waiting": null,
+                "advice": "plugin_caps: too few requests met others of their plugin to say anything"}]),
         "the pool's row says who works"
     );
     drop(held);

@@ -354,3 +354,21 @@ async fn rules_pin_a_class_and_a_pool_before_routes_and_pins() {
     assert_eq!(explain(&rig, "b/x").await["rule"], 2);
     assert_eq!(explain(&rig, "b/x").await["pool"], "heavy");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_node_says_so_and_a_request_that_would_wait_does_too() {
+    let rig = Rig::new(2, &format!("{UNCHECKED}max_in_flight: 1\n")).await;
+    let first = rig.hold(PLUGIN, 0).await;
+    let told = explain(&rig, PLUGIN).await;
+    let rows = told["nodes"].as_array().unwrap();
+    let full = rows.iter().find(|row| row["node"] == first.node.as_str());
+    assert_eq!(full.unwrap()["against"], "full", "{told:#}");
+    assert_ne!(told["choice"]["node"], first.node.as_str());
+    let second = rig.hold(PLUGIN, 0).await;
+    let told = explain(&rig, PLUGIN).await;
+    assert_eq!(told["nobody"], "2 nodes: 2 full");
+    assert!(told["notes"].to_string().contains("would wait"), "{told:#}");
+    for held in [first, second] {
+        rig.let_go(held).await;
+    }
+}

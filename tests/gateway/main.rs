@@ -20,6 +20,7 @@ mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
+mod waiting;
 mod warming;
 
 use serde_json::{Value, json};

@@ -11,6 +11,7 @@ mod rules;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use super::defaults;
 use super::finding::Findings;

@@ -1,7 +1,7 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, own, sections};
+use super::{Around, own, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
@@ -24,11 +24,12 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
-    for value in short.into_iter().flatten() {
+    let caps = waiting::KEYS.map(|key| root.value(key));
+    for value in short.into_iter().chain(caps).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy, fail_open, use_all_backups, shadow and discovery are short \
-             for one pool: move them into it",
+            "top-level nodes, strategy, fail_open, use_all_backups, shadow, discovery and caps are \
+             short for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -61,20 +62,24 @@ fn pool(
     let name = named.and_then(|value| pool_name(&value, before));
     let nodes = table.value("nodes");
     let source = table.value("discovery");
-    let strategy = strategy(table.value("strategy"), around);
     if nodes.is_none() && source.is_none() {
         table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
     }
+    let strategy = strategy(table.value("strategy"), around);
+    let fail_open = table.or("fail_open", defaults::FAIL_OPEN, Value::flag);
+    let discovery = source
+        .as_ref()
+        .and_then(|value| own::discovery(value, nodes.as_ref(), around));
+    let nodes = nodes.map(|value| roster.list(&value)).unwrap_or_default();
     Some(Pool {
         name: name.unwrap_or_default(),
         shadow: shadow(table.value("shadow"), &strategy, around),
         strategy,
-        discovery: source
-            .as_ref()
-            .and_then(|value| own::discovery(value, nodes.as_ref(), around)),
-        fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
+        discovery,
+        fail_open,
         use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
-        nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
+        waiting: waiting::waiting(&table, &nodes),
+        nodes,
     })
 }
 
@@ -124,6 +129,7 @@ fn short_pool(
         discovery,
         fail_open: flag(fail_open, defaults::FAIL_OPEN),
         use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
+        waiting: waiting::waiting(root, &nodes),
         nodes,
     }
 }
