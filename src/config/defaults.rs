@@ -51,6 +51,9 @@ const WARMUP: Duration = Duration::from_secs(60);
 /// HAProxy's `slowstart` in most examples: connections and caches fill within seconds.
 const SLOW_START: Duration = Duration::from_secs(10);
 
+/// Enough to find a call that somebody complains about a minute later; a quarter of a MiB.
+pub(super) const DECISIONS: usize = 1000;
+
 /// Two other nodes are worth a try; more only spreads a request that kills.
 const ATTEMPTS: u8 = 3;
 
@@ -133,6 +136,8 @@ impl Config {
         let pool = Pool {
             name: POOL.to_owned(),
             strategy: STRATEGY.to_owned(),
+            shadow: None,
+            discovery: None,
             fail_open: FAIL_OPEN,
             use_all_backups: USE_ALL_BACKUPS,
             waiting: Waiting::default(),
@@ -144,6 +149,7 @@ impl Config {
             threads: 0,
             pools: vec![pool],
             routes: Vec::new(),
+            rules: Vec::new(),
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
@@ -156,6 +162,7 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            decisions: DECISIONS,
             state: State::default(),
             shutdown: Shutdown::default(),
             reload: Reload::default(),
@@ -214,6 +221,7 @@ impl Default for Learn {
     fn default() -> Self {
         Self {
             key: KEY.to_vec(),
+            classifier: None,
             rules: LearnRules::default(),
         }
     }

@@ -5,10 +5,11 @@
 
 use super::file;
 use super::pool::{
-    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes,
+    Waiting, When,
 };
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
+    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -29,6 +30,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         threads,
         pools,
         routes,
+        rules,
         debug_plugins,
         tcp,
         strategies,
@@ -41,6 +43,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        decisions,
         state,
         shutdown,
         reload,
@@ -55,6 +58,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("rules", list(rules, rule)),
         ("debug_plugins", list(debug_plugins, debug_plugin)),
         ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
@@ -65,20 +69,28 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
-        (
-            "loops",
-            table([
-                ("marks", Tree::Flag(loops.marks)),
-                ("max_hops", whole(loops.max_hops)),
-            ]),
-        ),
-        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
+        ("loops", loops_tree(loops)),
+        ("debug", debug_tree(*debug_headers, *decisions)),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
         ),
+    ])
+}
+
+fn debug_tree(headers: bool, decisions: usize) -> Tree {
+    table([
+        ("headers", Tree::Flag(headers)),
+        ("decisions", whole(decisions)),
+    ])
+}
+
+fn loops_tree(loops: &Loops) -> Tree {
+    table([
+        ("marks", Tree::Flag(loops.marks)),
+        ("max_hops", whole(loops.max_hops)),
     ])
 }
 
@@ -143,13 +155,22 @@ fn pool(pool: &Pool) -> Tree {
     table([
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
+        ("shadow", maybe(pool.shadow.as_ref())),
+        ("discovery", maybe(pool.discovery.as_ref())),
         ("fail_open", Tree::Flag(pool.fail_open)),
         ("use_all_backups", Tree::Flag(pool.use_all_backups)),
         ("max_in_flight", max_in_flight(*most)),
         ("plugin_caps", Tree::Table(caps.collect())),
         ("max_hold", time(*max_hold)),
         ("max_queue", whole(*max_queue)),
-        ("nodes", list(&pool.nodes, node)),
+        (
+            "nodes",
+            if pool.discovery.is_some() {
+                Tree::Null
+            } else {
+                list(&pool.nodes, node)
+            },
+        ),
     ])
 }
 
@@ -178,6 +199,34 @@ fn max_in_flight(most: Option<MaxInFlight>) -> Tree {
 
 fn route(route: &RouteEntry) -> Tree {
     table([("path", text(&route.path)), ("pool", text(&route.pool))])
+}
+
+fn rule(rule: &RuleEntry) -> Tree {
+    let When {
+        op,
+        plugin,
+        tenant,
+        header,
+    } = &rule.when;
+    let header: Vec<_> = header
+        .iter()
+        .map(|(name, pattern)| (name.clone(), text(pattern)))
+        .collect();
+    table([
+        ("op", maybe(op.as_ref())),
+        ("plugin", maybe(plugin.as_ref())),
+        ("tenant", maybe(tenant.as_ref())),
+        (
+            "header",
+            if header.is_empty() {
+                Tree::Null
+            } else {
+                Tree::Table(header)
+            },
+        ),
+        ("class", text(rule.class.map_or("auto", Class::word))),
+        ("pool", maybe(rule.pool.as_ref())),
+    ])
 }
 
 fn debug_plugin(owned: &DebugPlugin) -> Tree {
@@ -212,7 +261,13 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     ])
 }
 
-fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
+fn learn_tree(
+    Learn {
+        key,
+        classifier,
+        rules,
+    }: &Learn,
+) -> Tree {
     let threshold = match rules.long_threshold {
         Threshold::Fixed(duration) => time(duration),
         Threshold::Auto => text("auto"),
@@ -228,6 +283,7 @@ fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
     };
     table([
         ("key", list(key, |part| text(part.word()))),
+        ("classifier", maybe(classifier.as_ref())),
         ("long_threshold", threshold),
         ("exit_ratio", Tree::Number(rules.exit_ratio)),
         ("score", text(score)),
@@ -297,6 +353,10 @@ fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
 
 fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
     Tree::List(items.iter().map(write).collect())
+}
+
+fn maybe(value: Option<&String>) -> Tree {
+    value.map_or(Tree::Null, text)
 }
 
 fn text(value: impl ToString) -> Tree {
