@@ -2,7 +2,7 @@
 # make test    every test
 # Both install what they need on Debian and Ubuntu; a Rust toolchain must be there (https://rustup.rs).
 
-.PHONY: help demo run test lint fmt bench sim deny setup
+.PHONY: help demo run test lint fmt bench sim race deny setup
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    formats, clippy and documentation, warnings denied"
 	@echo "make bench   benchmarks"
 	@echo "make sim     the tables of the simulation; ARGS=ablation for one of them"
+	@echo "make race    the gateway beside HAProxy on the same arrivals, about 25 minutes"
 
 demo: setup
 	$(CARGO) run -- demo $(ARGS)
@@ -37,6 +38,11 @@ bench: setup
 # The profile of tests: it needs no build of its own, and is fast enough.
 sim: setup
 	$(CARGO) bench --profile dev --bench sim -- $(ARGS)
+
+# Lanes of HAProxy are skipped when it is not there and cannot be installed.
+race: setup
+	@PATH="$$PATH:/usr/sbin" sh deploy/setup.sh haproxy || true
+	PATH="$$PATH:/usr/sbin" $(CARGO) bench --bench race -- start $(ARGS)
 
 deny:
 	$(CARGO) deny check

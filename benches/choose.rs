@@ -27,7 +27,7 @@ use twolane::nodes::{
 use twolane::observe::Metrics;
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
-use twolane::upstream::{Ask, Checks, Parts, Snapshot};
+use twolane::upstream::{Ask, Checks, Parts, Pick, Pool, Rooms, Snapshot};
 
 /// A pool of so many nodes; nothing listens there, and nobody looks.
 async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
@@ -47,6 +47,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         checks: Checks::new(&roster, &config.health),
         roster,
         names: Arc::default(),
+        rooms: Rooms::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
         strategies: Vec::new(),
     };
@@ -145,8 +146,10 @@ fn choose(criterion: &mut Criterion) {
                 plugin: request.plugin,
                 now: clock::now(),
                 fail_open: true,
+                all_backups: false,
                 once: false,
                 comeback: ComebackRules::default(),
+                limits: None,
             };
             let strategy = (row.build)(&Strategies::default());
             let among = screen(&nodes, &screening).expect("all may serve");
@@ -174,21 +177,26 @@ fn choose(criterion: &mut Criterion) {
             });
 
             group.bench_function(BenchmarkId::new("pool", count), |bencher| {
-                bencher.iter(|| {
-                    let ask = Ask {
-                        request: black_box(request),
-                        tried: &none,
-                        luck: dice.u64(..),
-                        affinity: None,
-                        owner: None,
-                        once: false,
-                    };
-                    pool.choose(&ask)
-                });
+                bencher.iter(|| through_pingora(pool, black_box(request), &none, dice.u64(..)));
             });
         }
         group.finish();
     }
+}
+
+/// Through the hook of Pingora's balancer, as requests go.
+fn through_pingora(pool: &Pool, request: Request, tried: &Tried, luck: u64) -> Pick {
+    let ask = Ask {
+        request,
+        tried,
+        luck,
+        affinity: None,
+        owner: None,
+        once: false,
+        limits: None,
+        overdue: false,
+    };
+    pool.choose(&ask).expect("all may serve")
 }
 
 criterion_group! {

@@ -36,8 +36,10 @@ fn question(tried: &Tried) -> Screening<'_> {
         },
         now: clock::now(),
         fail_open: true,
+        all_backups: false,
         once: false,
         comeback: ComebackRules::default(),
+        limits: None,
     }
 }
 

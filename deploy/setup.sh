@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs what is missing to build and test twolane on Debian or Ubuntu, and says so.
+# What is named behind it is installed as well: `setup.sh haproxy`.
 set -eu
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -14,6 +15,7 @@ need cc gcc
 need c++ g++
 need make make
 need redis-server redis-server
+for wanted in "$@"; do need "$wanted" "$wanted"; done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

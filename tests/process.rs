@@ -51,6 +51,29 @@ async fn class_of(dify: &Dify, script: Value) -> String {
     class
 }
 
+/// What one call's answer says about its connection.
+async fn last_on_its_connection(dify: &Dify) -> Option<String> {
+    let call = dify.open("tool/invoke", PLUGIN, sim(json!({}))).await;
+    let answer = within("an answer", call.unwrap().whole()).await.unwrap();
+    assert_eq!(answer.status, 200, "it is served");
+    answer.header("Connection").map(str::to_owned)
+}
+
+/// Who comes during the delay is served; new to us or not, it is told not to come back this way, so
+/// that no connection outlives the drain.
+async fn expect_farewell(serving: &Serving, known: Dify) {
+    let probed = serving.dify().get("/health/check").await;
+    assert_eq!(probed.status, 503, "who probes the data port is told too");
+    for dify in [serving.dify(), known] {
+        assert_eq!(
+            last_on_its_connection(&dify).await.as_deref(),
+            Some("close"),
+            "the answer says that it is the last one here"
+        );
+        assert_eq!(dify.pooled(), 0, "and is believed");
+    }
+}
+
 /// A stream that stands still after its first event.
 async fn hold(serving: &Serving, gate: &Gate) -> Stream {
     let before = gate.held();
@@ -212,6 +235,13 @@ async fn sigterm_drains_refuses_readiness_first_and_exits_when_the_last_stream_e
     let rules = "shutdown: { pre_stop_delay: 5s, deadline: 600s }\n";
     let (_folder, gate, mut serving) = behind_gate(rules).await;
     let mut held = hold(&serving, &gate).await;
+    let known = serving.dify();
+    assert_eq!(
+        last_on_its_connection(&known).await.as_deref(),
+        Some("keep-alive"),
+        "connections are kept while nobody speaks of an end"
+    );
+    assert_eq!(known.pooled(), 1, "the next call comes on the same one");
     serving.program.signal("TERM");
     eventually("it is not ready any more", async || {
         let ready = serving.ask("/readyz").await;
@@ -225,17 +255,18 @@ async fn sigterm_drains_refuses_readiness_first_and_exits_when_the_last_stream_e
         200,
         "and is alive"
     );
-    call(&serving.dify(), json!({})).await;
-    assert_eq!(
-        gate.taken(),
-        2,
-        "who comes during the delay is still served"
-    );
+    expect_farewell(&serving, known).await;
+    assert_eq!(gate.taken(), 4, "nobody was turned away");
     eventually("the listener closes after the delay", async || {
         tokio::net::TcpStream::connect(serving.data).await.is_err()
     })
     .await;
     assert!(serving.program.runs(), "the stream holds it");
+    let ready = serving.ask("/readyz").await;
+    assert!(
+        ready.is_none_or(|ready| ready.status == 503),
+        "nobody is told that it is ready"
+    );
     gate.open();
     let last = within("the last event", held.next())
         .await
@@ -245,6 +276,34 @@ async fn sigterm_drains_refuses_readiness_first_and_exits_when_the_last_stream_e
     assert_eq!(held.next().await, Ok(None), "and ends well");
     let exit = serving.program.exit().await;
     assert_eq!(exit.code(), Some(0), "the end is no failure: {exit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_place_when_sigterm_comes_is_served_before_the_end() {
+    let rules = "health: { enabled: false }\nmax_in_flight: 1\nmax_hold: 600s\n\
+                 shutdown: { deadline: 600s }\n";
+    let (_folder, gate, mut serving) = behind_gate(rules).await;
+    let mut held = hold(&serving, &gate).await;
+    let dify = serving.dify();
+    let waits = dify.open("tool/invoke", PLUGIN, json!({})).await.unwrap();
+    eventually("it waits", async || {
+        let page = serving.ask("/status").await.unwrap().json();
+        page["pools"][0]["waiting"]["long"] == 1 || page["pools"][0]["waiting"]["short"] == 1
+    })
+    .await;
+    serving.program.signal("TERM");
+    serving.program.line("draining").await;
+    assert_eq!(gate.taken(), 1, "it still waits");
+    gate.open();
+    while within("the rest of the stream", held.next())
+        .await
+        .unwrap()
+        .is_some()
+    {}
+    let answer = within("its answer", waits.whole()).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let exit = serving.program.exit().await;
+    assert_eq!(exit.code(), Some(0), "nothing was cut: {exit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

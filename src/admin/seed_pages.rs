@@ -41,6 +41,7 @@ fn row(pool: &Pool, node: &Node) -> Value {
         "status": if node.is_healthy() { "up" } else { "down" },
         "checked": node.is_checked(),
         "in_flight": { "short": short, "long": long, "total": short + long },
+        "expected_idle_in_s": node.idle_in(clock::now()).map(|left| ms(left) / 1000.0),
         "beyond": node.beyond(),
         "resting_ms": ms(node.resting(clock::now())),
         "is_working": short + long > 0,

@@ -1,7 +1,7 @@
 //! What is this gateway, in one page?
 
 use super::reply;
-use crate::model::clock;
+use crate::model::{Class, clock};
 use crate::upstream::Live;
 use http::Response;
 use serde_json::json;
@@ -14,12 +14,22 @@ pub(super) fn status(live: &Live) -> Response<Vec<u8>> {
         .iter()
         .map(|pool| {
             let nodes = pool.nodes();
+            let waiting = pool.waiting.as_ref().map(|room| {
+                json!({
+                    "short": room.waiting(Class::Short),
+                    "long": room.waiting(Class::Long),
+                    "short_reserve": room.reserve(&nodes),
+                })
+            });
             json!({
                 "name": pool.name(),
                 "strategy": pool.strategy(),
                 "nodes": nodes.len(),
                 "healthy_nodes": nodes.iter().filter(|node| node.is_healthy()).count(),
                 "in_flight": nodes.iter().map(|node| node.total_in_flight()).sum::<u32>(),
+                // null: it has no caps.
+                "waiting": waiting,
+                "advice": pool.advice.counsel().to_string(),
             })
         })
         .collect();

@@ -27,6 +27,8 @@ pub struct Facts {
     pub answered: bool,
     /// All of the body can be sent again.
     pub body_kept: bool,
+    /// It came so long ago that nothing of it is repeated any more.
+    pub late: bool,
     /// Nodes that failed this request, this one included.
     pub failures: u8,
     /// At most so many may.
@@ -53,7 +55,7 @@ pub const MOST_MISSES: u8 = 10;
 /// Whether another node may be tried.
 #[must_use]
 pub fn may_go_again(end: End, facts: &Facts) -> Again {
-    if facts.answered || !facts.body_kept {
+    if facts.answered || facts.late || !facts.body_kept {
         return Again::No;
     }
     let attempts_left = facts.failures < facts.attempts;
@@ -92,6 +94,7 @@ mod tests {
         versioned: true,
         answered: false,
         body_kept: true,
+        late: false,
         failures: 1,
         attempts: 3,
         misses: 1,
@@ -161,9 +164,9 @@ mod tests {
         #[test]
         fn nothing_that_may_have_run_runs_twice_unless_it_reads(
             end in ends(), read in any::<bool>(), answered in any::<bool>(),
-            body_kept in any::<bool>(), failures in 0u8..6, misses in 0u8..20,
+            body_kept in any::<bool>(), late in any::<bool>(), failures in 0u8..6, misses in 0u8..20,
         ) {
-            let facts = Facts { read, versioned: true, answered, body_kept, failures, attempts: 3, misses };
+            let facts = Facts { read, versioned: true, answered, body_kept, late, failures, attempts: 3, misses };
             let again = may_go_again(end, &facts) != Again::No;
             let unexecuted = match end {
                 End::Unreached => true,
@@ -171,7 +174,7 @@ mod tests {
                 End::Broke | End::Silent => false,
             };
             prop_assert!(!again || unexecuted || read);
-            prop_assert!(!again || (!answered && body_kept));
+            prop_assert!(!again || (!answered && !late && body_kept));
             prop_assert!(!(again && failures >= 3 && misses >= MOST_MISSES));
         }
     }

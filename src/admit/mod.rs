@@ -3,16 +3,36 @@
 //! | file | question |
 //! |---|---|
 //! | `entry` | May this request pass at all? |
+//! | `room` | Who waits, and who goes next? |
+//! | `turns` | Whose turn is it? |
+//! | `pace` | How many places should long requests leave to short ones? |
+//! | `advice` | Would a cap per plugin pay? |
 //! | `again` | May it go again, to another node? |
 //! | `blame` | Whose fault was it? |
 //! | `budget` | How much may be repeated? |
+//! | `patience` | Nobody may serve now: ask again soon? |
 
+mod advice;
 mod again;
+#[cfg(test)]
+mod arrivals;
 mod blame;
 mod budget;
 mod entry;
+#[cfg(test)]
+mod laws;
+mod pace;
+mod patience;
+#[cfg(test)]
+mod race;
+mod room;
+mod turns;
 
+pub use advice::{Advice, Counsel};
 pub use again::{Again, End, Facts, MOST_MISSES, may_go_again};
 pub use blame::Blame;
 pub use budget::Budget;
 pub use entry::{Arrival, PSEUDONYM, admit, too_large};
+pub use pace::Pace;
+pub use patience::Patience;
+pub use room::{Crowded, Guest, Placed, Room, RoomRules, Ticket};

@@ -75,16 +75,50 @@ async fn carry_out(door: &Door, what: &Operate, hand: Hand) -> Result<(), ExitCo
         let running = row["in_flight"]["total"].as_u64().unwrap_or(0);
         if told != Some(running) {
             told = Some(running);
-            out(&format!(
-                "{}: {}, {running} in flight\n",
-                what.node,
-                hand.word()
-            ));
+            out(&format!("{}: {}, {}\n", what.node, hand.word(), rest(&row)));
         }
         if !what.wait || running == 0 {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
         row = door.ask(Method::GET, &path, "").await?;
+    }
+}
+
+/// What still runs on a node, and until when, as its row says.
+fn rest(row: &Value) -> String {
+    let count = |class: &str| row["in_flight"][class].as_u64().unwrap_or(0);
+    let running = format!("{} in flight", count("total"));
+    if count("total") == 0 {
+        return running;
+    }
+    let until = match row["expected_idle_in_s"].as_f64() {
+        Some(seconds) => format!("idle in about {} s", seconds.ceil()),
+        None => "until when is not known".to_owned(),
+    };
+    let (short, long) = (count("short"), count("long"));
+    format!("{running} ({short} short, {long} long), {until}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_is_told_with_its_end_where_that_is_known() {
+        let row = |short, long, idle: Value| {
+            let total = short + long;
+            let in_flight = json!({ "short": short, "long": long, "total": total });
+            rest(&json!({ "in_flight": in_flight, "expected_idle_in_s": idle }))
+        };
+        assert_eq!(row(0, 0, json!(0.0)), "0 in flight");
+        assert_eq!(
+            row(2, 1, json!(11.2)),
+            "3 in flight (2 short, 1 long), idle in about 12 s"
+        );
+        assert_eq!(
+            row(0, 1, Value::Null),
+            "1 in flight (0 short, 1 long), until when is not known"
+        );
     }
 }

@@ -20,8 +20,11 @@ pub(super) fn load(from: &From) -> Result<(Loaded, Option<PathBuf>), String> {
         .map_err(|problems| problems.render())
 }
 
+/// Of Pingora only what went wrong, and which nodes came back.
+const LOG: &str = "info,pingora=warn,pingora_load_balancing=info";
+
 pub(super) fn run(from: &From) -> ExitCode {
-    crate::observe::init_log("info,pingora=warn,pingora_core=warn,pingora_proxy=warn");
+    crate::observe::init_log(LOG);
     let (loaded, file) = match load(from) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),

@@ -1,7 +1,7 @@
 //! What holds when nothing is written, and why?
 
 use super::address::Address;
-use super::pool::{NodeEntry, Pool, Strategies, TwoNodes};
+use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
@@ -22,8 +22,15 @@ pub(super) const POOL: &str = "main";
 pub(super) const STRATEGY: &str = "adaptive";
 /// A wrong health verdict about every node must not take Dify down.
 pub(super) const FAIL_OPEN: bool = true;
+/// As in HAProxy without `option allbackups`: backups are a chain of replacements.
+pub(super) const USE_ALL_BACKUPS: bool = false;
 /// All nodes alike.
 pub(super) const WEIGHT: u16 = 1;
+
+/// An agent's nested call waits for a parent that holds its place; each level adds at most this.
+const MAX_HOLD: Duration = Duration::from_secs(10);
+/// Ten seconds' work of a hundred requests a second: a longer queue is served too late.
+const MAX_QUEUE: usize = 1000;
 
 /// The finest key that survives a change of tenant: what runs is a plugin's tool.
 const KEY: [Part; 3] = [Part::Op, Part::Plugin, Part::Item];
@@ -81,6 +88,8 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
+/// It holds the very process for as long as it runs.
+const PLUGIN_LONG_WEIGHT: f64 = 0.0;
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;
 /// A daemon bears 60 to 120 s of silence; whoever closes earlier breaks what was sound.
@@ -103,6 +112,8 @@ const REPLAY_BODY: u64 = 4 << 20;
 const BUDGET_RATIO: f64 = 0.1;
 /// A quiet gateway may still repeat.
 const BUDGET_FLOOR: u32 = 3;
+/// nginx users write `proxy_next_upstream_timeout 30s`; later than that a user has asked again.
+const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 /// nginx counts to one and ejects on noise; three in a row are no noise.
 const MAX_FAILS: u32 = 3;
 /// Slower failures than three in this time are not worth a rest.
@@ -123,6 +134,8 @@ impl Config {
             name: POOL.to_owned(),
             strategy: STRATEGY.to_owned(),
             fail_open: FAIL_OPEN,
+            use_all_backups: USE_ALL_BACKUPS,
+            waiting: Waiting::default(),
             nodes: nodes.into_iter().collect(),
         };
         Self {
@@ -161,6 +174,7 @@ impl NodeEntry {
             weight: WEIGHT,
             enabled: true,
             drain: false,
+            max_in_flight: None,
         }
     }
 }
@@ -174,11 +188,23 @@ impl Default for Admin {
     }
 }
 
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            max_in_flight: None,
+            plugin_caps: Vec::new(),
+            max_hold: MAX_HOLD,
+            max_queue: MAX_QUEUE,
+        }
+    }
+}
+
 impl Default for Strategies {
     fn default() -> Self {
         Self {
             plugin_weight: PLUGIN_WEIGHT,
             long_weight: LONG_WEIGHT,
+            plugin_long_weight: PLUGIN_LONG_WEIGHT,
             two_nodes: TwoNodes::Prose,
         }
     }
@@ -203,6 +229,7 @@ impl Default for Health {
             fall: FALL,
             rise: RISE,
             use_daemon_load: true,
+            on_connect: true,
             warmup: WARMUP,
             slow_start: SLOW_START,
         }
@@ -216,6 +243,8 @@ impl Default for Retry {
             body_limit: REPLAY_BODY,
             budget_ratio: BUDGET_RATIO,
             budget_floor: BUDGET_FLOOR,
+            deadline: RETRY_DEADLINE,
+            wait: Duration::ZERO,
         }
     }
 }
@@ -237,6 +266,8 @@ impl Default for Kinds {
             enabled: true,
             denied: DENIED.map(str::to_owned).to_vec(),
             hook_body: HOOK_BODY,
+            // A busy hook would have one node only, however long what runs there takes.
+            sticky_hooks: false,
             management_read: SHORT_READ,
             management_write: READ,
             one_writer: true,

@@ -27,7 +27,9 @@ mod unit;
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use load::{Known, Loaded, content_hash, examine, find, load, load_file};
-pub use pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+pub use pool::{
+    DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+};
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use crate::model::{NodeId, Role};
+use std::time::Duration;
 
 /// Nodes that serve the same routes under one strategy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +13,77 @@ pub struct Pool {
     pub strategy: String,
     /// True: when every node is unhealthy, one is tried all the same.
     pub fail_open: bool,
+    /// False: of the backups only the first in the file that can serve does. True: all of them.
+    pub use_all_backups: bool,
+    /// What a node may have in flight, and how the other requests wait.
+    pub waiting: Waiting,
     /// Its nodes; at least one, at most one primary, not only backups.
     pub nodes: Vec<NodeEntry>,
+}
+
+/// How many requests may be on one node, and how long the others wait for it. Nothing is limited
+/// unless the operator says so: a wrong limit costs more than it brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// On each node of the pool that does not say it for itself.
+    pub max_in_flight: Option<MaxInFlight>,
+    /// Of one plugin on each node; the first that matches holds.
+    pub plugin_caps: Vec<PluginCap>,
+    /// A request that waited for so long goes to the least loaded node whatever the caps: it may be
+    /// one that a running request waits for.
+    pub max_hold: Duration,
+    /// When so many wait, the next one is refused.
+    pub max_queue: usize,
+}
+
+/// How many requests a node may have in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxInFlight {
+    /// So many in all. Calls of every plugin wait for it.
+    Node(u32),
+    /// So many of a class. What waits for a model or a service rather than for the node
+    /// (`dify::Asked::io_bound`) is neither counted nor held.
+    Classes {
+        /// Short ones, if they are limited.
+        short: Option<u32>,
+        /// Long ones, if they are limited.
+        long: Option<u32>,
+    },
+}
+
+/// How many requests of a plugin may be on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginCap {
+    /// `author/name`; with `*` for anything. A pattern does not hold what is IO-bound, a name does.
+    pub plugin: String,
+    /// So many.
+    pub most: u32,
+}
+
+impl Waiting {
+    /// Whether the pool itself limits anything.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.max_in_flight.is_some() || !self.plugin_caps.is_empty()
+    }
+}
+
+impl Pool {
+    /// Whether anything of it is limited, so that requests may have to wait.
+    #[must_use]
+    pub fn has_caps(&self) -> bool {
+        self.waiting.is_on() || self.nodes.iter().any(|node| node.max_in_flight.is_some())
+    }
+
+    /// Its nodes, each with the limit that holds for it.
+    #[must_use]
+    pub fn limited_nodes(&self) -> Vec<NodeEntry> {
+        let limited = |node: &NodeEntry| NodeEntry {
+            max_in_flight: node.max_in_flight.or(self.waiting.max_in_flight),
+            ..node.clone()
+        };
+        self.nodes.iter().map(limited).collect()
+    }
 }
 
 /// One node as configured.
@@ -31,6 +101,8 @@ pub struct NodeEntry {
     pub enabled: bool,
     /// True: takes nothing new; what runs there ends in peace.
     pub drain: bool,
+    /// What it may have in flight, where that is not what its pool says.
+    pub max_in_flight: Option<MaxInFlight>,
 }
 
 /// Sends requests whose path begins with `path` to `pool`. The longest prefix wins.
@@ -58,6 +130,8 @@ pub struct Strategies {
     pub plugin_weight: f64,
     /// `adaptive`: how many times a long request counts, beyond once.
     pub long_weight: f64,
+    /// `adaptive`: how many times a long request of the same plugin counts, beyond both.
+    pub plugin_long_weight: f64,
     /// `seed`: which of seed 000's two contradicting rules for two nodes holds.
     pub two_nodes: TwoNodes,
 }

@@ -4,7 +4,9 @@
 //! `diff`. A secret is `***` in it.
 
 use super::file;
-use super::pool::{DebugPlugin, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes};
+use super::pool::{
+    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+};
 use super::sections::{
     Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
 };
@@ -85,7 +87,13 @@ fn kinds_tree(kinds: &Kinds) -> Tree {
     table([
         ("enabled", Tree::Flag(kinds.enabled)),
         ("denied", list(&kinds.denied, |path| text(path))),
-        ("hook", table([("body", text(write_size(kinds.hook_body)))])),
+        (
+            "hook",
+            table([
+                ("body", text(write_size(kinds.hook_body))),
+                ("sticky", Tree::Flag(kinds.sticky_hooks)),
+            ]),
+        ),
         (
             "management",
             table([
@@ -108,6 +116,8 @@ fn retry_tree(retry: &Retry) -> Tree {
         ("body_limit", text(write_size(retry.body_limit))),
         ("budget_ratio", Tree::Number(retry.budget_ratio)),
         ("budget_floor", whole(retry.budget_floor)),
+        ("deadline", time(retry.deadline)),
+        ("wait", time(retry.wait)),
     ])
 }
 
@@ -122,10 +132,23 @@ fn cooldown_tree(cooldown: &Cooldown) -> Tree {
 }
 
 fn pool(pool: &Pool) -> Tree {
+    let Waiting {
+        max_in_flight: most,
+        plugin_caps,
+        max_hold,
+        max_queue,
+    } = &pool.waiting;
+    let caps = plugin_caps.iter();
+    let caps = caps.map(|cap| (cap.plugin.clone(), whole(cap.most)));
     table([
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
         ("fail_open", Tree::Flag(pool.fail_open)),
+        ("use_all_backups", Tree::Flag(pool.use_all_backups)),
+        ("max_in_flight", max_in_flight(*most)),
+        ("plugin_caps", Tree::Table(caps.collect())),
+        ("max_hold", time(*max_hold)),
+        ("max_queue", whole(*max_queue)),
         ("nodes", list(&pool.nodes, node)),
     ])
 }
@@ -138,7 +161,19 @@ fn node(node: &NodeEntry) -> Tree {
         ("weight", whole(node.weight)),
         ("enabled", Tree::Flag(node.enabled)),
         ("drain", Tree::Flag(node.drain)),
+        ("max_in_flight", max_in_flight(node.max_in_flight)),
     ])
+}
+
+fn max_in_flight(most: Option<MaxInFlight>) -> Tree {
+    let or_null = |most: Option<u32>| most.map_or(Tree::Null, whole);
+    match most {
+        None => Tree::Null,
+        Some(MaxInFlight::Node(most)) => whole(most),
+        Some(MaxInFlight::Classes { short, long }) => {
+            table([("short", or_null(short)), ("long", or_null(long))])
+        }
+    }
 }
 
 fn route(route: &RouteEntry) -> Tree {
@@ -166,6 +201,10 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     let adaptive = table([
         ("plugin_weight", Tree::Number(strategies.plugin_weight)),
         ("long_weight", Tree::Number(strategies.long_weight)),
+        (
+            "plugin_long_weight",
+            Tree::Number(strategies.plugin_long_weight),
+        ),
     ]);
     table([
         ("adaptive", adaptive),
@@ -214,6 +253,7 @@ fn health_tree(health: &Health) -> Tree {
         ("fall", whole(health.fall)),
         ("rise", whole(health.rise)),
         ("use_daemon_load", Tree::Flag(health.use_daemon_load)),
+        ("on_connect", Tree::Flag(health.on_connect)),
         ("warmup", time(health.warmup)),
         ("slow_start", time(health.slow_start)),
     ])

@@ -84,6 +84,8 @@ pub struct Kinds {
     pub denied: Vec<String>,
     /// Bytes that `/e/` takes; the daemon cuts off what is beyond its own limit without a word.
     pub hook_body: u64,
+    /// True: a hook's requests go to one node while it may serve.
+    pub sticky_hooks: bool,
     /// Patience with reading management calls, between bytes.
     pub management_read: Duration,
     /// Patience with writing ones: uninstalling waits for running calls.
@@ -122,6 +124,8 @@ pub struct Health {
     pub rise: usize,
     /// True: load that a node reports beyond what we sent counts as its load.
     pub use_daemon_load: bool,
+    /// True: a new connection to a node counts as made when the node has answered `path` on it.
+    pub on_connect: bool,
     /// For so long a node that came up gets no request for a plugin that others are known to have
     /// and it is not; zero = it does at once.
     pub warmup: Duration,
@@ -143,6 +147,10 @@ pub struct Retry {
     pub budget_ratio: f64,
     /// ... and so many per second whatever the share.
     pub budget_floor: u32,
+    /// Nothing is repeated later than this after the request came.
+    pub deadline: Duration,
+    /// When no node may serve, all are asked again for so long; zero = the client hears so at once.
+    pub wait: Duration,
 }
 
 /// How nodes rest after failures.

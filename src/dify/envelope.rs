@@ -19,8 +19,11 @@ pub const NO_NODE_START: &str = "no available node";
 pub const RUNTIME_VANISHED: &str = "failed to get plugin runtime";
 /// The daemon's 404 for a plugin that the tenant did not install: true of every node.
 pub const NOT_INSTALLED: &str = "plugin not found";
-/// So many bytes of an answer suffice for [`first_event_failed`].
-pub const FIRST_EVENT_HEAD: usize = 32;
+
+/// The error type of a failure that the daemon itself reports.
+const DAEMON_ERROR: &str = "PluginDaemonInternalServerError";
+/// The error type of a failure that the plugin reports.
+const PLUGIN_ERROR: &str = "PluginInvokeError";
 
 #[derive(Serialize)]
 struct Outer<'a> {
@@ -64,17 +67,39 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("text and numbers always become JSON")
 }
 
-/// Does an answer begin with an event that says the plugin or the node failed? Such an answer has
-/// status 200 and `data: {"code":-500,...}` inside; its duration teaches nothing. Success is code
-/// 0, every failure is negative. `head` is the beginning of the body, [`FIRST_EVENT_HEAD`] bytes
-/// of it or more.
+/// Who failed inside an answer of status 200?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InBand {
+    /// The plugin's runtime on this node: killed, stopped, or without an instance. Another node's
+    /// may be well.
+    Runtime,
+    /// The plugin, or the vendor behind it: the same on every node.
+    Plugin,
+}
+
+/// Does an answer begin with an event that says that something failed? Such an answer has status
+/// 200 and `data: {"code":-500,...}` inside; its duration teaches nothing. Success is code 0, every
+/// failure is negative. `head` is the body's first piece: the daemon writes an event at once.
 #[must_use]
-pub fn first_event_failed(head: &[u8]) -> bool {
-    let head = head.trim_ascii_start();
-    let head = head.strip_prefix(b"data:").unwrap_or(head);
-    head.trim_ascii_start()
-        .strip_prefix(b"{\"code\":")
-        .is_some_and(|code| code.trim_ascii_start().starts_with(b"-"))
+pub fn first_failure(head: &[u8]) -> Option<InBand> {
+    let event = head.trim_ascii_start();
+    let event = event.strip_prefix(b"data:").unwrap_or(event);
+    let code = event.trim_ascii_start().strip_prefix(b"{\"code\":")?;
+    if !code.trim_ascii_start().starts_with(b"-") {
+        return None;
+    }
+    // What a plugin says may quote a daemon: an agent's error tells that of the tool it called.
+    let daemon = says(event, DAEMON_ERROR) && !says(event, PLUGIN_ERROR);
+    Some(if daemon {
+        InBand::Runtime
+    } else {
+        InBand::Plugin
+    })
+}
+
+fn says(body: &[u8], phrase: &str) -> bool {
+    body.windows(phrase.len())
+        .any(|part| part == phrase.as_bytes())
 }
 
 /// Does a node's answer say *not here, not executed*? Then any other node may be asked, whatever
@@ -86,8 +111,7 @@ pub fn not_here(status: u16, body: &[u8]) -> bool {
         500 => RUNTIME_VANISHED,
         _ => return false,
     };
-    body.windows(phrase.len())
-        .any(|part| part == phrase.as_bytes())
+    says(body, phrase)
 }
 
 #[cfg(test)]
@@ -137,23 +161,37 @@ mod tests {
 
         #[test]
         fn any_bytes_can_be_judged(bytes: Vec<u8>, status: u16) {
-            let _ = (first_event_failed(&bytes), not_here(status, &bytes));
+            let _ = (first_failure(&bytes), not_here(status, &bytes));
         }
     }
 
     #[test]
-    fn a_failure_in_the_first_event_is_seen() {
-        assert!(first_event_failed(br#"data: {"code":-500,"message":"x"}"#));
-        assert!(first_event_failed(b"\ndata:{\"code\": -400"));
-        assert!(
-            first_event_failed(br#"{"code":-500,"#),
+    fn a_failure_in_the_first_event_is_seen_and_whose_it_is() {
+        let inner = |kind: &str| {
+            let line = r#"data: {"code":-500,"message":"{\"error_type\":\"KIND\"}"}"#;
+            first_failure(line.replace("KIND", kind).as_bytes())
+        };
+        assert_eq!(
+            inner("PluginDaemonInternalServerError"),
+            Some(InBand::Runtime)
+        );
+        assert_eq!(inner("PluginInvokeError"), Some(InBand::Plugin));
+        assert_eq!(
+            inner("PluginInvokeError\",\"message\":\"PluginDaemonInternalServerError"),
+            Some(InBand::Plugin),
+            "an agent quotes the tool it called"
+        );
+        let plugin = Some(InBand::Plugin);
+        assert_eq!(first_failure(b"\ndata:{\"code\": -400"), plugin);
+        assert_eq!(
+            first_failure(br#"{"code":-500,"#),
+            plugin,
             "polling answers without `data:`"
         );
-        assert!(!first_event_failed(
-            br#"data: {"code":0,"message":"success","data":-500"#
-        ));
-        assert!(!first_event_failed(b"data: {\"co"));
-        assert!(!first_event_failed(b""));
+        let success = br#"data: {"code":0,"message":"success","data":-500"#;
+        assert_eq!(first_failure(success), None);
+        assert_eq!(first_failure(b"data: {\"co"), None);
+        assert_eq!(first_failure(b""), None);
     }
 
     #[test]

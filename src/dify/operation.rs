@@ -224,6 +224,23 @@ impl<'r> Asked<'r> {
         }
     }
 
+    /// Whether it waits for a model or a service far away rather than for the node: many of them
+    /// run side by side in one process.
+    #[must_use]
+    pub fn io_bound(&self) -> bool {
+        const NAMES: [&str; 7] = [
+            "llm",
+            "rerank",
+            "multimodal_rerank",
+            "tts",
+            "speech2text",
+            "moderation",
+            "agent_strategy",
+        ];
+        let name = self.op.strip_suffix("/invoke");
+        name.is_some_and(|name| NAMES.contains(&name) || name.ends_with("_embedding"))
+    }
+
     /// Does Dify take the first event and close the connection? Then a client that left after an
     /// event was served, and is neither an error nor an interrupted measurement.
     #[must_use]
@@ -389,6 +406,27 @@ mod tests {
             let asked = describe(method, path, Names::default());
             assert_eq!((asked.kind, asked.read), (kind, read), "{method} {path}");
             assert!(!asked.learnable(), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn models_and_services_are_waited_for_and_tools_compute() {
+        let io_bound = |op: &str| post(&format!("/plugin/t/dispatch/{op}")).io_bound();
+        for op in [
+            "llm/invoke",
+            "text_embedding/invoke",
+            "multimodal_embedding/invoke",
+            "rerank/invoke",
+            "agent_strategy/invoke",
+        ] {
+            assert!(io_bound(op), "{op}");
+        }
+        for op in [
+            "tool/invoke",
+            "llm/num_tokens",
+            "datasource/get_website_crawl",
+        ] {
+            assert!(!io_bound(op), "{op}");
         }
     }
 

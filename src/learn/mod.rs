@@ -35,6 +35,7 @@ mod view;
 pub use entry::Running;
 pub use learner::Learner;
 pub use memory::Memory;
+pub use pins::matches;
 pub use usual::ln_seconds;
 pub use view::KeyView;
 

@@ -12,7 +12,8 @@ pub(super) fn pinned(pins: &[Pin], operation: &Operation) -> Option<Class> {
 
 /// Does a pattern describe the whole text? `*` stands for any run of characters, `|` and `/`
 /// included; everything else for itself.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

@@ -12,6 +12,8 @@ pub struct Rejection {
     pub public: String,
     /// For the log: the cause.
     pub private: String,
+    /// `Retry-After` in seconds, where more is known than the table says.
+    pub retry_after: Option<u16>,
 }
 
 /// The reasons, each with its status, error type and whether trying again can help.
@@ -31,6 +33,8 @@ pub enum Reason {
     BodyTooLarge,
     /// The request cannot be understood.
     BadRequest,
+    /// Every node is busy, and too many requests wait already.
+    QueueFull,
     /// The gateway itself failed.
     Internal,
 }
@@ -56,7 +60,7 @@ const INTERNAL: &str = "PluginDaemonInternalServerError";
 const BAD_REQUEST: &str = "PluginDaemonBadRequestError";
 
 /// The table.
-pub const TABLE: [Row; 8] = [
+pub const TABLE: [Row; 9] = [
     row(Reason::NoNode, 503, "no_node", -500, INTERNAL, Some(1)),
     row(Reason::NodeBroke, 502, "node_broke", -500, INTERNAL, None),
     row(
@@ -84,6 +88,14 @@ pub const TABLE: [Row; 8] = [
         -400,
         BAD_REQUEST,
         None,
+    ),
+    row(
+        Reason::QueueFull,
+        503,
+        "queue_full",
+        -500,
+        INTERNAL,
+        Some(1),
     ),
     row(Reason::Internal, 500, "internal", -500, INTERNAL, None),
 ];
@@ -125,7 +137,15 @@ impl Rejection {
             reason,
             public: public.into(),
             private: String::new(),
+            retry_after: None,
         }
+    }
+
+    /// Says after how many seconds trying again can help.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u16) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// Adds what only the log may say.

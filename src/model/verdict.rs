@@ -31,6 +31,15 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// How long the request is expected to take, where samples say so.
+    #[must_use]
+    pub const fn expected(self) -> Option<Duration> {
+        match self {
+            Self::Learned { score, .. } => Some(score),
+            Self::Pinned | Self::Promoted | Self::Prior => None,
+        }
+    }
+
     /// The word in logs, headers and admin answers.
     #[must_use]
     pub const fn word(self) -> &'static str {

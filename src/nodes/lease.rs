@@ -1,7 +1,9 @@
 //! How does a request hold a node, and let go of it?
 
+use super::expected::Ticket;
 use super::{Node, Plugin};
 use crate::model::{Class, Outcome, PluginPlace, Sample};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,15 @@ pub struct Lease {
     /// A long request ran there when this one came.
     beside_long: bool,
     since: Instant,
+    expected: Option<Ticket>,
+    /// Limits per class do not count it.
+    beside: bool,
+    /// Dropped after the node was freed: whoever wants to know that.
+    then: Option<Box<dyn Then>>,
 }
+
+/// Something that waits for a lease to end: it is dropped then.
+pub trait Then: fmt::Debug + Send + Sync {}
 
 impl Lease {
     /// Claims a node for one attempt.
@@ -30,7 +40,31 @@ impl Lease {
             class,
             beside_long,
             since: now,
+            expected: None,
+            beside: false,
+            then: None,
         }
+    }
+
+    /// Notes for how long the node is expected to be held, where that is known.
+    pub fn expecting(mut self, lasting: Option<Duration>) -> Self {
+        if self.expected.is_none() {
+            self.expected = lasting.map(|lasting| self.node.expected.begin(self.since + lasting));
+        }
+        self
+    }
+
+    /// The same claim, which limits per class do not count.
+    pub fn beside_class_limits(mut self) -> Self {
+        self.node.places().count_beside(self.class, true);
+        self.beside = true;
+        self
+    }
+
+    /// The same claim; when it ends, `then` is dropped, after the node was freed.
+    pub fn then(mut self, then: impl Then + 'static) -> Self {
+        self.then = Some(Box::new(then));
+        self
     }
 
     /// The node that is held.
@@ -81,7 +115,13 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(ticket) = self.expected {
+            self.node.expected.end(ticket);
+        }
         self.node.count_down(self.class, self.plugin.place());
+        if self.beside {
+            self.node.places().count_beside(self.class, false);
+        }
     }
 }
 

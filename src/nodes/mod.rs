@@ -6,26 +6,33 @@
 
 mod comeback;
 mod cooldown;
+mod expected;
+mod hand;
 mod lease;
 mod marks;
 mod node;
 mod others;
 mod owned;
 mod pair;
+mod places;
 mod plugins;
 mod presence;
 mod roster;
+mod runtimes;
 mod screen;
 mod speed;
+mod telling;
 mod tunnels;
 
 pub use comeback::ComebackRules;
 pub use cooldown::CooldownRules;
-pub use lease::Lease;
+pub use hand::Hand;
+pub use lease::{Lease, Then};
 pub use marks::Marks;
-pub use node::{Hand, Node};
+pub use node::Node;
 pub use others::{Burden, Others, Remote};
 pub use owned::owner_in;
+pub use places::Limits;
 pub use plugins::{Plugin, Plugins};
 pub use presence::Presence;
 pub use roster::{Entry, Roster};

@@ -2,55 +2,20 @@
 
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
+use super::expected::Expected;
+use super::hand::Hand;
 use super::marks::Marks;
 use super::others::Others;
+use super::places::Places;
 use super::presence::Presences;
+use super::runtimes::Runtimes;
 use super::speed::Speed;
+use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// The operator's hand on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Hand {
-    /// Takes requests.
-    Ready = 0,
-    /// Takes nothing new; what runs there ends in peace.
-    Drain = 1,
-    /// Takes nothing, and is not expected to work.
-    Maint = 2,
-}
-
-impl Hand {
-    /// The word in admin answers (`HAProxy`'s `set server state`).
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Drain => "drain",
-            Self::Maint => "maint",
-        }
-    }
-
-    /// Reads the word that [`Hand::word`] writes.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ready, Self::Drain, Self::Maint]
-            .into_iter()
-            .find(|hand| hand.word() == word)
-    }
-
-    const fn from_bits(bits: u8) -> Self {
-        match bits {
-            1 => Self::Drain,
-            2 => Self::Maint,
-            _ => Self::Ready,
-        }
-    }
-}
 
 /// One plugin daemon. All counters are atomics: requests read and write them without a lock.
 ///
@@ -71,10 +36,12 @@ pub struct Node {
     doubted: AtomicBool,
     /// Live leases by class.
     in_flight: [AtomicU32; Class::ALL.len()],
+    /// When those of them that have an expected end should end.
+    pub(super) expected: Expected,
     /// What other gateways and direct clients do there.
     others: Others,
     /// Live leases by plugin: the contention inside one runtime.
-    runtimes: Box<[AtomicU32]>,
+    runtimes: Runtimes,
     /// What is known of each plugin's runtime here.
     presences: Presences,
     /// Strikes, and the rest they led to.
@@ -85,6 +52,10 @@ pub struct Node {
     speed: Speed,
     /// What strategies note.
     marks: Marks,
+    /// Whether its trouble is worth a line now.
+    telling: Telling,
+    /// How many requests it may have in flight.
+    places: Places,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -107,13 +78,16 @@ impl Node {
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             in_flight: Default::default(),
+            expected: Expected::default(),
             others: Others::new(now),
-            runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
+            runtimes: Runtimes::new(),
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
             speed: Speed::new(now),
             marks: Marks::new(now),
+            telling: Telling::new(now),
+            places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -238,6 +212,12 @@ impl Node {
         Class::ALL.iter().map(|&class| self.in_flight(class)).sum()
     }
 
+    /// When all our leases should have ended; `None` when that is not known of one of them.
+    #[must_use]
+    pub fn idle_in(&self, now: Instant) -> Option<Duration> {
+        self.expected.idle_in(self.total_in_flight(), now)
+    }
+
     /// Our leases and what the node serves beyond them.
     #[must_use]
     pub fn load(&self) -> u32 {
@@ -279,7 +259,13 @@ impl Node {
     /// Live leases of one plugin: how crowded its runtime on this node is.
     #[must_use]
     pub fn runtime_in_flight(&self, plugin: PluginPlace) -> u32 {
-        self.runtimes[usize::from(plugin.index)].load(Ordering::Relaxed)
+        self.runtimes.all(plugin)
+    }
+
+    /// The long ones among them.
+    #[must_use]
+    pub fn runtime_long(&self, plugin: PluginPlace) -> u32 {
+        self.runtimes.long(plugin)
     }
 
     /// What is known of a plugin's runtime here.
@@ -296,6 +282,12 @@ impl Node {
     /// The node said that the plugin is not here; it is believed for a while.
     pub fn note_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
         self.presences.note_absent(plugin, now, lasting);
+    }
+
+    /// The plugin's runtime failed here, and not the plugin. So many in a row, `(most, lasting)`, and
+    /// the plugin counts as absent: a runtime that fails at once would look idle and draw every call.
+    pub fn note_broken(&self, plugin: PluginPlace, now: Instant, fails: (u32, Duration)) {
+        self.presences.note_broken(plugin, now, fails);
     }
 
     /// A probe found the plugin here. The first one since the node came up begins its slow start.
@@ -336,6 +328,12 @@ impl Node {
         self.cooldown.rest(now, lasting);
     }
 
+    /// Whether a line about its trouble may be written now: one in a second, with how many were left
+    /// out since the last.
+    pub fn may_tell(&self, now: Instant) -> Option<u32> {
+        self.telling.may_tell(now)
+    }
+
     /// Leases ever taken.
     #[must_use]
     pub fn taken(&self) -> u64 {
@@ -351,14 +349,17 @@ impl Node {
     pub(super) fn count_up(&self, class: Class, plugin: PluginPlace) {
         self.taken.fetch_add(1, Ordering::Relaxed);
         self.in_flight[class.index()].fetch_add(1, Ordering::Relaxed);
-        self.runtimes[usize::from(plugin.index)].fetch_add(1, Ordering::Relaxed);
+        self.runtimes.count_up(class, plugin);
     }
 
     pub(super) fn count_down(&self, class: Class, plugin: PluginPlace) {
         let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
-        let before = self.runtimes[usize::from(plugin.index)].fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a lease ends once");
+        self.runtimes.count_down(class, plugin);
+    }
+
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn count_failure(&self) {

@@ -71,11 +71,13 @@ mod tests {
                 plugin: self.plugin,
                 now: self.now,
                 fail_open: true,
+                all_backups: false,
                 once: false,
                 comeback: ComebackRules {
                     warmup: Duration::ZERO,
                     slow_start: Duration::ZERO,
                 },
+                limits: None,
             };
             owner_in(&self.pool, owner, &screening)
         }

@@ -44,6 +44,9 @@ impl Plugins {
     /// So many plugins have places of their own; a node holds one counter for each. Beyond that,
     /// plugins share the place of "no plugin".
     pub const CAPACITY: u16 = 1024;
+    /// Longer names are nobody's plugin and have no place: a client must not choose how much we
+    /// remember.
+    const LONGEST: usize = 512;
 
     /// An empty table.
     #[must_use]
@@ -61,10 +64,11 @@ impl Plugins {
         }
     }
 
-    /// The place of a plugin; requests without one share the place of "no plugin".
+    /// The place of a plugin; requests without one, or with a name over 512 bytes, share the place
+    /// of "no plugin".
     #[must_use]
     pub fn find(&self, name: Option<&str>) -> Arc<Plugin> {
-        let Some(name) = name else {
+        let Some(name) = name.filter(|name| name.len() <= Self::LONGEST) else {
             return Arc::clone(&self.none);
         };
         let mut table = self.table.lock();
@@ -149,6 +153,16 @@ mod tests {
         }
         assert_eq!(plugins.find(Some("held/one")).place(), held.place());
         assert_eq!(plugins.len(), usize::from(Plugins::CAPACITY) - 1);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_not_kept() {
+        let plugins = Plugins::new();
+        let longest = "p".repeat(Plugins::LONGEST);
+        assert_ne!(plugins.find(Some(&longest)).place(), PluginPlace::NONE);
+        let longer = longest + "p";
+        assert_eq!(plugins.find(Some(&longer)).place(), PluginPlace::NONE);
+        assert_eq!(plugins.len(), 1);
     }
 
     #[test]

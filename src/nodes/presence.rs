@@ -19,7 +19,7 @@ pub enum Presence {
 }
 
 /// All plugins of one node. A word holds the plugin's generation (16 bits), so that a place given to
-/// another plugin starts unknown; how often in a row the plugin was missed (6 bits); and either
+/// another plugin starts unknown; how often in a row it was missed or failed (6 bits); and either
 /// "present" or until when it counts as absent (42 bits of milliseconds).
 #[derive(Debug)]
 pub(super) struct Presences {
@@ -92,6 +92,34 @@ impl Presences {
         let word =
             u64::from(plugin.generation) << GENERATION | (misses + 1).min(31) << MISSES | until;
         self.word(plugin).store(word, Ordering::Relaxed);
+    }
+
+    /// Its runtime failed: after `most` times in a row it counts as absent, and again after each
+    /// further one. 0 = never.
+    pub(super) fn note_broken(
+        &self,
+        plugin: PluginPlace,
+        now: Instant,
+        (most, lasting): (u32, Duration),
+    ) {
+        let place = self.word(plugin);
+        let old = place.load(Ordering::Relaxed);
+        let known = old >> GENERATION == u64::from(plugin.generation);
+        let (state, fails) = match known {
+            true => (old & TIME, old >> MISSES & 0x3f),
+            false => (0, 0),
+        };
+        let was_absent = state != 0 && state != PRESENT;
+        if most == 0 || (!was_absent && fails + 1 < u64::from(most)) {
+            let fails = (fails + 1).min(31);
+            let word = u64::from(plugin.generation) << GENERATION | fails << MISSES | state;
+            place.store(word, Ordering::Relaxed);
+            return;
+        }
+        if !was_absent {
+            place.store(0, Ordering::Relaxed);
+        }
+        self.note_absent(plugin, now, lasting);
     }
 
     /// A probe said so: it is believed for so long, however often it was missed. What was learned
@@ -186,6 +214,43 @@ mod tests {
         };
         node.keep_absent(next, start, Duration::from_secs(5));
         assert_eq!(node.get(next, start), Presence::Absent);
+    }
+
+    #[test]
+    fn a_runtime_that_only_fails_counts_as_absent_and_a_success_wipes_the_slate() {
+        let start = clock::now();
+        let node = Presences::new(16, start);
+        let broken = || node.note_broken(PLUGIN, start, (3, Duration::from_secs(5)));
+        node.note_present(PLUGIN);
+        broken();
+        broken();
+        node.note_present(PLUGIN);
+        broken();
+        broken();
+        assert_eq!(node.get(PLUGIN, start), Presence::Present);
+        broken();
+        assert_eq!(node.get(PLUGIN, start), Presence::Absent);
+        let later = start + Duration::from_secs(5);
+        assert_eq!(node.get(PLUGIN, later), Presence::Unknown);
+        broken();
+        assert_eq!(
+            node.get(PLUGIN, later),
+            Presence::Absent,
+            "one more is enough, and lasts longer"
+        );
+        let fresh = PluginPlace { index: 8, ..PLUGIN };
+        for _ in 0..2 {
+            node.note_broken(fresh, start, (3, Duration::from_secs(5)));
+            assert_eq!(node.get(fresh, start), Presence::Unknown);
+        }
+        node.note_broken(fresh, start, (3, Duration::from_secs(5)));
+        assert_eq!(node.get(fresh, start), Presence::Absent);
+        for _ in 0..9 {
+            node.note_broken(PLUGIN, later, (0, Duration::from_secs(5)));
+        }
+        node.note_present(PLUGIN);
+        (0..9).for_each(|_| node.note_broken(PLUGIN, later, (0, Duration::from_secs(5))));
+        assert_eq!(node.get(PLUGIN, later), Presence::Present, "0 is never");
     }
 
     #[test]

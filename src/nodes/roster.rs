@@ -1,6 +1,7 @@
 //! Which nodes do we know, across reloads and changes of membership?
 
 use super::{Hand, Node};
+use crate::config::MaxInFlight;
 use crate::model::{NodeId, Role};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct Entry {
     pub weight: u16,
     /// What the configuration wants of it.
     pub hand: Hand,
+    /// How many requests it may have in flight.
+    pub max_in_flight: Option<MaxInFlight>,
 }
 
 /// All nodes by name. A node lives as long as a pool or a running request holds it; one that is
@@ -109,6 +112,7 @@ impl Roster {
             node.set_hand(entry.hand);
             Arc::new(node)
         };
+        node.set_places(entry.max_in_flight);
         known.insert(
             entry.id.clone(),
             Known {
@@ -132,6 +136,7 @@ mod tests {
             role: Role::Secondary,
             weight: 1,
             hand: Hand::Ready,
+            max_in_flight: None,
         }
     }
 

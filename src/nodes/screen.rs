@@ -1,7 +1,7 @@
 //! Which nodes may serve this request now?
 
-use super::{ComebackRules, Hand, Node, Presence};
-use crate::model::{NodeId, PluginPlace, Role};
+use super::{ComebackRules, Hand, Limits, Node, Presence};
+use crate::model::{Class, NodeId, PluginPlace, Role};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -76,10 +76,24 @@ pub struct Screening<'a> {
     pub now: Instant,
     /// When nobody may serve, try an unhealthy node all the same.
     pub fail_open: bool,
+    /// When only backups may serve: all of them, or the first in pool order.
+    pub all_backups: bool,
     /// It can be sent once only: nodes known to have the plugin are kept alone, if there are any.
     pub once: bool,
     /// How nodes that came up are treated.
     pub comeback: ComebackRules,
+    /// Its class and the limits it must fit into; none where nothing is limited.
+    pub limits: Option<(Class, Limits)>,
+}
+
+impl Screening<'_> {
+    /// Whether this request fits into a node by its limits.
+    #[must_use]
+    pub fn fits(&self, node: &Node) -> bool {
+        self.limits
+            .as_ref()
+            .is_none_or(|(class, limits)| node.has_room(*class, self.plugin, limits))
+    }
 }
 
 /// Nobody may serve: how many nodes of the pool failed at each test. The sentence an operator
@@ -96,6 +110,8 @@ pub struct NoCandidate {
     pub drain: u16,
     /// Failing their health checks.
     pub unhealthy: u16,
+    /// They may serve, and have no room for it now: whoever can wait, should.
+    pub full: u16,
 }
 
 impl fmt::Display for NoCandidate {
@@ -103,6 +119,7 @@ impl fmt::Display for NoCandidate {
         write!(f, "{} nodes", self.total)?;
         let parts = [
             (self.tried, "tried"),
+            (self.full, "full"),
             (self.unhealthy, "unhealthy"),
             (self.drain, "draining"),
             (self.maint, "in maintenance"),
@@ -141,10 +158,13 @@ struct Sorted<'a> {
 /// Keeps the nodes of a pool that may serve now.
 ///
 /// At most half of those that could work may rest at once, and who rests for failures goes on when
-/// no other works soundly: failures that hit every node are not the nodes' fault. Backups count only when no other node may serve; nodes that have just come up
+/// no other works soundly: failures that hit every node are not the nodes' fault. Backups count only
+/// when no other node may serve, and without `all_backups` only the first of them; nodes that have
+/// just come up
 /// only when nobody else is known to have the plugin; nodes that lack it only when nobody has it,
 /// because what they said may be seconds old; unhealthy nodes, with `fail_open`, only when nobody
-/// at all may.
+/// at all may. A node that is full is not kept, but counts as one that may serve: nobody takes its
+/// place, because it will be free again.
 ///
 /// # Errors
 /// When nobody may: how many failed at which test.
@@ -177,6 +197,9 @@ pub fn screen<'a>(
     if request.once {
         sorted.keep_the_certain(request);
     }
+    if !request.all_backups {
+        sorted.backup.truncate(1);
+    }
     let Sorted {
         regular,
         backup,
@@ -191,16 +214,24 @@ pub fn screen<'a>(
         now: request.now,
         slow_start: request.comeback.slow_start,
     };
-    for nodes in [regular, backup, warming, absent] {
-        if !nodes.is_empty() {
-            return Ok(candidates(nodes, false));
+    let sick_too = if request.fail_open { sick } else { Row::new() };
+    let mut rows = [regular, backup, warming, absent, sick_too].into_iter();
+    let Some((at, mut nodes)) = (0..).zip(&mut rows).find(|(_, row)| !row.is_empty()) else {
+        return Err(refused);
+    };
+    if request.limits.is_some() {
+        let all = nodes.len();
+        nodes.retain(|(_, node)| request.fits(node));
+        if nodes.is_empty() {
+            refused.full = u16::try_from(all).unwrap_or(u16::MAX);
+            return Err(refused);
         }
     }
-    if request.fail_open && !sick.is_empty() {
-        return Ok(candidates(sick, true));
-    }
-    Err(refused)
+    Ok(candidates(nodes, at == SICK))
 }
+
+/// Where the unhealthy stand among the rows.
+const SICK: usize = 4;
 
 impl<'a> Sorted<'a> {
     fn row(&mut self, node: &Node, request: &Screening<'_>) -> &mut Row<'a> {
@@ -251,8 +282,10 @@ impl<'a> Sorted<'a> {
         let certain = |(_, node): &(u16, &Arc<Node>)| {
             node.presence(request.plugin, request.now) == Presence::Present
         };
-        if self.regular.iter().any(certain) {
-            self.regular.retain(|row| certain(row));
+        for row in [&mut self.regular, &mut self.backup] {
+            if row.iter().any(certain) {
+                row.retain(|node| certain(node));
+            }
         }
     }
 
@@ -310,6 +343,7 @@ mod tests {
         pool: Vec<Arc<Node>>,
         now: Instant,
         plugin: PluginPlace,
+        all_backups: bool,
     }
 
     impl Rig {
@@ -323,6 +357,7 @@ mod tests {
                 pool: (1u16..).zip(roles).map(node).collect(),
                 now,
                 plugin: Plugins::new().find(Some("a/b")).place(),
+                all_backups: false,
             }
         }
 
@@ -332,8 +367,10 @@ mod tests {
                 plugin: self.plugin,
                 now: self.now,
                 fail_open,
+                all_backups: self.all_backups,
                 once: false,
                 comeback: COMEBACK,
+                limits: None,
             };
             let candidates = screen(&self.pool, &screening)?;
             Ok(candidates
@@ -354,6 +391,25 @@ mod tests {
         rig.pool[0].set_healthy(false);
         rig.pool[2].set_hand(Hand::Drain);
         assert_eq!(rig.names(), ["n2"]);
+    }
+
+    #[test]
+    fn f240_backups_replace_one_another_in_the_order_of_the_file_or_serve_together() {
+        let mut rig = Rig::new(&[Role::Backup, Role::Primary, Role::Backup, Role::Backup]);
+        rig.pool[1].set_healthy(false);
+        assert_eq!(rig.names(), ["n1"], "the first one alone");
+        let tried: Tried = smallvec!["n1".into()];
+        assert_eq!(rig.ask(&tried, false).unwrap(), ["n3"], "then the next");
+        rig.pool[0].note_absent(rig.plugin, rig.now, Duration::from_secs(5));
+        assert_eq!(rig.names(), ["n3"], "the first one lacks the plugin");
+        rig.pool[2].rest(rig.now, Duration::from_secs(5));
+        assert_eq!(rig.names(), ["n4"]);
+        rig.all_backups = true;
+        assert_eq!(rig.names(), ["n4"], "who may not serve does not");
+        rig.now += Duration::from_secs(6);
+        assert_eq!(rig.names(), ["n1", "n3", "n4"]);
+        rig.pool[1].set_healthy(true);
+        assert_eq!(rig.names(), ["n2"], "and none while another node can");
     }
 
     #[test]
@@ -407,8 +463,10 @@ mod tests {
                 plugin: rig.plugin,
                 now: rig.now,
                 fail_open: false,
+                all_backups: false,
                 once: true,
                 comeback: COMEBACK,
+                limits: None,
             };
             screen(&rig.pool, &screening).unwrap().len()
         };

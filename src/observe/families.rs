@@ -25,13 +25,24 @@ pub(super) struct Requests {
     pub(super) verdicts: IntCounterVec,
     pub(super) strategy_failures: IntCounterVec,
     pub(super) open: IntGauge,
+    pub(super) inflation: GaugeVec,
 }
 
 impl Requests {
     pub(super) fn register(into: &Registry) -> Result<Self> {
         let counter = |name, help, labels| counter(into, name, help, labels);
         let histogram = |name, help, labels| histogram(into, name, help, labels);
+        let inflation = GaugeVec::new(
+            Opts::new(
+                "twolane_plugin_crowd_inflation",
+                "How many times as long requests take among three or more of their plugin as \
+                 alone; 0 while too little was seen. Well above 1, plugin_caps may pay.",
+            ),
+            &["pool"],
+        )?;
+        into.register(Box::new(inflation.clone()))?;
         Ok(Self {
+            inflation,
             ended: counter(
                 "twolane_requests_total",
                 "Requests by how they ended: a status class, rejected, client_gone or broken.",
@@ -171,6 +182,53 @@ impl Pools {
                 into,
                 "twolane_load_damping",
                 "How much what is known of others counted in the latest choice, 0 to 1.",
+                &["pool"],
+            )?,
+        })
+    }
+}
+
+/// How requests wait. Only pools that have caps are shown.
+#[derive(Debug)]
+pub(super) struct Waits {
+    pub(super) waiting: IntGaugeVec,
+    pub(super) waited: HistogramVec,
+    pub(super) overdue: IntCounterVec,
+    pub(super) refused: IntCounterVec,
+    pub(super) reserve: IntGaugeVec,
+}
+
+impl Waits {
+    pub(super) fn register(into: &Registry) -> Result<Self> {
+        Ok(Self {
+            waiting: gauges(
+                into,
+                "twolane_waiting_requests",
+                "Requests that wait here for a place on a node.",
+                &["pool", "class"],
+            )?,
+            waited: histogram(
+                into,
+                "twolane_wait_seconds",
+                "How long requests waited for a place; 0 for those that had one at once.",
+                &["pool", "class"],
+            )?,
+            overdue: counter(
+                into,
+                "twolane_wait_overdue_total",
+                "Requests that waited for max_hold and went without a place.",
+                &["pool"],
+            )?,
+            refused: counter(
+                into,
+                "twolane_wait_refused_total",
+                "Requests that were refused because max_queue others waited.",
+                &["pool"],
+            )?,
+            reserve: gauges(
+                into,
+                "twolane_short_reserve",
+                "Places that long requests leave to short ones.",
                 &["pool"],
             )?,
         })

@@ -1,9 +1,10 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::families::{Gateway, Nodes, Pools, Requests};
+use super::families::{Gateway, Nodes, Pools, Requests, Waits};
+use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
-use prometheus::{Encoder, Histogram, IntCounter, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, Registry, TextEncoder};
 use std::time::Duration;
 
 /// How a request ended, for the `code` label.
@@ -107,6 +108,7 @@ pub struct PoolMetrics {
     choices: Vec<(&'static str, IntCounter)>,
     /// How often its strategy failed.
     pub strategy_failures: StrategyFailures,
+    inflation: Gauge,
 }
 
 impl PoolMetrics {
@@ -119,6 +121,11 @@ impl PoolMetrics {
     /// The first byte of an answer arrived.
     pub fn first_byte(&self, class: Class, after: Duration) {
         self.first_byte[class.index()].observe(after.as_secs_f64());
+    }
+
+    /// Requests among others of their plugin take so many times as long as alone.
+    pub fn inflation(&self, times: f64) {
+        self.inflation.set(times);
     }
 
     /// A node was chosen.
@@ -138,6 +145,7 @@ pub struct Metrics {
     nodes: Nodes,
     pools: Pools,
     gateway: Gateway,
+    waits: Waits,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -152,6 +160,7 @@ impl Metrics {
         let nodes = Nodes::register(&registry)?;
         let pools = Pools::register(&registry)?;
         let gateway = Gateway::register(&registry)?;
+        let waits = Waits::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.reload_successful.set(1);
@@ -169,6 +178,7 @@ impl Metrics {
             nodes,
             pools,
             gateway,
+            waits,
             verdicts,
         })
     }
@@ -189,6 +199,7 @@ impl Metrics {
                 .map(|class| families.duration.with_label_values(&[name, class.word()])),
             first_byte: Class::ALL
                 .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
+            inflation: families.inflation.with_label_values(&[name]),
             choices: whys
                 .map(|why| (why, families.choices.with_label_values(&[name, why])))
                 .collect(),
@@ -196,6 +207,12 @@ impl Metrics {
                 families.strategy_failures.with_label_values(&[name]),
             ),
         }
+    }
+
+    /// What is counted of the waiting room of one pool.
+    #[must_use]
+    pub fn waits(&self, pool: &str) -> WaitMetrics {
+        WaitMetrics::new(&self.waits, pool)
     }
 
     /// A request was classified.

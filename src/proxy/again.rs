@@ -26,7 +26,8 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         _ => ctx.failures = ctx.failures.saturating_add(1),
     }
     ctx.settle(live, |_| outcome(end));
-    let session = session.as_ref();
+    let (session, retry) = (session.as_ref(), &ctx.snapshot.config.retry);
+    let age = clock::now().saturating_duration_since(ctx.arrived);
     let facts = Facts {
         read: ctx.routed.as_ref().is_some_and(|routed| routed.read),
         versioned: ctx
@@ -37,7 +38,8 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         // Pingora would wait for ever for a body that nobody holds any more.
         body_kept: !session.retry_buffer_truncated(),
         failures: ctx.failures,
-        attempts: ctx.snapshot.config.retry.attempts,
+        late: age >= retry.deadline,
+        attempts: retry.attempts,
         misses: ctx.misses,
     };
     match may_go_again(end, &facts) {

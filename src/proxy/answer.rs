@@ -22,7 +22,7 @@ pub(super) async fn reject(
     let row = rejection.reason.row();
     let mut header = ResponseHeader::build(row.status, Some(5))?;
     header.insert_header("X-Twolane-Error", row.word)?;
-    if let Some(seconds) = row.retry_after {
+    if let Some(seconds) = rejection.retry_after.or(row.retry_after) {
         header.insert_header(header::RETRY_AFTER, seconds)?;
     }
     live.parts.metrics.rejected(rejection.reason);

@@ -1,9 +1,11 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use crate::admit::Patience;
 use crate::dify::Kind;
+use crate::dify::envelope::InBand;
 use crate::learn::Running;
-use crate::model::{Operation, Outcome, Owner, Rejection, Verdict, clock};
+use crate::model::{Basis, Operation, Outcome, Owner, PluginPlace, Rejection, Verdict, clock};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
@@ -11,7 +13,7 @@ use crate::select::{self, Why};
 use crate::upstream::{Live, Passage, Pool, Snapshot};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One request, from its header to the end of its answer. Stages, not a bag: before routing there
 /// is no route, and between attempts there is no lease.
@@ -31,6 +33,10 @@ pub struct Ctx {
     pub(super) failures: u8,
     /// and how many did not have its plugin.
     pub(super) misses: u8,
+    /// Whether it pays to ask all nodes again.
+    pub(super) patience: Patience,
+    /// How long it waited for places.
+    pub(super) waited: Duration,
     /// The last node's error answer, which no client has seen yet.
     pub(super) held: Option<Held>,
     /// How it ended, once that is known.
@@ -54,6 +60,8 @@ pub(super) struct Routed {
     /// The node that holds its debug plugin's connection, where that is known.
     pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
+    /// What matters when it has to wait.
+    pub(super) standing: Standing,
     /// How its kind is treated.
     pub(super) treatment: Treatment,
     /// Set for requests that all go to one node: which one, by rendezvous.
@@ -68,6 +76,17 @@ pub(super) struct Routed {
     pub(super) body_sent: u64,
 }
 
+/// What matters of a request when it has to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// It calls a plugin; nothing else is held.
+    pub(super) held: bool,
+    /// It waits for a model or a service rather than for the node.
+    pub(super) io_bound: bool,
+    /// Who asks, hashed; 0 is nobody.
+    pub(super) tenant: u64,
+}
+
 /// One try on one node.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -75,10 +94,12 @@ pub(super) struct Attempt {
     /// Tells the learner that a request of this operation runs.
     pub(super) running: Option<Running>,
     pub(super) why: Why,
+    /// Others of its plugin that it met on the node.
+    pub(super) neighbours: u32,
     /// The node's status, once it answered.
     pub(super) status: Option<u16>,
-    /// The node refused inside a 200 answer, as daemons do.
-    pub(super) refused_in_band: bool,
+    /// Who failed inside a 200 answer, as daemons tell it.
+    pub(super) failed_in_band: Option<InBand>,
     /// Whether any byte of an answer's body came.
     pub(super) body_began: bool,
     /// The node's error answer, held back until its meaning is known.
@@ -91,7 +112,7 @@ impl Attempt {
         let executed = self
             .status
             .is_some_and(|status| (200..300).contains(&status));
-        if executed && !self.refused_in_band {
+        if executed && self.failed_in_band.is_none() {
             Outcome::Answered
         } else {
             Outcome::Refused
@@ -109,6 +130,8 @@ impl Ctx {
             tried: Tried::new(),
             failures: 0,
             misses: 0,
+            patience: Patience::default(),
+            waited: Duration::ZERO,
             held: None,
             ending: None,
             rejection: None,
@@ -125,6 +148,9 @@ impl Ctx {
         let outcome = outcome(&attempt);
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
+        if outcome == Outcome::Answered {
+            self.note_neighbours(&attempt, now);
+        }
         drop(attempt.running);
         self.tried.push(node);
         // An attempt was routed; were it not, its lease would end here all the same.
@@ -137,6 +163,18 @@ impl Ctx {
                 outcome,
                 now,
             );
+        }
+    }
+
+    /// Whether neighbours of one plugin slow each other down is learned where both durations are
+    /// known: this one, and the usual one.
+    fn note_neighbours(&self, attempt: &Attempt, now: Instant) {
+        if let Some(routed) = &self.routed
+            && let Basis::Learned { score, .. } = routed.verdict.basis
+            && routed.plugin.place() != PluginPlace::NONE
+        {
+            let took = attempt.lease.age(now);
+            routed.pool.note_neighbours(attempt.neighbours, took, score);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Ctx, again};
 use crate::admit::End;
+use crate::model::clock;
 use crate::upstream::Live;
 use pingora::Error;
 use pingora_proxy::Session;
@@ -14,7 +15,12 @@ pub(super) fn run(
 ) -> Box<Error> {
     if let Some(attempt) = &ctx.attempt {
         let node = attempt.lease.node();
-        log::warn!("node not reached node={} error={error}", node.id());
+        if let Some(untold) = node.may_tell(clock::now()) {
+            log::warn!(
+                "node not reached node={} error={error} untold={untold}",
+                node.id()
+            );
+        }
     }
     error.set_retry(again::run(live, session, ctx, End::Unreached));
     error

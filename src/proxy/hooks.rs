@@ -52,8 +52,8 @@ impl ProxyHttp for Proxy {
         request_filter::run(&self.live, session, ctx).await
     }
 
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(&self.live, ctx)
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        upstream_peer::run(&self.live, session, ctx).await
     }
 
     fn fail_to_connect(

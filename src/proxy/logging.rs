@@ -41,8 +41,9 @@ pub(super) fn run(live: &Live, session: &Session, error: Option<&Error>, ctx: &m
         );
     } else {
         log::debug!(
-            "request ended ending={} took={took:?} kind={:?}",
+            "request ended ending={} took={took:?} waited={:?} kind={:?}",
             ending.word(),
+            ctx.waited,
             ctx.routed.as_ref().map(|routed| routed.kind),
         );
     }

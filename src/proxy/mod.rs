@@ -23,6 +23,7 @@ mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_body_filter;
 mod upstream_response_filter;
+mod wait;
 
 pub use ctx::Ctx;
 pub use hooks::Proxy;

@@ -1,7 +1,7 @@
 //! May it pass, where does it go, and what is it?
 
 use super::answer;
-use super::ctx::{Ctx, Routed};
+use super::ctx::{Ctx, Routed, Standing};
 use super::keep::{self, Kept};
 use crate::admit::{Arrival, admit};
 use crate::dify::{Asked, Kind, Names, describe};
@@ -127,6 +127,7 @@ fn routed(
     );
     live.parts.metrics.classified(&verdict);
     let writer = asked.tenant.filter(|_| treatment.one_writer);
+    let hook = asked.plugin.filter(|_| treatment.sticky);
     Routed {
         pool: Arc::clone(ctx.snapshot.pool_for(path)),
         kind: if told_apart { asked.kind } else { Kind::Other },
@@ -138,9 +139,16 @@ fn routed(
             .and_then(|plugin| ctx.snapshot.owner_of(plugin)),
         operation,
         verdict,
+        standing: Standing {
+            held: !told_apart || matches!(asked.kind, Kind::Dispatch | Kind::Polling | Kind::Hook),
+            io_bound: told_apart && asked.io_bound(),
+            tenant: asked
+                .tenant
+                .map_or(0, |tenant| stable_hash(tenant.as_bytes())),
+        },
         read: asked.read,
-        // All gateways of a fleet must agree on the writer.
-        affinity: writer.map(|tenant| stable_hash(tenant.as_bytes())),
+        // All gateways of a fleet must agree on the node.
+        affinity: writer.or(hook).map(|key| stable_hash(key.as_bytes())),
         treatment,
         once: kept.once,
         kept: kept.body,

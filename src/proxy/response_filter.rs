@@ -13,6 +13,10 @@ pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
     }
     let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());
     response.insert_header("X-Twolane-Attempts", attempts.to_string())?;
+    if !ctx.waited.is_zero() {
+        let waited = ctx.waited.as_millis();
+        response.insert_header("X-Twolane-Waited-Ms", waited.to_string())?;
+    }
     if let Some(routed) = &ctx.routed {
         let verdict = &routed.verdict;
         response.insert_header("X-Twolane-Class", verdict.class.word())?;

@@ -1,62 +1,122 @@
 //! Which node gets this attempt? Chosen and leased without a pause between.
 
 use super::ctx::{Attempt, Ctx};
+use super::wait;
 use crate::learn::Classifier;
 use crate::model::rejection::Reason;
-use crate::model::{Rejection, Request, clock};
+use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
-use crate::upstream::{Ask, Live};
+use crate::select::Why;
+use crate::upstream::{Ask, Live, Pick};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+use std::sync::Arc;
 
-pub(super) fn run(live: &Live, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+/// Why no node was found.
+pub(super) enum NoSeat {
+    /// Nobody may serve now.
+    Nobody(NoCandidate),
+    /// It need not be asked again: the client has left, or too many wait.
+    Over(Box<Error>),
+}
+
+pub(super) async fn run(
+    live: &Live,
+    session: &mut Session,
+    ctx: &mut Ctx,
+) -> Result<Box<HttpPeer>> {
+    if let (true, Some(routed)) = (ctx.tried.is_empty(), &ctx.routed) {
+        routed.pool.budget.deposit();
+    }
+    loop {
+        let refused = match attempt(live, session, ctx).await {
+            Ok(peer) => return Ok(peer),
+            Err(NoSeat::Over(error)) => return Err(error),
+            Err(NoSeat::Nobody(refused)) => refused,
+        };
+        let wait = ctx.snapshot.config.retry.wait;
+        let pause = ctx.patience.pause(wait, clock::now(), &mut Dice::new());
+        let Some(pause) = pause else {
+            return Err(nobody(&refused, ctx.misses));
+        };
+        tokio::time::sleep(pause).await;
+        // None of them ran it, and each may be well again.
+        (ctx.failures, ctx.misses) = (0, 0);
+        ctx.tried.clear();
+    }
+}
+
+/// Chooses a node and leases it, at once or after a wait for a place.
+async fn attempt(
+    live: &Live,
+    session: &mut Session,
+    ctx: &mut Ctx,
+) -> Result<Box<HttpPeer>, NoSeat> {
     let Some(routed) = &mut ctx.routed else {
-        return Error::e_explain(ErrorType::InternalError, "not routed");
+        return Err(NoSeat::Nobody(NoCandidate::default()));
     };
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
+    let request = Request::new(routed.verdict.class, routed.plugin.place()).attempt(number);
+    routed.body_sent = 0;
+    let read_timeout = routed.treatment.read;
+    let (mut pick, lease) = match &routed.pool.waiting {
+        None => at_once(ctx, request).map_err(NoSeat::Nobody)?,
+        Some(room) => {
+            let room = Arc::clone(room);
+            // Boxed: what a wait needs must not be allocated for every request.
+            let seat = Box::pin(wait::seat(&room, session, ctx, request)).await?;
+            (seat.pick, seat.lease)
+        }
+    };
+    pick.peer.options.read_timeout = Some(read_timeout);
+    begin(live, ctx, lease, pick.why);
+    Ok(pick.peer)
+}
+
+/// Where nothing is limited, nothing waits.
+fn at_once(ctx: &Ctx, request: Request) -> Result<(Pick, Lease), NoCandidate> {
+    let routed = ctx.routed.as_ref().ok_or_else(NoCandidate::default)?;
     let ask = Ask {
-        request: Request::new(routed.verdict.class, routed.plugin.place()).attempt(number),
+        request,
         tried: &ctx.tried,
         luck: fastrand::u64(..),
         owner: routed.owner.as_ref(),
         affinity: routed.affinity,
         once: routed.once,
+        limits: None,
+        overdue: false,
     };
-    if number == 1 {
-        routed.pool.budget.deposit();
-    }
-    let misses = ctx.misses;
-    let mut pick = routed
-        .pool
-        .choose(&ask)
-        .map_err(|refused| nobody(&refused, misses))?;
-    let now = clock::now();
-    routed.body_sent = 0;
-    pick.peer.options.read_timeout = Some(routed.treatment.read);
+    let pick = routed.pool.choose(&ask)?;
+    let lease = Lease::take(&pick.node, &routed.plugin, request.class, clock::now());
+    Ok((pick, lease))
+}
+
+fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
+    let Some(routed) = &ctx.routed else { return };
+    let operation = routed.operation.as_ref();
     log::debug!(
-        "node chosen node={} why={} attempt={number} class={} basis={} operation={}",
-        pick.node.id(),
-        pick.why.word(),
+        "node chosen node={} why={} attempt={} waited={:?} class={} basis={} operation={}",
+        lease.node().id(),
+        why.word(),
+        ctx.tried.len() + 1,
+        ctx.waited,
         routed.verdict.class,
         routed.verdict.basis.word(),
-        routed
-            .operation
-            .as_ref()
-            .map_or("-", |operation| operation.as_str()),
+        operation.map_or("-", |operation| operation.as_str()),
     );
+    let now = clock::now();
+    let met = lease.node().runtime_in_flight(lease.plugin());
     ctx.attempt = Some(Attempt {
-        lease: Lease::take(&pick.node, &routed.plugin, routed.verdict.class, now),
-        running: routed
-            .operation
-            .as_ref()
-            .map(|operation| live.learner.begin(operation, now)),
-        why: pick.why,
+        neighbours: met.saturating_sub(1),
+        lease: lease.expecting(routed.verdict.basis.expected()),
+        running: operation.map(|operation| live.learner.begin(operation, now)),
+        why,
         status: None,
-        refused_in_band: false,
+        failed_in_band: None,
         body_began: false,
         held: None,
     });
-    Ok(pick.peer)
 }
 
 /// The answer when nobody may serve. Dify recognises the daemon's phrase and calls the request

@@ -3,7 +3,9 @@
 
 use super::ctx::Attempt;
 use super::{Ctx, again, hold};
-use crate::dify::envelope::first_event_failed;
+use crate::config::Cooldown;
+use crate::dify::envelope::{InBand, first_failure};
+use crate::model::clock;
 use crate::upstream::Live;
 use bytes::Bytes;
 use pingora::Result;
@@ -28,7 +30,8 @@ pub(super) fn run(
     }
     if let Some(piece) = body.as_ref().filter(|piece| !piece.is_empty()) {
         if !attempt.body_began {
-            attempt.refused_in_band = first_event_failed(piece);
+            attempt.failed_in_band = first_failure(piece);
+            note_runtime(attempt, &ctx.snapshot.config.cooldown);
         }
         attempt.body_began = true;
     }
@@ -37,4 +40,16 @@ pub(super) fn run(
         ctx.settle(live, Attempt::answered);
     }
     Ok(())
+}
+
+/// A plugin that says what went wrong runs here; a runtime that the daemon speaks for may not.
+fn note_runtime(attempt: &Attempt, rules: &Cooldown) {
+    let (node, plugin) = (attempt.lease.node(), attempt.lease.plugin());
+    match attempt.failed_in_band {
+        None => {}
+        Some(InBand::Plugin) => node.note_present(plugin),
+        Some(InBand::Runtime) => {
+            node.note_broken(plugin, clock::now(), (rules.max_fails, rules.absent));
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub struct Treatment {
     /// All of a tenant's requests of this kind go to one node, as long as it may serve: an upload
     /// and the install after it must meet where nodes do not share their storage.
     pub one_writer: bool,
+    /// All requests of one hook go to one node, as long as it may serve.
+    pub sticky: bool,
 }
 
 /// The treatments of all kinds, compiled from the configuration.
@@ -34,6 +36,7 @@ impl Treatments {
                 read: config.timeouts.read,
                 body: config.limits.body,
                 one_writer: false,
+                sticky: false,
             },
         }
     }
@@ -65,6 +68,7 @@ impl Treatments {
         match (asked.kind, asked.read) {
             (Kind::Hook, _) => Treatment {
                 body: kinds.hook_body.min(plain.body),
+                sticky: kinds.sticky_hooks,
                 ..plain
             },
             (Kind::Management, true) => Treatment {

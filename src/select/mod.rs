@@ -133,6 +133,12 @@ pub const WORDS: &[&str] = &[
     "weighted_round_robin",
 ];
 
+/// For requests that have waited long enough: least load, whatever the pool's strategy.
+#[must_use]
+pub fn least_loaded() -> Arc<dyn Strategy> {
+    Arc::new(least_in_flight::LeastInFlight)
+}
+
 /// Makes the strategy of that name; `None` for a word that is not in [`TABLE`].
 #[must_use]
 pub fn build(word: &str, rules: &Strategies) -> Option<Arc<dyn Strategy>> {

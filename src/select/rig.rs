@@ -65,6 +65,8 @@ impl Rig {
             plugin: request.plugin,
             now: self.now,
             fail_open: true,
+            all_backups: false,
+            limits: None,
             once: false,
             comeback: self.comeback,
         };
@@ -169,6 +171,7 @@ pub(super) fn rules(two_nodes: TwoNodes) -> Strategies {
     Strategies {
         plugin_weight: 2.0,
         long_weight: 1.0,
+        plugin_long_weight: 0.0,
         two_nodes,
     }
 }

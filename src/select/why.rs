@@ -26,6 +26,10 @@ pub enum Why {
     FailOpen,
     /// It holds the connection of a debug plugin.
     Owner,
+    /// It waited for a place, and this one became free.
+    AfterWaiting,
+    /// It waited for as long as one may, and went to the least loaded node without a place.
+    Overdue,
     /// The strategy failed; round robin chose in its place.
     Fallback,
     /// A strategy from outside has its own reasons.
@@ -34,7 +38,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::OnlyCandidate,
         Self::LeastLoaded,
         Self::SlowNodeAvoided,
@@ -46,6 +50,8 @@ impl Why {
         Self::Affinity,
         Self::FailOpen,
         Self::Owner,
+        Self::AfterWaiting,
+        Self::Overdue,
         Self::Fallback,
         Self::Custom,
     ];
@@ -65,6 +71,8 @@ impl Why {
             Self::Affinity => "affinity",
             Self::FailOpen => "fail_open",
             Self::Owner => "owner",
+            Self::AfterWaiting => "after_waiting",
+            Self::Overdue => "overdue",
             Self::Fallback => "fallback",
             Self::Custom => "custom",
         }

@@ -7,7 +7,7 @@ use crate::nodes::Roster;
 use crate::observe::Metrics;
 use crate::select::Strategy;
 use crate::share::Alone;
-use crate::upstream::{Checks, Live, Parts, Snapshot};
+use crate::upstream::{Checks, Live, Parts, Rooms, Snapshot};
 use std::sync::Arc;
 
 /// What a program that embeds the gateway may add.
@@ -24,6 +24,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         checks: Checks::new(&roster, &config.health),
         roster,
         names: Arc::default(),
+        rooms: Rooms::default(),
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         strategies: options.strategies,
     };

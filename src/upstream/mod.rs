@@ -13,11 +13,13 @@ mod membership;
 mod peer;
 mod pool;
 mod probe;
+mod proven;
 mod relay;
 mod selector;
 mod sightings;
 mod snapshot;
 mod tcp;
+mod waiting;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
@@ -30,3 +32,4 @@ pub use selector::Ask;
 pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;
+pub use waiting::{Received, Rooms, Seat, Waiter, WaitingRoom, Wish};

@@ -1,9 +1,12 @@
 //! Where does Pingora connect to, and how long does it wait?
 
-use crate::config::Timeouts;
+use super::proven::Proven;
+use crate::config::{Health, Timeouts};
+use pingora::connectors::l4::Connect;
 use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A peer for one node, made once per snapshot and cloned per attempt. Every timeout is set:
@@ -26,5 +29,16 @@ pub(super) fn peer(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
         #[cfg(target_os = "linux")]
         user_timeout: Duration::ZERO,
     });
+    peer
+}
+
+/// A peer for requests: a connection to it counts as made when the node has answered on it, if that
+/// is wanted.
+pub(super) fn request_peer(address: SocketAddr, timeouts: &Timeouts, health: &Health) -> HttpPeer {
+    let mut peer = peer(address, timeouts);
+    if let Some(proven) = Proven::new(address, timeouts.connect, health) {
+        peer.options.total_connection_timeout = Some(timeouts.connect + health.timeout);
+        peer.options.custom_l4 = Some(Arc::new(proven) as Arc<dyn Connect + Send + Sync>);
+    }
     peer
 }

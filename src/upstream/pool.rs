@@ -3,12 +3,13 @@
 use super::discovery::Discovery;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
-use crate::admit::Budget;
+use super::waiting::WaitingRoom;
+use crate::admit::{Advice, Budget};
 use crate::config::{self, Config};
 use crate::model::clock;
 use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
-use crate::select::{Guarded, Strategy, Why};
+use crate::select::{self, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, HealthRegistry, LoadBalancer};
 use std::fmt;
@@ -29,6 +30,10 @@ pub struct Pool {
     pub metrics: PoolMetrics,
     /// How much of it may be repeated.
     pub budget: Budget,
+    /// What requests of one plugin cost each other.
+    pub advice: Advice,
+    /// Where its requests wait; none when it has no caps.
+    pub waiting: Option<Arc<WaitingRoom>>,
 }
 
 /// A node that was chosen, and how to reach it.
@@ -61,9 +66,12 @@ impl Pool {
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
             strategy: Guarded::new(strategy, metrics.strategy_failures.clone()),
+            least: Guarded::new(select::least_loaded(), metrics.strategy_failures.clone()),
             fail_open: settings.fail_open,
+            all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
+            health: config.health.clone(),
         });
         let view = Backends::new_with_health_registry(Box::new(membership), Arc::clone(registry));
         let mut balancer = LoadBalancer::from_backends_with_config(view, Some(Arc::clone(&rules)));
@@ -80,6 +88,8 @@ impl Pool {
             crew,
             metrics,
             budget,
+            advice: Advice::default(),
+            waiting: None,
         }
     }
 
@@ -119,11 +129,25 @@ impl Pool {
             self.balancer.select_with(key, 0, |_member, _healthy| true);
         })?;
         self.metrics.chosen(said.why.word());
+        let node = Arc::clone(&said.members.nodes[said.at]);
+        let mut peer = Box::new(said.members.peers[said.at].clone());
+        // Pingora keeps connections by group. Those from before the node was down may be dead
+        // without a word: none of them is used again, and their idle time ends them.
+        peer.group_key = node.came_up().unwrap_or(0);
         Ok(Pick {
-            node: Arc::clone(&said.members.nodes[said.at]),
-            peer: Box::new(said.members.peers[said.at].clone()),
+            node,
+            peer,
             why: said.why,
         })
+    }
+
+    /// A request ended well after so long, having met so many others of its plugin; what its
+    /// operation usually takes is known.
+    pub fn note_neighbours(&self, neighbours: u32, took: Duration, usual: Duration) {
+        self.advice.note(neighbours, took, usual);
+        if let Some(times) = self.advice.inflation() {
+            self.metrics.inflation(times);
+        }
     }
 
     /// Looks for changes of membership until `stop` says true.

@@ -5,10 +5,10 @@
 //! where the caller on the same stack picks it up.
 
 use super::membership::Crew;
-use super::peer::peer;
-use crate::config::Timeouts;
+use super::peer::request_peer;
+use crate::config::{Health, Timeouts};
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
-use crate::nodes::{ComebackRules, NoCandidate, Node, Screening, Tried, owner_in, screen};
+use crate::nodes::{ComebackRules, Limits, NoCandidate, Node, Screening, Tried, owner_in, screen};
 use crate::route::winner;
 use crate::select::{Choice, Guarded, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
@@ -36,21 +36,41 @@ pub struct Ask<'a> {
     pub owner: Option<&'a Owner>,
     /// It can be sent once only.
     pub once: bool,
+    /// What it must fit into; none where nothing is limited.
+    pub limits: Option<Limits>,
+    /// It waited for as long as one may: to the least loaded node, whatever the strategy.
+    pub overdue: bool,
 }
 
-const FIXED: usize = 22;
+const FIXED: usize = 28;
+/// The bits of the first byte; the lowest is the class.
+const ONCE: u8 = 2;
+const LIMITED: u8 = 4;
+const IO_BOUND: u8 = 8;
+const OVERDUE: u8 = 16;
+const NO_CAP: u32 = u32::MAX;
 /// How the line of the owner begins; without an owner it is empty.
 const BY_NAME: u8 = b'=';
 const BY_ADDRESS: u8 = b'@';
 
 impl Ask<'_> {
     fn write(&self, key: &mut Vec<u8>) {
-        key.push(self.request.class as u8 | u8::from(self.once) << 1);
+        let limits = self.limits.unwrap_or_default();
+        let flags = [
+            (self.once, ONCE),
+            (self.limits.is_some(), LIMITED),
+            (limits.io_bound, IO_BOUND),
+            (self.overdue, OVERDUE),
+        ];
+        let flags = flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit);
+        key.push(flags.fold(self.request.class as u8, |all, bit| all | bit));
         key.push(self.request.attempt);
         key.extend(self.request.plugin.index.to_le_bytes());
         key.extend(self.request.plugin.generation.to_le_bytes());
         key.extend(self.luck.to_le_bytes());
         key.extend(self.affinity.unwrap_or(0).to_le_bytes());
+        key.extend(limits.plugin.unwrap_or(NO_CAP).to_le_bytes());
+        key.extend(limits.gateways.to_le_bytes());
         match self.owner {
             Some(Owner::Node(name)) => {
                 key.push(BY_NAME);
@@ -90,15 +110,23 @@ struct Question {
     affinity: u64,
     owner: Option<Owner>,
     once: bool,
+    limits: Option<Limits>,
+    overdue: bool,
 }
 
 fn read(key: &[u8]) -> Option<Question> {
     let (fixed, names) = key.split_first_chunk::<FIXED>()?;
-    let [class, attempt, plugin @ ..] = fixed;
-    let once = class & 2 != 0;
-    let class = *Class::ALL.get(usize::from(class & !2))?;
+    let [flags, attempt, plugin @ ..] = fixed;
+    let is = |bit: u8| flags & bit != 0;
+    let class = *Class::ALL.get(usize::from(flags & 1))?;
     let luck = u64::from_le_bytes(plugin[4..12].try_into().ok()?);
-    let affinity = u64::from_le_bytes(plugin[12..].try_into().ok()?);
+    let affinity = u64::from_le_bytes(plugin[12..20].try_into().ok()?);
+    let cap = u32::from_le_bytes(plugin[20..24].try_into().ok()?);
+    let limits = is(LIMITED).then_some(Limits {
+        plugin: Some(cap).filter(|&cap| cap != NO_CAP),
+        io_bound: is(IO_BOUND),
+        gateways: u16::from_le_bytes([plugin[24], plugin[25]]),
+    });
     let plugin = PluginPlace {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
@@ -116,7 +144,9 @@ fn read(key: &[u8]) -> Option<Question> {
         dice: Dice::with_seed(luck),
         affinity,
         owner,
-        once,
+        once: is(ONCE),
+        limits,
+        overdue: is(OVERDUE),
     })
 }
 
@@ -157,9 +187,13 @@ pub(super) struct Members {
 pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
     pub(super) strategy: Guarded,
+    /// For requests that have waited for as long as one may.
+    pub(super) least: Guarded,
     pub(super) fail_open: bool,
+    pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
+    pub(super) health: Health,
 }
 
 /// Our rule in Pingora's frame. Rebuilt on every change of membership.
@@ -196,7 +230,11 @@ impl BackendSelection for Selector {
         for node in config.crew.load().iter() {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
-                chosen.peers.push(peer(node.address(), &config.timeouts));
+                chosen.peers.push(request_peer(
+                    node.address(),
+                    &config.timeouts,
+                    &config.health,
+                ));
                 chosen.pingora.push(member.clone());
             }
         }
@@ -227,18 +265,35 @@ impl Selector {
             plugin: question.request.plugin,
             now: clock::now(),
             fail_open: rules.fail_open,
+            all_backups: rules.all_backups,
             once: question.once,
             comeback: rules.comeback,
+            limits: question
+                .limits
+                .map(|limits| (question.request.class, limits)),
         };
         let nodes = &self.members.nodes;
         let owner = question.owner.as_ref();
         if let Some(at) = owner.and_then(|owner| owner_in(nodes, owner, &screening)) {
-            return Ok(self.said(at, Why::Owner));
+            return if screening.fits(&nodes[at]) {
+                Ok(self.said(at, Why::Owner))
+            } else {
+                Err(NoCandidate {
+                    total: u16::try_from(nodes.len()).unwrap_or(u16::MAX),
+                    full: 1,
+                    ..NoCandidate::default()
+                })
+            };
         }
         let among = screen(nodes, &screening)?;
         let choice = if question.affinity == 0 {
             let dice = &mut question.dice;
-            rules.strategy.choose(&question.request, &among, dice)
+            let strategy = if question.overdue {
+                &rules.least
+            } else {
+                &rules.strategy
+            };
+            strategy.choose(&question.request, &among, dice)
         } else {
             let names = among.iter().map(|node| node.id().as_str());
             Choice {
@@ -290,7 +345,16 @@ mod tests {
             Some(Owner::Node("n2".into())),
             Some(Owner::At(([10, 0, 0, 2], 5002).into())),
         ];
-        for owner in owners {
+        let limits = [
+            None,
+            Some(Limits::default()),
+            Some(Limits {
+                plugin: Some(7),
+                io_bound: true,
+                gateways: 300,
+            }),
+        ];
+        for (owner, limits) in owners.into_iter().zip(limits) {
             let ask = Ask {
                 request: Request::new(Class::Long, PLACE).attempt(3),
                 tried: &tried,
@@ -298,6 +362,8 @@ mod tests {
                 affinity: Some(77),
                 owner: owner.as_ref(),
                 once: true,
+                limits,
+                overdue: limits.is_some(),
             };
             let mut key = Vec::new();
             ask.write(&mut key);
@@ -309,6 +375,7 @@ mod tests {
             assert_eq!(read.affinity, 77);
             assert_eq!(read.owner, owner);
             assert!(read.once);
+            assert_eq!((read.limits, read.overdue), (limits, limits.is_some()));
             assert_eq!(read.dice.u64(..), Dice::with_seed(ask.luck).u64(..));
         }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());

@@ -3,6 +3,7 @@
 use super::Checks;
 use super::discovery::{Fixed, Names};
 use super::pool::Pool;
+use super::waiting::Rooms;
 use crate::config::{self, Config};
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub checks: Checks,
     /// Where their host names last led.
     pub names: Arc<Names>,
+    /// Where requests wait, across reloads too.
+    pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
     /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
@@ -59,12 +62,15 @@ impl Snapshot {
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
         for (settings, strategy) in config.pools.iter().zip(strategies) {
-            let source = Fixed::new(settings.nodes.clone(), Arc::clone(&parts.names));
+            let source = Fixed::new(settings.limited_nodes(), Arc::clone(&parts.names));
             let literal = source.is_literal();
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
             let shared = (&parts.roster, parts.checks.registry(), metrics);
-            let pool = Pool::open(settings, strategy, Box::new(source), &config, shared).await;
+            let source = Box::new(source);
+            let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
+            // The nodes know their limits by now; who waits is told of them here.
+            pool.waiting = parts.rooms.of(settings, &parts.metrics);
             let pool = Arc::new(pool);
             if !literal {
                 changing.push(Arc::clone(&pool));

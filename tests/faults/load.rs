@@ -20,6 +20,8 @@ pub(crate) const CHECKS: &str = "health: { interval: 500ms, timeout: 400ms, fall
 pub(crate) const UNCHECKED: &str = "health: { enabled: false }\n";
 pub(crate) const CALLS: usize = 1000;
 pub(crate) const CALLERS: usize = 20;
+/// 200 calls a second.
+const PACE: std::time::Duration = std::time::Duration::from_millis(5);
 
 pub(crate) struct Rig {
     pub(crate) nodes: Vec<Daemon>,
@@ -122,6 +124,30 @@ impl Rig {
         join(callers).await
     }
 
+    /// Sends `calls` tool calls, one every 5 ms whatever becomes of the others, as clients do: the
+    /// pace at which the figures are owed. `ended` says how many have ended.
+    pub(crate) fn paced(&self, calls: usize, script: &Value) -> Paced {
+        let (dify, script) = (self.dify(), script.clone());
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ended);
+        let all = tokio::spawn(async move {
+            let mut callers = JoinSet::new();
+            let mut pace = tokio::time::interval(PACE);
+            for n in 0..calls {
+                pace.tick().await;
+                let (dify, script, ended) = (dify.clone(), script.clone(), Arc::clone(&counted));
+                callers.spawn(async move {
+                    let mut tally = Tally::default();
+                    tally.call(&dify, format!("p{n}"), &script).await;
+                    ended.fetch_add(1, Ordering::AcqRel);
+                    tally
+                });
+            }
+            join(callers).await
+        });
+        Paced { all, ended }
+    }
+
     /// Warms connections up, as they are in production when something breaks.
     pub(crate) async fn warm(&self) {
         let tally = self.load("warm", 100, json!({})).await;
@@ -193,6 +219,27 @@ async fn join(mut callers: JoinSet<Tally>) -> Tally {
         all.errors.extend(tally.errors);
     }
     all
+}
+
+/// Calls at a steady pace.
+pub(crate) struct Paced {
+    all: tokio::task::JoinHandle<Tally>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Paced {
+    /// Waits until so many calls have ended, in all.
+    pub(crate) async fn until(&self, calls: usize) {
+        crate::support::eventually("the load goes on", async || {
+            self.ended.load(Ordering::Acquire) >= calls
+        })
+        .await;
+    }
+
+    /// Waits for the last end.
+    pub(crate) async fn end(self) -> Tally {
+        self.all.await.unwrap()
+    }
 }
 
 /// Callers that go on until they are told to stop.

@@ -6,11 +6,14 @@
     reason = "the figures are shown with --nocapture"
 )]
 
+mod flapping;
 mod load;
 mod matrix;
+mod owed;
 mod relay;
 mod scenarios;
 mod script;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod vanish;

@@ -8,6 +8,7 @@ use crate::{PLUGIN, alone, sim};
 use serde_json::json;
 use std::collections::HashSet;
 use twolane::demo::daemon::{Fail, Health, Script, Stop};
+use twolane::model::clock;
 
 /// An error in the daemon's own words.
 const INTERNAL: &str = r#"{"code":-500,"message":"{\"error_type\":\"PluginDaemonInternalServerError\",\"message\":\"redis is down\"}","data":null}"#;
@@ -34,6 +35,46 @@ async fn a_node_that_refuses_connections_costs_nothing() {
     report("refuses connections", &tally);
     rig.expect_clean(&tally).await;
     assert_eq!(tally.errors, [], "another node could serve each of them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_black_hole_costs_each_call_at_most_one_patience_and_none_its_answer() {
+    let _alone = alone().await;
+    for checks in [CHECKS, UNCHECKED] {
+        let rules = format!("{checks}timeouts: {{ connect: 200ms }}\n");
+        let (rig, relays) = Rig::with_doors(3, 1, &rules).await;
+        rig.warm().await;
+        let _hole = relays[0].wall_up().await;
+        let calls = async |name: &str, calls| {
+            let before = (unreached(&rig).await, rig.node("n1").taken());
+            let tally = rig.load(name, calls, json!({})).await;
+            report("black hole", &tally);
+            rig.expect_clean(&tally).await;
+            assert_eq!(tally.errors, [], "another node could serve each of them");
+            let after = (unreached(&rig).await, rig.node("n1").taken());
+            (after.0 - before.0, after.1 - before.1)
+        };
+        let (waits, taken) = calls("c", CALLS).await;
+        println!("row \"black hole\": {waits} of {CALLS} calls waited once");
+        assert_eq!(waits, taken as f64, "nothing was sent into the hole");
+        assert!(
+            waits <= CALLERS as f64 + 3.0,
+            "after three failures only who waits already may wait: {waits}"
+        );
+        let node = rig.node("n1");
+        assert!(
+            !node.is_healthy() || !node.resting(clock::now()).is_zero(),
+            "the node is out"
+        );
+        assert_eq!(calls("d", 100).await, (0.0, 0), "nobody tries it any more");
+    }
+}
+
+/// Attempts that did not reach the first node.
+async fn unreached(rig: &Rig) -> f64 {
+    let page = rig.gateway.metrics().await;
+    let labels = ["node=\"n1\"", "outcome=\"unreached\""];
+    page.sum("twolane_attempts_total", &labels)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,9 +354,9 @@ async fn a_fleet_that_refuses_is_answered_for_in_one_line() {
 async fn a_plugin_that_fails_sends_no_node_to_rest() {
     let _alone = alone().await;
     let rig = Rig::new(3, CHECKS).await;
-    rig.nodes[0].script("tool/invoke", Script::failing(Fail::KilledByTimeout));
+    rig.nodes[0].script("tool/invoke", Script::failing(Fail::PluginError));
     let tally = rig.load("c", CALLS, json!({})).await;
-    report("a plugin killed by timeout", &tally);
+    report("a plugin that raises", &tally);
     rig.expect_clean(&tally).await;
     let share = rig.ledger().per_node()["n1"];
     assert!(
@@ -325,6 +366,6 @@ async fn a_plugin_that_fails_sends_no_node_to_rest() {
     assert_eq!(
         tally.errors.len(),
         share,
-        "every call the node ran was killed, and no other"
+        "every call the node ran was refused by its plugin, and no other"
     );
 }

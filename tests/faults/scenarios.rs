@@ -2,6 +2,7 @@
 
 use crate::load::{CALLERS, CHECKS, Rig, Steady, UNCHECKED, is_understood};
 use crate::matrix::expect_only_given;
+use crate::relay::Door;
 use crate::support::client::{DifyError, expect_events};
 use crate::support::gate::{Gate, HOLD};
 use crate::support::gateway::{Gateway, parse, yaml};
@@ -11,6 +12,7 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use twolane::demo::daemon::{Plugin, Stop};
+use twolane::model::clock;
 use twolane::nodes::Hand;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +130,69 @@ async fn a_long_silence_before_the_first_byte_survives_and_a_longer_one_is_a_504
         "a call that may still run is not sent to another node"
     );
     rig.quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_is_put_on_a_connection_from_before_its_node_was_down() {
+    let _alone = alone().await;
+    let rules = format!("{CHECKS}timeouts: {{ connect: 200ms, read: 2s }}\n");
+    let (rig, relays) = Rig::with_doors(1, 1, &rules).await;
+    // Connections are kept by each thread of the gateway.
+    rig.warm().await;
+    let node = rig.node("n1");
+    relays[0].forget();
+    relays[0].turn(Door::Reset);
+    eventually("the node is down", async || !node.is_healthy()).await;
+    relays[0].turn(Door::Open);
+    eventually("it is up again", async || node.is_healthy()).await;
+    let tally = rig.load("c", 200, json!({})).await;
+    rig.expect_clean(&tally).await;
+    assert_eq!(tally.errors, [], "the old connections are dead");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_back_is_not_overrun() {
+    const HERD: usize = 30;
+    const FAIR: f64 = 10.0;
+    let _alone = alone().await;
+    let slow_start = Duration::from_secs(2);
+    let checks = "health: { interval: 200ms, fall: 2, slow_start: 2s }\n";
+    let rig = Rig::new(3, checks).await;
+    let steady = Steady::start(&rig, HERD, &json!({"ttfb_ms": 20}));
+    steady.more(200).await;
+    let node = rig.node("n1");
+    rig.nodes[0].stop(Stop::Cut).await;
+    eventually("the node is down", async || !node.is_healthy()).await;
+    steady.more(200).await;
+    rig.nodes[0].restart().await.unwrap();
+    eventually("it is up again", async || node.is_healthy()).await;
+    let (mut peak, mut young) = (0, 0);
+    within("it takes its share again", async {
+        loop {
+            let share = node.share(clock::now(), slow_start);
+            let held = node.total_in_flight();
+            peak = peak.max(held);
+            if share < 0.3 {
+                young = young.max(held);
+            }
+            if share >= 1.0 && f64::from(held) >= FAIR * 0.7 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let tally = steady.end().await;
+    rig.expect_clean(&tally).await;
+    println!("row \"herd\": fair {FAIR}, peak {peak}, below a share of 0.3 {young}");
+    assert!(
+        f64::from(peak) <= 2.0 * FAIR,
+        "at most twice its fair share at once, not {peak}"
+    );
+    assert!(
+        f64::from(young) <= 0.8 * FAIR,
+        "less while it is young, not {young}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

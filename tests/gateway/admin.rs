@@ -7,7 +7,11 @@ use crate::support::stream::Response;
 use crate::support::{eventually, within};
 use crate::{PLUGIN, daemons, sim};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::task::JoinSet;
 use twolane::demo::daemon::{Daemon, Health, Stop};
+use twolane::learn::Classifier;
+use twolane::model::{Operation, Sample, clock};
 
 const GUARDED: &str = "admin: { listen: 127.0.0.1:0, token: s3cret }\n";
 const PAGES: [&str; 6] = [
@@ -65,7 +69,7 @@ async fn f079_nodes_have_every_field_and_a_killed_one_is_shown_as_down() {
         let expected = json!({
             "id": node.id(), "address": node.addr().to_string(), "pool": "main",
             "role": "secondary", "weight": 1, "state": "ready", "status": "up", "checked": true,
-            "in_flight": {"short": 0, "long": 0, "total": 0}, "beyond": 0, "resting_ms": 0.0,
+            "in_flight": {"short": 0, "long": 0, "total": 0}, "expected_idle_in_s": 0.0, "beyond": 0, "resting_ms": 0.0,
             "is_working": false, "is_long_request": false, "served": 0, "failed": 0,
         });
         for (field, value) in expected.as_object().unwrap() {
@@ -365,7 +369,8 @@ async fn f001_status_tells_what_this_gateway_is() {
     assert_eq!(
         status["pools"],
         json!([{"name": "main", "strategy": "adaptive", "nodes": 2,
-                "healthy_nodes": 2, "in_flight": 1}]),
+                "healthy_nodes": 2, "in_flight": 1, "waiting": null,
+                "advice": "plugin_caps: too few requests met others of their plugin to say anything"}]),
         "the pool's row says who works"
     );
     drop(held);
@@ -427,55 +432,123 @@ async fn f048_f253_the_metrics_show_nodes_requests_and_the_published_alerts_name
     );
 }
 
-/// One request of each kind that the page may tell apart.
-async fn one_of_each(dify: &Dify, n: usize) {
+/// Requests that a stranger sends: nothing that can be made up is what it was before.
+async fn strangers(dify: &Dify, n: usize, methods: &[&str]) {
     let plugin = format!("author{n}/plugin{n}");
+    let host = format!("host{n}.example");
     let target = format!("/plugin/tenant{n}/dispatch/tool/invoke");
     let json = [
         ("Content-Type", "application/json"),
         ("X-Plugin-ID", &plugin),
+        ("Host", &host),
     ];
     let body = json!({"user_id": format!("u{n}"), "data": {"tool": format!("t{n}")}}).to_string();
     let answer = dify.raw("POST", &target, &json, body.as_bytes()).await;
     assert_eq!(answer.unwrap().status, 200, "an unheard plugin is served");
-    assert_eq!(
-        dify.get(&format!("/nowhere/{n}?q={n}")).await.status,
-        404,
-        "an unheard path is the node's to refuse"
-    );
-    assert_eq!(
-        dify.get(&format!("/e/hook{n}/x")).await.status,
-        200,
-        "an unheard hook is served"
-    );
+    let hook = dify.get(&format!("/e/hook{n}/x")).await;
+    assert_eq!(hook.status, 200, "an unheard hook is served");
+    for method in methods {
+        let target = format!("/nowhere/{n}?q={n}");
+        let answer = dify.raw(method, &target, &[("Host", &host)], b"").await;
+        let status = answer.unwrap().status;
+        assert!(
+            (400..500).contains(&status),
+            "an unheard path is the node's to refuse, not {status}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f048_a_thousand_plugins_tenants_and_paths_add_no_series() {
+async fn f048_five_thousand_strangers_add_no_line_to_the_metrics() {
+    const STRANGERS: usize = 1000;
+    const CALLERS: usize = 8;
     let (_nodes, gateway) = behind(1, "").await;
+    let counted = async |requests: usize| {
+        eventually("all of them are counted", async || {
+            let page = gateway.metrics().await;
+            page.sum("twolane_requests_total", &[]) >= requests as f64
+        })
+        .await;
+        gateway.metrics().await
+    };
     let dify = gateway.dify();
-    one_of_each(&dify, 0).await;
-    eventually("the first ones are counted", async || {
-        let page = gateway.metrics().await;
-        page.sum("twolane_attempts_total", &[]) >= 3.0
-    })
-    .await;
-    let before = gateway.metrics().await;
-    for n in 1..=334 {
-        within("three answers", one_of_each(&dify, n)).await;
+    strangers(&dify, 0, &["GET", "PUT", "M0"]).await;
+    let before = counted(5).await;
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let dify = gateway.dify();
+        callers.spawn(async move {
+            for n in (1..=STRANGERS).filter(|n| n % CALLERS == caller) {
+                let unheard = format!("M{n}");
+                let methods = ["GET", ["PUT", "DELETE", "PATCH"][n % 3], &unheard];
+                within("five answers", strangers(&dify, n, &methods)).await;
+            }
+        });
     }
-    eventually("every request is counted", async || {
-        let page = gateway.metrics().await;
-        page.sum("twolane_requests_total", &[]) >= 3.0 * 335.0
-    })
-    .await;
-    let after = gateway.metrics().await;
+    callers.join_all().await;
+    let after = counted(5 * (STRANGERS + 1)).await;
     let new: Vec<_> = after
         .series()
         .difference(&before.series())
         .cloned()
         .collect();
     assert!(new.is_empty(), "clients made series: {new:?}");
+}
+
+/// Teaches the gateway that tool calls take a minute.
+fn tools_take_a_minute(gateway: &Gateway) {
+    let operation = Operation::new("tool/invoke");
+    let sample = Sample {
+        duration: Duration::from_secs(60),
+        censored: false,
+    };
+    for _ in 0..5 {
+        let learner = &gateway.embedded.live().learner;
+        learner.learn(&operation, sample, clock::now());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f138_a_drain_tells_what_still_runs_and_until_when_if_that_is_known() {
+    let (nodes, gateway) = behind(1, "health: { enabled: false }\n").await;
+    tools_take_a_minute(&gateway);
+    let admin = Dify::new(gateway.embedded.admin(), None);
+    let hang = async |op: &str| {
+        let before = nodes[0].active_dispatch();
+        let script = sim(json!({"fail": "hang"}));
+        let call = gateway.dify().open(op, PLUGIN, script).await;
+        let runs = nodes[0].until(|node| node.active_dispatch() > before);
+        within("it runs", runs).await;
+        call.unwrap()
+    };
+    let _known = hang("tool/invoke").await;
+    let wish = json!({"state": "drain"}).to_string();
+    let put = admin.raw("PUT", "/api/v1/nodes/n1/state", &[], wish.as_bytes());
+    let drained = within("an answer", put).await.unwrap().json();
+    assert_eq!(
+        (&drained["state"], &drained["in_flight"]["long"]),
+        (&json!("drain"), &json!(1)),
+        "what runs goes on"
+    );
+    let left = drained["expected_idle_in_s"].as_f64().unwrap();
+    assert!(
+        left > 0.0 && left <= 60.0,
+        "no longer than it ever took: {left}"
+    );
+    let ready = json!({"state": "ready"}).to_string();
+    let put = admin.raw("PUT", "/api/v1/nodes/n1/state", &[], ready.as_bytes());
+    within("an answer", put).await.unwrap();
+    let unknown = hang("llm/invoke").await;
+    let row = row(&gateway, "n1").await;
+    assert_eq!(row["in_flight"]["total"], 2, "one more runs");
+    assert!(
+        row["expected_idle_in_s"].is_null(),
+        "nobody knows how long that one takes: {row}"
+    );
+    unknown.abort();
+    within("it is gone", gateway.until(|it| it.in_flight() == 1)).await;
+    let row = self::row(&gateway, "n1").await;
+    assert!(row["expected_idle_in_s"].is_number(), "the rest is: {row}");
 }
 
 async fn with_authorization(gateway: &Gateway, path: &str, value: Option<&str>) -> Response {

@@ -510,6 +510,44 @@ async fn f240_a_backup_works_only_while_the_others_cannot_and_ends_what_it_began
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f240_the_first_backup_serves_alone_unless_all_are_wanted() {
+    let nodes = daemons(3).await;
+    let [main, first, second] = &nodes[..] else {
+        panic!("three daemons")
+    };
+    let rows = format!(
+        "{BY_HAND}nodes:\n  - {{ id: main, address: \"{}\" }}\n  - {{ id: first, address: \"{}\", role: backup }}\n  - {{ id: second, address: \"{}\", role: backup }}\n",
+        main.addr(),
+        first.addr(),
+        second.addr()
+    );
+    main.stop(Stop::Cut).await;
+    for (more, expected) in [
+        ("", [true, false]),
+        ("use_all_backups: true\n", [true, true]),
+    ] {
+        let rules = format!("{rows}{more}strategy: round_robin\n");
+        let gateway = Gateway::before(&[], &rules).await;
+        round(&gateway).await;
+        let before = [first, second].map(|node| ledger_of(node, node.id()));
+        for n in 0..20 {
+            let id = format!("{more}{n}");
+            assert_eq!(call(&gateway.dify(), &id).await, Ok(()), "a backup serves");
+        }
+        let after = [first, second].map(|node| ledger_of(node, node.id()));
+        assert_eq!(
+            [after[0] > before[0], after[1] > before[1]],
+            expected,
+            "who served with {more:?}"
+        );
+    }
+    first.stop(Stop::Cut).await;
+    let gateway = Gateway::before(&[], &rows).await;
+    round(&gateway).await;
+    assert_eq!(call(&gateway.dify(), "x").await, Ok(()), "the next serves");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f138_a_drained_and_a_disabled_node_get_nothing() {
     let nodes = daemons(3).await;
     let rules = format!(

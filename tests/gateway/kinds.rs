@@ -65,6 +65,41 @@ async fn a_tenants_writer_moves_when_its_node_is_out_and_comes_home() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hook_stays_on_one_node_where_that_is_wanted_and_moves_when_it_must() {
+    for sticky in [true, false] {
+        let nodes = daemons(4).await;
+        let rules = format!(
+            "health: {{ enabled: false }}\nkinds: {{ hook: {{ sticky: {sticky} }} }}\nstrategy: round_robin\n"
+        );
+        let gateway = before(&nodes, &rules).await;
+        let call = async |hook: usize| {
+            let target = format!("/e/hook{hook}/x");
+            let answer = within("an answer", gateway.dify().post(&target, &json!({}))).await;
+            answer.header("X-Twolane-Node").unwrap().to_owned()
+        };
+        let mut homes = HashSet::new();
+        for hook in 0..12 {
+            let mut seen = HashSet::new();
+            for _ in 0..6 {
+                seen.insert(call(hook).await);
+            }
+            assert_eq!(seen.len() == 1, sticky, "hook {hook} was on {seen:?}");
+            homes.extend(seen);
+        }
+        assert!(homes.len() > 1, "all hooks ended up on {homes:?}");
+        if sticky {
+            let home = call(0).await;
+            let live = gateway.embedded.live().snapshot().nodes();
+            let node = live.iter().find(|node| node.id().as_str() == home).unwrap();
+            node.set_healthy(false);
+            assert_ne!(call(0).await, home, "its node is out");
+            node.set_healthy(true);
+            assert_eq!(call(0).await, home, "and is back");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_daemons_own_pages_are_denied_unless_allowed() {
     let nodes = daemons(1).await;
     let gateway = before(&nodes, "").await;

@@ -4,8 +4,10 @@
 mod admin;
 mod bodies;
 mod choosing;
+mod connecting;
 mod counters;
 mod debug;
+mod failing;
 mod forward;
 mod health;
 mod kinds;
@@ -17,6 +19,7 @@ mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
+mod waiting;
 mod warming;
 
 use serde_json::{Value, json};

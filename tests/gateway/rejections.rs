@@ -1,8 +1,8 @@
 //! What the gateway says in its own name, and how Dify reads it.
 
-use crate::rig::{Rig, UNCHECKED, ask, expect_rejection};
-use crate::support::client::DifyError;
-use crate::support::within;
+use crate::rig::{Rig, UNCHECKED, ask, expect_rejection, node_of};
+use crate::support::client::{DifyError, expect_events};
+use crate::support::{eventually, within};
 use crate::{PLUGIN, sim};
 use serde_json::json;
 use twolane::demo::daemon::{Health, Stop};
@@ -100,6 +100,22 @@ async fn f058_nodes_that_are_all_sick_are_not_tried_unless_asked_for() {
         message.contains("3 nodes: 3 unhealthy"),
         "it should be said why: {message}"
     );
+    expect_recovery(&rig).await;
+}
+
+/// Once one node is back, nobody is turned away any more.
+async fn expect_recovery(rig: &Rig) {
+    rig.nodes[1].restart().await.unwrap();
+    let back = rig.gateway.until(|_| rig.node("n2").is_healthy());
+    within("the checks find it well", back).await;
+    for _ in 0..20 {
+        let answer = ask(&rig.dify(), PLUGIN, sim(json!({}))).await;
+        assert_eq!(
+            (answer.status, node_of(&answer)),
+            (200, "n2"),
+            "the one that is back serves"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,4 +203,32 @@ async fn f055_too_many_gateways_behind_one_another_are_a_508_of_one_line() {
         200,
         "one gateway before this one is allowed"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_daemon_that_restarts_is_waited_for_where_that_is_wanted() {
+    let rig = Rig::new(1, &format!("{UNCHECKED}retry: {{ wait: 60s }}\n")).await;
+    rig.nodes[0].stop(Stop::Cut).await;
+    let dify = rig.dify();
+    let call = tokio::spawn(async move {
+        let script = sim(json!({"id": "patient"}));
+        dify.all("tool/invoke", PLUGIN, script).await
+    });
+    eventually("the node is asked again and again", async || {
+        let page = rig.gateway.metrics().await;
+        page.sum("twolane_attempts_total", &["outcome=\"unreached\""]) > 4.0
+    })
+    .await;
+    assert!(!call.is_finished(), "it waits");
+    rig.nodes[0].restart().await.unwrap();
+    expect_events(within("an answer", call).await.unwrap());
+    assert_eq!(rig.ledger().len(), 1, "it ran once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patience_ends() {
+    let rig = Rig::new(1, &format!("{UNCHECKED}retry: {{ wait: 50ms }}\n")).await;
+    rig.nodes[0].stop(Stop::Cut).await;
+    let answer = rig.dify().raw("POST", INVOKE, &[], b"{}").await.unwrap();
+    expect_rejection(&answer, 503, "no_node");
 }

@@ -9,6 +9,7 @@ mod pools;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use super::finding::Findings;
 use super::resolve::Env;

@@ -1,5 +1,6 @@
 //! Nodes: those of a pool, and those of the environment.
 
+use super::waiting;
 use crate::config::BadAddress;
 use crate::config::address::Address;
 use crate::config::defaults;
@@ -176,6 +177,9 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
     });
     let enabled = table.or("enabled", true, Value::flag);
     let drain = table.or("drain", false, Value::flag);
+    let max_in_flight = table
+        .value("max_in_flight")
+        .and_then(|value| waiting::max_in_flight(&value));
     let at = NodeEntry::at(placed.and_then(|value| address(&value))?);
     Some(NodeEntry {
         id: id.unwrap_or_else(|| at.id.clone()),
@@ -184,6 +188,7 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
         weight,
         enabled,
         drain,
+        max_in_flight,
     })
 }
 

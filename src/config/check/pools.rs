@@ -1,23 +1,28 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, sections};
+use super::{Around, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
+/// Top-level keys that are short for one pool.
+const SHORT: [&str; 4] = ["nodes", "strategy", "fail_open", "use_all_backups"];
+
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
 pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
     let list = root.value("pools");
-    let short = ["nodes", "strategy", "fail_open"].map(|key| root.value(key));
+    let short = SHORT.map(|key| root.value(key));
     let Some(list) = list else {
         return vec![short_pool(root, short, around, roster)];
     };
-    for value in short.into_iter().flatten() {
+    let caps = waiting::KEYS.map(|key| root.value(key));
+    for value in short.into_iter().chain(caps).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy and fail_open are short for one pool: move them into it",
+            "top-level nodes, strategy, fail_open, use_all_backups and caps are short for one pool: \
+             move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -52,11 +57,16 @@ fn pool(
     if nodes.is_none() {
         table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
     }
+    let strategy = strategy(table.value("strategy"), around);
+    let fail_open = table.or("fail_open", defaults::FAIL_OPEN, Value::flag);
+    let nodes = nodes.map(|value| roster.list(&value)).unwrap_or_default();
     Some(Pool {
         name: name.unwrap_or_default(),
-        strategy: strategy(table.value("strategy"), around),
-        fail_open: table.or("fail_open", defaults::FAIL_OPEN, Value::flag),
-        nodes: nodes.map(|value| roster.list(&value)).unwrap_or_default(),
+        strategy,
+        fail_open,
+        use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
+        waiting: waiting::waiting(&table, &nodes),
+        nodes,
     })
 }
 
@@ -79,25 +89,32 @@ fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Top-level `nodes`, `strategy` and `fail_open`.
+/// The values of [`SHORT`].
 fn short_pool(
     root: &Table<'_>,
-    values: [Option<Value<'_>>; 3],
+    values: [Option<Value<'_>>; SHORT.len()],
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open] = values;
+    let [nodes, word, fail_open, use_all_backups] = values;
+    let flag =
+        |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
+    let strategy = strategy(word, around);
+    let fail_open = fail_open
+        .and_then(|value| value.flag())
+        .unwrap_or(defaults::FAIL_OPEN);
+    let nodes = match nodes {
+        Some(value) => roster.list(&value),
+        None => roster.environment(root, around.env),
+    };
     Pool {
         name: defaults::POOL.to_owned(),
-        strategy: strategy(word, around),
-        fail_open: fail_open
-            .and_then(|value| value.flag())
-            .unwrap_or(defaults::FAIL_OPEN),
-        nodes: match nodes {
-            Some(value) => roster.list(&value),
-            None => roster.environment(root, around.env),
-        },
+        strategy,
+        fail_open,
+        use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
+        waiting: waiting::waiting(root, &nodes),
+        nodes,
     }
 }
 

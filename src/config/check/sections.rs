@@ -88,6 +88,7 @@ pub(super) fn strategies(section: &Table<'_>) -> Strategies {
     Strategies {
         plugin_weight: adaptive.or("plugin_weight", default.plugin_weight, weight),
         long_weight: adaptive.or("long_weight", default.long_weight, weight),
+        plugin_long_weight: adaptive.or("plugin_long_weight", default.plugin_long_weight, weight),
         two_nodes: seed.or("two_nodes", default.two_nodes, |value| {
             value.word("rule", &rules)
         }),
@@ -108,6 +109,7 @@ pub(super) fn health(section: &Table<'_>) -> Health {
         fall: section.or("fall", default.fall, times),
         rise: section.or("rise", default.rise, times),
         use_daemon_load: section.or("use_daemon_load", default.use_daemon_load, Value::flag),
+        on_connect: section.or("on_connect", default.on_connect, Value::flag),
         warmup: section.or("warmup", default.warmup, Value::delay),
         slow_start: section.or("slow_start", default.slow_start, Value::delay),
     }
@@ -142,6 +144,7 @@ pub(super) fn kinds(section: &Table<'_>) -> Kinds {
         enabled: section.or("enabled", default.enabled, Value::flag),
         denied: denied.unwrap_or(default.denied),
         hook_body: hook.or("body", default.hook_body, Value::size),
+        sticky_hooks: hook.or("sticky", default.sticky_hooks, Value::flag),
         management_read: time(&management, "read", default.management_read),
         management_write: time(&management, "write", default.management_write),
         one_writer: management.or("writer", default.one_writer, writer),
@@ -166,6 +169,8 @@ pub(super) fn retry(section: &Table<'_>) -> Retry {
                 "a quiet pool may still repeat so many per second",
             )
         }),
+        deadline: section.or("deadline", default.deadline, Value::duration),
+        wait: section.or("wait", default.wait, Value::delay),
     }
 }
 

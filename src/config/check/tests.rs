@@ -468,3 +468,92 @@ fn the_key_of_seed_000_is_the_path_alone() {
     ));
     assert_eq!(config.learn.key, [Part::Path]);
 }
+
+#[test]
+fn caps_are_numbers_for_all_or_for_each_class() {
+    use crate::config::{MaxInFlight, PluginCap};
+    let of = |caps: &str| good(&format!("{NODES}{caps}")).pools.remove(0);
+    let all = of("max_in_flight: 8\nmax_hold: 2s\nmax_queue: 5\n");
+    assert_eq!(all.waiting.max_in_flight, Some(MaxInFlight::Node(8)));
+    assert_eq!(
+        all.limited_nodes()[0].max_in_flight,
+        Some(MaxInFlight::Node(8))
+    );
+    assert_eq!(
+        all.nodes[0].max_in_flight, None,
+        "it says nothing for itself"
+    );
+    let hold = Duration::from_secs(2);
+    assert_eq!((all.waiting.max_hold, all.waiting.max_queue), (hold, 5));
+    let long = MaxInFlight::Classes {
+        short: None,
+        long: Some(4),
+    };
+    assert_eq!(
+        of("max_in_flight: { long: 4 }\n").waiting.max_in_flight,
+        Some(long)
+    );
+    let caps = of("plugin_caps: { \"b/*\": 2, a/one: 3 }\n")
+        .waiting
+        .plugin_caps;
+    let cap = |plugin: &str, most| PluginCap {
+        plugin: plugin.to_owned(),
+        most,
+    };
+    assert_eq!(caps, [cap("b/*", 2), cap("a/one", 3)], "in their order");
+    assert!(!of("").has_caps(), "nothing is limited unless it is said");
+    let own = good("nodes: [{ address: \"10.0.0.1:5002\", max_in_flight: 3 }]\n");
+    assert!(own.pools[0].has_caps());
+}
+
+#[test]
+fn a_wrong_cap_is_refused() {
+    for (caps, at, what) in [
+        (
+            "max_in_flight: 0",
+            "max_in_flight",
+            "must be from 1 to 100000",
+        ),
+        ("max_in_flight: many", "max_in_flight", "not a whole number"),
+        ("max_in_flight: {}", "max_in_flight", "no class is limited"),
+        (
+            "max_in_flight: { long: 0 }",
+            "max_in_flight.long",
+            "must be from 1",
+        ),
+        (
+            "max_in_flight: { long: 1, medium: 2 }",
+            "max_in_flight.medium",
+            "unknown key",
+        ),
+        ("plugin_caps: [a/b]", "plugin_caps", "expected a table"),
+        (
+            "plugin_caps: { a/b: 0 }",
+            "plugin_caps.a/b",
+            "must be from 1",
+        ),
+        (
+            "plugin_caps: { \"a b\": 1 }",
+            "plugin_caps.a b",
+            "not a plugin's name",
+        ),
+        ("max_hold: 0s", "max_hold", "must be above 0"),
+        ("max_queue: 0", "max_queue", "must be from 1 to 10000"),
+    ] {
+        refused(&format!("{NODES}{caps}\n"), at, 2, what);
+    }
+}
+
+#[test]
+fn how_to_wait_without_a_cap_is_a_warning() {
+    for (text, many) in [("max_hold: 3s", 1), ("max_queue: 7\nmax_hold: 3s", 2)] {
+        let text = format!("{NODES}{text}\n");
+        let loaded = examine(&text, "test.yaml", &KNOWN, &env).expect("it refuses nothing");
+        assert_eq!(loaded.warnings.list.len(), many, "{}", loaded.warnings);
+        let told = loaded.warnings.to_string();
+        assert!(told.contains("nothing waits without a cap"), "{told}");
+        let capped = format!("{text}max_in_flight: 4\n");
+        let loaded = examine(&capped, "test.yaml", &KNOWN, &env).expect("it is sound");
+        assert!(loaded.warnings.list.is_empty(), "{}", loaded.warnings);
+    }
+}

@@ -94,6 +94,7 @@ impl Discovery for Fixed {
                 role: node.role,
                 weight: node.weight,
                 hand: hand(node),
+                max_in_flight: node.max_in_flight,
             }));
         }
         if entries.is_empty() {
@@ -129,6 +130,7 @@ mod tests {
             weight: 3,
             enabled: true,
             drain: true,
+            max_in_flight: None,
         }
     }
 

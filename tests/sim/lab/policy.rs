@@ -38,6 +38,11 @@ impl Policy {
         self
     }
 
+    pub(crate) fn plugin_long(mut self, weight: f64) -> Self {
+        self.strategies.plugin_long_weight = weight;
+        self
+    }
+
     pub(crate) fn two_nodes(mut self, rule: TwoNodes) -> Self {
         self.strategies.two_nodes = rule;
         self
