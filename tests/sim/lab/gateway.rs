@@ -108,11 +108,13 @@ impl Gateway {
             plugin: request.plugin,
             now,
             fail_open: true,
+            all_backups: false,
             once: false,
             comeback: ComebackRules {
                 warmup: config::Health::default().warmup,
                 slow_start: config::Health::default().slow_start,
             },
+            limits: None,
         };
         let among = screen(&self.nodes, &screening).ok()?;
         let choice = self.strategy.choose(&request, &among, &mut self.dice);
@@ -153,6 +155,7 @@ impl Gateway {
             versioned: true,
             answered: false,
             body_kept: true,
+            late: false,
             failures: past.failures,
             attempts: self.attempts,
             misses: 0,
