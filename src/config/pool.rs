@@ -160,6 +160,8 @@ pub struct Strategies {
     pub plugin_weight: f64,
     /// `adaptive`: how many times a long request counts, beyond once.
     pub long_weight: f64,
+    /// `adaptive`: how many times a long request of the same plugin counts, beyond both.
+    pub plugin_long_weight: f64,
     /// `seed`: which of seed 000's two contradicting rules for two nodes holds.
     pub two_nodes: TwoNodes,
 }

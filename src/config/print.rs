@@ -250,6 +250,10 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     let adaptive = table([
         ("plugin_weight", Tree::Number(strategies.plugin_weight)),
         ("long_weight", Tree::Number(strategies.long_weight)),
+        (
+            "plugin_long_weight",
+            Tree::Number(strategies.plugin_long_weight),
+        ),
     ]);
     table([
         ("adaptive", adaptive),

@@ -19,6 +19,7 @@ mod places;
 mod plugins;
 mod presence;
 mod roster;
+mod runtimes;
 mod screen;
 mod speed;
 mod telling;

@@ -36,6 +36,7 @@ use std::time::Instant;
 const APART: Weights = Weights {
     plugin: 0.0,
     long: 4.0,
+    both: 0.0,
 };
 /// With so many long requests fewer than the next, the short lane takes one.
 const SLACK: f64 = 3.0;
@@ -56,6 +57,7 @@ pub(super) struct Adaptive {
 struct Weights {
     plugin: f64,
     long: f64,
+    both: f64,
 }
 
 /// One choice's view of the nodes.
@@ -74,6 +76,7 @@ impl Adaptive {
             together: Weights {
                 plugin: rules.plugin_weight,
                 long: rules.long_weight,
+                both: rules.plugin_long_weight,
             },
             lanes: Lanes::default(),
             damping: AtomicU64::new(1f64.to_bits()),
@@ -157,13 +160,14 @@ fn damping(candidates: usize, unseen: f64) -> f64 {
 impl View<'_> {
     /// What a node would cost for a part of one, if none were slow.
     fn plain(&self, node: &Node) -> f64 {
+        let plugin = self.request.plugin;
         let ours = self.weigh(
             node.total_in_flight(),
-            node.runtime_in_flight(self.request.plugin),
+            node.runtime_in_flight(plugin),
             node.in_flight(Class::Long),
-        );
+        ) + self.weights.both * f64::from(node.runtime_long(plugin));
         let theirs = self.damping.map_or(0.0, |damping| {
-            let others = node.others().burden(self.request.plugin, self.now);
+            let others = node.others().burden(plugin, self.now);
             damping * self.weigh(others.total, others.same, others.long)
         });
         1.0 + ours + theirs
