@@ -125,7 +125,7 @@ impl<'n, 'a> Notes<'n, 'a> {
     /// Passes a cost on.
     pub(super) fn note(&self, at: usize, node: &Node, cost: f64) -> f64 {
         if cost.is_finite() {
-            self.scores.borrow_mut()[at] = Some(cost / self.among.share(node));
+            self.scores.borrow_mut()[at] = Some(cost / part(self.among, node));
         }
         cost
     }

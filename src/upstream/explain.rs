@@ -5,7 +5,6 @@ use super::pool::Pool;
 use super::selector::at_home;
 use super::told::{Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, NodeTold, Told};
 use super::{Live, Snapshot};
-use crate::config;
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
 use crate::model::{Basis, Class, Dice, Request, Verdict, clock};
@@ -193,9 +192,7 @@ fn tell_choice(
     let ask = |strategy: &dyn Strategy| {
         strategy.preview(&request, &among, &mut Dice::with_seed(fastrand::u64(..)))
     };
-    let strategies = config::Strategies::default();
-    let least = select::build("least_in_flight", &strategies);
-    let least = least.and_then(|strategy| ask(strategy.as_ref()));
+    let least = ask(select::least_loaded().as_ref());
     told.least_in_flight = least.map(|said| chosen(&said, &among));
     if owned.is_some() {
         return;
