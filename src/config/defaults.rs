@@ -52,6 +52,9 @@ const WARMUP: Duration = Duration::from_secs(60);
 /// HAProxy's `slowstart` in most examples: connections and caches fill within seconds.
 const SLOW_START: Duration = Duration::from_secs(10);
 
+/// Enough to find a call that somebody complains about a minute later; a quarter of a MiB.
+pub(super) const DECISIONS: usize = 1000;
+
 /// Two other nodes are worth a try; more only spreads a request that kills.
 const ATTEMPTS: u8 = 3;
 
@@ -145,6 +148,7 @@ impl Default for Discover {
             dns: None,
             file: None,
             dify_redis: None,
+            own: None,
             register: false,
             refresh: REFRESH,
             allow: Vec::new(),
@@ -180,6 +184,7 @@ impl Config {
         let pool = Pool {
             name: POOL.to_owned(),
             strategy: STRATEGY.to_owned(),
+            shadow: None,
             fail_open: FAIL_OPEN,
             use_all_backups: USE_ALL_BACKUPS,
             waiting: Waiting::default(),
@@ -192,6 +197,7 @@ impl Config {
             threads: 0,
             pools: vec![pool],
             routes: Vec::new(),
+            rules: Vec::new(),
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
@@ -204,6 +210,7 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            decisions: DECISIONS,
             state: State::default(),
             shutdown: Shutdown::default(),
             reload: Reload::default(),
@@ -262,6 +269,7 @@ impl Default for Learn {
     fn default() -> Self {
         Self {
             key: KEY.to_vec(),
+            classifier: None,
             rules: LearnRules::default(),
         }
     }

@@ -15,6 +15,8 @@ pub struct Discover {
     pub file: Option<PathBuf>,
     /// The registry that the daemons keep in Dify's Redis.
     pub dify_redis: Option<DifyRedis>,
+    /// A source of the embedding program, by the word that it gave it.
+    pub own: Option<String>,
     /// True: nodes may register over the admin API.
     pub register: bool,
     /// How often the sources are asked.
@@ -30,7 +32,7 @@ impl Discover {
     /// Whether nodes are described there as they are in the configuration, with limits of their own.
     #[must_use]
     pub const fn lists_nodes(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() || self.own.is_some()
     }
 }
 
@@ -103,6 +105,7 @@ impl Discover {
             (self.dns.is_some(), "dns"),
             (self.file.is_some(), "file"),
             (self.dify_redis.is_some(), "dify_redis"),
+            (self.own.is_some(), "own"),
             (self.register, "register"),
         ];
         let there = words.into_iter().filter(|(there, _)| *there);

@@ -16,6 +16,7 @@ mod finding;
 mod load;
 mod pool;
 mod print;
+mod print_discover;
 mod probe;
 mod problem;
 mod resolve;
@@ -28,9 +29,10 @@ mod unit;
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
-pub use load::{Known, Loaded, content_hash, examine, find, load, load_file, read_nodes};
+pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
 pub use pool::{
-    DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+    DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
+    TwoNodes, Waiting, When,
 };
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::discover::Discover;
-use crate::model::{NodeId, Role};
+use crate::model::{Class, NodeId, Role};
 use std::time::Duration;
 
 /// Nodes that serve the same routes under one strategy.
@@ -12,6 +12,8 @@ pub struct Pool {
     pub name: String,
     /// A word of `select::TABLE`.
     pub strategy: String,
+    /// A strategy that is asked beside it and whose choice is only counted.
+    pub shadow: Option<String>,
     /// True: when every node is unhealthy, one is tried all the same.
     pub fail_open: bool,
     /// False: of the backups only the first in the file that can serve does. True: all of them.
@@ -119,6 +121,32 @@ pub struct RouteEntry {
     pub path: String,
     /// The name of a pool.
     pub pool: String,
+}
+
+/// What the operator decides for requests that look so. The first rule that matches decides; what
+/// it leaves open is settled as if there were no rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleEntry {
+    /// What a request must look like.
+    pub when: When,
+    /// Its class; `None` (`auto` in YAML) leaves it to `learn`.
+    pub class: Option<Class>,
+    /// The name of its pool; `None` leaves it to `routes`.
+    pub pool: Option<String>,
+}
+
+/// What a request must look like: everything that is written must fit. In each pattern `*` stands
+/// for any run of characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// Of the operation: `tool/invoke`, `e` for a hook, else the word of the kind.
+    pub op: Option<String>,
+    /// Of the plugin: `author/name`; under `/e/` the hook's id.
+    pub plugin: Option<String>,
+    /// Of the tenant in the path.
+    pub tenant: Option<String>,
+    /// Of headers' first values, by name in small letters.
+    pub header: Vec<(String, String)>,
 }
 
 /// A debug plugin and the node that has its developer's connection.

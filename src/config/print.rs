@@ -3,13 +3,14 @@
 //! The tree of a [`Config`] is written as YAML for `check --print`, and compared leaf by leaf by
 //! `diff`. A secret is `***` in it.
 
-use super::discover::{DifyRedis, Discover, Sentinels};
 use super::file;
 use super::pool::{
-    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes,
+    Waiting, When,
 };
+use super::print_discover::discover;
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
+    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -31,6 +32,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         threads,
         pools,
         routes,
+        rules,
         debug_plugins,
         tcp,
         strategies,
@@ -43,6 +45,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        decisions,
         state,
         shutdown,
         reload,
@@ -57,6 +60,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("rules", list(rules, rule)),
         ("debug_plugins", list(debug_plugins, debug_plugin)),
         ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
@@ -67,20 +71,28 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
-        (
-            "loops",
-            table([
-                ("marks", Tree::Flag(loops.marks)),
-                ("max_hops", whole(loops.max_hops)),
-            ]),
-        ),
-        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
+        ("loops", loops_tree(loops)),
+        ("debug", debug_tree(*debug_headers, *decisions)),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
         ),
+    ])
+}
+
+fn debug_tree(headers: bool, decisions: usize) -> Tree {
+    table([
+        ("headers", Tree::Flag(headers)),
+        ("decisions", whole(decisions)),
+    ])
+}
+
+fn loops_tree(loops: &Loops) -> Tree {
+    table([
+        ("marks", Tree::Flag(loops.marks)),
+        ("max_hops", whole(loops.max_hops)),
     ])
 }
 
@@ -145,6 +157,7 @@ fn pool(pool: &Pool) -> Tree {
     table([
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
+        ("shadow", maybe(pool.shadow.as_ref())),
         ("fail_open", Tree::Flag(pool.fail_open)),
         ("use_all_backups", Tree::Flag(pool.use_all_backups)),
         ("max_in_flight", max_in_flight(*most)),
@@ -156,48 +169,6 @@ fn pool(pool: &Pool) -> Tree {
             "discover",
             pool.discover.as_ref().map_or(Tree::Null, discover),
         ),
-    ])
-}
-
-fn discover(found: &Discover) -> Tree {
-    let registry = found.dify_redis.as_ref();
-    table([
-        ("dns", found.dns.as_ref().map_or(Tree::Null, text)),
-        ("file", path(found.file.as_ref())),
-        ("dify_redis", registry.map_or(Tree::Null, dify_redis)),
-        ("register", Tree::Flag(found.register)),
-        ("refresh", time(found.refresh)),
-        ("allow", list(&found.allow, |network| text(network))),
-        ("damping", found.damping.map_or(text("off"), time)),
-    ])
-}
-
-fn dify_redis(registry: &DifyRedis) -> Tree {
-    let sentinel = |known: &Sentinels| {
-        table([
-            ("addresses", list(&known.addresses, |address| text(address))),
-            ("service", text(&known.service)),
-            ("username", known.username.as_ref().map_or(Tree::Null, text)),
-            ("password", secret(known.password.as_ref())),
-        ])
-    };
-    table([
-        ("address", text(&registry.address)),
-        (
-            "sentinel",
-            registry.sentinels.as_ref().map_or(Tree::Null, sentinel),
-        ),
-        (
-            "username",
-            registry.username.as_ref().map_or(Tree::Null, text),
-        ),
-        ("password", secret(registry.password.as_ref())),
-        ("db", whole(registry.db)),
-        ("tls", text(registry.encryption.word())),
-        ("ca", path(registry.ca.as_ref())),
-        ("prefix", text(&registry.prefix)),
-        ("stale", time(registry.stale)),
-        ("owners", Tree::Flag(registry.owners)),
     ])
 }
 
@@ -226,6 +197,34 @@ fn max_in_flight(most: Option<MaxInFlight>) -> Tree {
 
 fn route(route: &RouteEntry) -> Tree {
     table([("path", text(&route.path)), ("pool", text(&route.pool))])
+}
+
+fn rule(rule: &RuleEntry) -> Tree {
+    let When {
+        op,
+        plugin,
+        tenant,
+        header,
+    } = &rule.when;
+    let header: Vec<_> = header
+        .iter()
+        .map(|(name, pattern)| (name.clone(), text(pattern)))
+        .collect();
+    table([
+        ("op", maybe(op.as_ref())),
+        ("plugin", maybe(plugin.as_ref())),
+        ("tenant", maybe(tenant.as_ref())),
+        (
+            "header",
+            if header.is_empty() {
+                Tree::Null
+            } else {
+                Tree::Table(header)
+            },
+        ),
+        ("class", text(rule.class.map_or("auto", Class::word))),
+        ("pool", maybe(rule.pool.as_ref())),
+    ])
 }
 
 fn debug_plugin(owned: &DebugPlugin) -> Tree {
@@ -260,7 +259,13 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     ])
 }
 
-fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
+fn learn_tree(
+    Learn {
+        key,
+        classifier,
+        rules,
+    }: &Learn,
+) -> Tree {
     let threshold = match rules.long_threshold {
         Threshold::Fixed(duration) => time(duration),
         Threshold::Auto => text("auto"),
@@ -276,6 +281,7 @@ fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
     };
     table([
         ("key", list(key, |part| text(part.word()))),
+        ("classifier", maybe(classifier.as_ref())),
         ("long_threshold", threshold),
         ("exit_ratio", Tree::Number(rules.exit_ratio)),
         ("score", text(score)),
@@ -333,7 +339,7 @@ fn shutdown_tree(shutdown: &Shutdown) -> Tree {
     ])
 }
 
-fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
+pub(super) fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     let entries = entries.into_iter();
     Tree::Table(
         entries
@@ -342,26 +348,30 @@ fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     )
 }
 
-fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
+pub(super) fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
     Tree::List(items.iter().map(write).collect())
 }
 
-fn text(value: impl ToString) -> Tree {
+pub(super) fn maybe(value: Option<&String>) -> Tree {
+    value.map_or(Tree::Null, text)
+}
+
+pub(super) fn text(value: impl ToString) -> Tree {
     Tree::Text(value.to_string())
 }
 
-fn path(file: Option<&PathBuf>) -> Tree {
+pub(super) fn path(file: Option<&PathBuf>) -> Tree {
     file.map_or(Tree::Null, |file| text(file.display()))
 }
 
-fn secret(secret: Option<&Secret>) -> Tree {
+pub(super) fn secret(secret: Option<&Secret>) -> Tree {
     secret.map_or(Tree::Null, |_| text("***"))
 }
 
-fn time(duration: Duration) -> Tree {
+pub(super) fn time(duration: Duration) -> Tree {
     Tree::Text(write_duration(duration))
 }
 
-fn whole<T: TryInto<i128>>(number: T) -> Tree {
+pub(super) fn whole<T: TryInto<i128>>(number: T) -> Tree {
     Tree::Whole(number.try_into().unwrap_or(i128::MAX))
 }

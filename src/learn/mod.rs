@@ -13,15 +13,19 @@
 //! | `usual` | How long does an operation usually take? |
 //! | `threshold` | From which duration on is a request long? |
 //! | `pins` | What did the operator decide himself? |
+//! | `guard` | What if a classifier from outside decides, or fails to? |
+//! | `look` | What would be said of an operation now? |
 //! | `view` | What does the operator see? |
 //! | `memory` | What outlives a restart? |
 
 mod entry;
 mod estimate;
+mod guard;
 mod histogram;
 #[cfg(test)]
 mod laws;
 mod learner;
+mod look;
 mod memory;
 mod pins;
 #[cfg(test)]
@@ -33,7 +37,9 @@ mod usual;
 mod view;
 
 pub use entry::Running;
+pub use guard::Guarded;
 pub use learner::Learner;
+pub use look::{LevelView, Look};
 pub use memory::Memory;
 pub use pins::matches;
 pub use usual::ln_seconds;

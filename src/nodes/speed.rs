@@ -4,7 +4,7 @@
 //!
 //! The statistic: residuals `ln(duration) - usual`, cut at three to either side, in a mean and a
 //! variance that forget (1/50). A node is slow by `exp(d)`, where `d` is how far its mean lies
-//! above that of the fastest, less three standard errors of the difference. Evidence fades with
+//! above that of the fastest, less five standard errors of the difference. Evidence fades with
 //! time, so that a node that is avoided gets its chance to be measured again.
 
 use super::pair::Pair;
@@ -21,8 +21,9 @@ const MOST: f64 = 2.0 / NEW - 1.0;
 const ENOUGH: f64 = 10.0;
 /// One residual goes no further: a request that hung is one request.
 const CUT: f64 = 3.0;
-/// Standard errors that chance may explain.
-const SIGMAS: f64 = 3.0;
+/// Standard errors that chance may explain. Three would do if residuals were independent; those of
+/// requests that queue behind each other are not, and at 95 % load equal nodes passed for slow.
+const SIGMAS: f64 = 5.0;
 /// Part of every variance: a tenth more or less is no slowness, however regular.
 const FLOOR: f64 = 0.01;
 /// After so long without a sample the evidence is worth half.

@@ -1,6 +1,8 @@
 //! What is counted, and how is it shown to Prometheus?
 
+use super::OwnMetrics;
 use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Waits};
+use super::shown::{Looking, NodeState, PoolState};
 use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
@@ -49,51 +51,6 @@ impl Ending {
     }
 }
 
-/// What the metrics page shows of one node.
-#[derive(Clone, Debug)]
-pub struct NodeState {
-    /// Its name.
-    pub id: NodeId,
-    /// The verdict of its checks.
-    pub up: bool,
-    /// Leases, short and long.
-    pub in_flight: [u32; Class::ALL.len()],
-    /// Load beyond ours.
-    pub beyond: u32,
-    /// Plain TCP connections that pass through to it.
-    pub tcp: u32,
-    /// The operator's hand, as a word.
-    pub hand: &'static str,
-    /// How many times slower than the fastest it provably is.
-    pub slowness: f64,
-    /// The share of requests that failed lately.
-    pub failing: f64,
-}
-
-/// What the metrics page shows of one pool.
-#[derive(Clone, Debug)]
-pub struct PoolState {
-    /// Its name.
-    pub name: String,
-    /// How many times slower short requests are beside a long one, once measured.
-    pub lanes_ratio: Option<f64>,
-    /// Long requests are kept off one node.
-    pub lanes_apart: bool,
-    /// How much what is known of others counts.
-    pub damping: Option<f64>,
-    /// Its search for nodes, if it searches.
-    pub looking: Option<Looking>,
-}
-
-/// What the metrics page shows of a pool whose members may change.
-#[derive(Clone, Copy, Debug)]
-pub struct Looking {
-    /// Whether every source answered when it was last asked.
-    pub up: bool,
-    /// Its nodes.
-    pub members: usize,
-}
-
 /// Counts how often one pool's strategy failed. A copy counts for the same pool.
 #[derive(Clone, Debug)]
 pub struct StrategyFailures(IntCounter);
@@ -118,6 +75,8 @@ pub struct PoolMetrics {
     duration: [Histogram; Class::ALL.len()],
     first_byte: [Histogram; Class::ALL.len()],
     choices: Vec<(&'static str, IntCounter)>,
+    /// The shadow would have chosen another node, and the same.
+    shadow: [IntCounter; 2],
     /// How often its strategy failed.
     pub strategy_failures: StrategyFailures,
     inflation: Gauge,
@@ -146,6 +105,11 @@ impl PoolMetrics {
             counter.inc();
         }
     }
+
+    /// The shadow would have chosen the same node, or another.
+    pub fn shadowed(&self, agrees: bool) {
+        self.shadow[usize::from(agrees)].inc();
+    }
 }
 
 /// All metrics of one gateway, in a registry of their own: several gateways can live in one
@@ -153,6 +117,7 @@ impl PoolMetrics {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    own: Option<OwnMetrics>,
     requests: Requests,
     nodes: Nodes,
     discovery: Discovery,
@@ -168,6 +133,14 @@ impl Metrics {
     /// # Errors
     /// When two families have one name: a fault of ours, found by any test.
     pub fn new() -> prometheus::Result<Self> {
+        Self::with(None)
+    }
+
+    /// Registers every family, and shows those of the embedding program beside them.
+    ///
+    /// # Errors
+    /// When two families have one name: a fault of ours, found by any test.
+    pub fn with(own: Option<OwnMetrics>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = Requests::register(&registry)?;
         let nodes = Nodes::register(&registry)?;
@@ -188,6 +161,7 @@ impl Metrics {
             .collect();
         Ok(Self {
             registry,
+            own,
             requests,
             nodes,
             discovery,
@@ -218,6 +192,8 @@ impl Metrics {
             choices: whys
                 .map(|why| (why, families.choices.with_label_values(&[name, why])))
                 .collect(),
+            shadow: ["false", "true"]
+                .map(|agrees| self.pools.shadow.with_label_values(&[name, agrees])),
             strategy_failures: StrategyFailures(
                 families.strategy_failures.with_label_values(&[name]),
             ),
@@ -287,8 +263,13 @@ impl Metrics {
         self.gateway
             .threshold
             .set(gauges.long_threshold.as_secs_f64());
+        let failures = &self.gateway.classifier_failures;
+        failures.inc_by(gauges.classifier_failures.saturating_sub(failures.get()));
         let mut page = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        if let Some(own) = &self.own {
+            own.show(&mut page);
+        }
         Ok(page)
     }
 
@@ -391,6 +372,8 @@ pub struct Gauges {
     pub operations: i64,
     /// The effective threshold.
     pub long_threshold: Duration,
+    /// Times that classifiers from outside failed.
+    pub classifier_failures: u64,
 }
 
-const BASES: [&str; 4] = ["pinned", "learned", "promoted", "prior"];
+const BASES: [&str; 5] = ["pinned", "learned", "promoted", "custom", "prior"];

@@ -1,12 +1,18 @@
 //! What do we write down?
 
+mod decisions;
 mod families;
 mod log_line;
 mod metrics;
+mod own;
+mod shown;
 mod waits;
 
+pub use decisions::{Brief, Decision, Decisions};
 pub use log_line::init_log;
-pub use metrics::{
-    Ending, Gauges, Looking, Metrics, NodeState, PoolMetrics, PoolState, StrategyFailures,
-};
+pub use metrics::{Ending, Gauges, Metrics, PoolMetrics, StrategyFailures};
+pub use own::OwnMetrics;
+/// The crate that [`OwnMetrics`] takes families of, so that versions agree.
+pub use prometheus;
+pub use shown::{Looking, NodeState, PoolState};
 pub use waits::WaitMetrics;

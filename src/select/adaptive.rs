@@ -22,8 +22,8 @@
 //! When not: with one plugin and no long requests it equals `least_in_flight`, and costs more.
 
 use super::lanes::Lanes;
-use super::scan::{self, Field};
-use super::{Choice, Ended, Insight, Strategy, Why};
+use super::scan::{self, Field, Notes};
+use super::{Choice, Ended, Insight, Preview, Strategy, Why};
 use crate::config::Strategies;
 use crate::learn::ln_seconds;
 use crate::model::{Class, Dice, Outcome, Request};
@@ -96,8 +96,6 @@ impl Adaptive {
             }
         }
         let damping = known.map(|unseen| damping(field.len(), unseen));
-        let shown = damping.unwrap_or(1.0);
-        self.damping.store(shown.to_bits(), Ordering::Relaxed);
         View {
             request,
             weights: if self.lanes.apart() {
@@ -109,6 +107,44 @@ impl Adaptive {
             fastest,
             now,
         }
+    }
+
+    /// The choice, and the damping it was made with; `see` is shown each cost and passes it on.
+    fn decide(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+        see: impl Fn(usize, &Node, f64) -> f64,
+    ) -> (Choice, Option<f64>) {
+        let field = Field::of(among, dice);
+        let view = self.view(request, among, &field);
+        let lane = if request.class == Class::Long && self.lanes.apart() {
+            view.short_lane(among, &field, dice)
+        } else {
+            None
+        };
+        let any_slow = Cell::new(false);
+        let choice = scan::cheapest(among, &field, dice, |at, node| {
+            if lane == Some(at) {
+                return f64::INFINITY;
+            }
+            let slowness = view.slowness(node);
+            any_slow.set(any_slow.get() || slowness > 1.0);
+            see(at, node, view.plain(node) * slowness)
+        });
+        let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
+            Why::ShortLane
+        } else if any_slow.get()
+            && (field.iter(among))
+                .filter(|(at, _)| lane != Some(*at))
+                .any(|(at, _)| view.passed_over(among, choice.at, at, false))
+        {
+            Why::SlowNodeAvoided
+        } else {
+            choice.why
+        };
+        (Choice { why, ..choice }, view.damping)
     }
 }
 
@@ -202,34 +238,23 @@ impl View<'_> {
 
 impl Strategy for Adaptive {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        let field = Field::of(among, dice);
-        let view = self.view(request, among, &field);
-        let lane = if request.class == Class::Long && self.lanes.apart() {
-            view.short_lane(among, &field, dice)
-        } else {
-            None
-        };
-        let any_slow = Cell::new(false);
-        let choice = scan::cheapest(among, &field, dice, |at, node| {
-            if lane == Some(at) {
-                return f64::INFINITY;
-            }
-            let slowness = view.slowness(node);
-            any_slow.set(any_slow.get() || slowness > 1.0);
-            view.plain(node) * slowness
+        let (choice, damping) = self.decide(request, among, dice, |_, _, cost| cost);
+        let shown = damping.unwrap_or(1.0);
+        self.damping.store(shown.to_bits(), Ordering::Relaxed);
+        choice
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let notes = Notes::of(among);
+        let (choice, _damping) = self.decide(request, among, dice, |at, node, cost| {
+            notes.note(at, node, cost)
         });
-        let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
-            Why::ShortLane
-        } else if any_slow.get()
-            && (field.iter(among))
-                .filter(|(at, _)| lane != Some(*at))
-                .any(|(at, _)| view.passed_over(among, choice.at, at, false))
-        {
-            Why::SlowNodeAvoided
-        } else {
-            choice.why
-        };
-        Choice { why, ..choice }
+        Some(notes.preview(choice))
     }
 
     fn ended(&self, end: &Ended<'_>) {

@@ -3,7 +3,7 @@
 //! Short and long requests have turns of their own, so that one class does not shift the other's.
 //! Knows nothing of load: a baseline for comparison, and right where all requests cost the same.
 
-use super::{Choice, Strategy, Why};
+use super::{Choice, Preview, Strategy, Why};
 use crate::model::{Class, Dice, Request};
 use crate::nodes::Candidates;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,11 @@ impl RoundRobin {
         self.turns[class.index()].fetch_add(1, Ordering::Relaxed) % among
     }
 
+    /// What [`RoundRobin::turn`] would say next.
+    pub(super) fn next(&self, class: Class, among: usize) -> usize {
+        self.turns[class.index()].load(Ordering::Relaxed) % among
+    }
+
     #[cfg(test)]
     pub(super) fn starting_at(turn: usize) -> Self {
         Self {
@@ -34,5 +39,19 @@ impl Strategy for RoundRobin {
             at: self.turn(request.class, among.len()),
             why: Why::Turn,
         }
+    }
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        _dice: &mut Dice,
+    ) -> Option<Preview> {
+        Some(Preview {
+            choice: Choice {
+                at: self.next(request.class, among.len()),
+                why: Why::Turn,
+            },
+            scores: Vec::new(),
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! How is the cheapest candidate found? Strategies that score differ in what a node costs, and in
 //! nothing else: who is looked at, what a growing share changes, and how ties end, is settled here.
 
-use super::{Choice, Why};
+use super::{Choice, Preview, Why};
 use crate::model::Dice;
 use crate::nodes::{Candidates, Node};
 use smallvec::SmallVec;
+use std::cell::RefCell;
 
 /// So many candidates are all looked at. Of more, a few: in a pool of hundreds one of eight random
 /// ones is nearly as good, and costs an eighth.
@@ -105,4 +106,48 @@ pub(super) fn cheapest(
         at: best.0,
         why: Why::LeastLoaded,
     }
+}
+
+/// What a choice by cost compared, noted while it was made.
+pub(super) struct Notes<'n, 'a> {
+    among: &'n Candidates<'a>,
+    scores: RefCell<Vec<Option<f64>>>,
+}
+
+impl<'n, 'a> Notes<'n, 'a> {
+    pub(super) fn of(among: &'n Candidates<'a>) -> Self {
+        Self {
+            among,
+            scores: RefCell::new(vec![None; among.len()]),
+        }
+    }
+
+    /// Passes a cost on.
+    pub(super) fn note(&self, at: usize, node: &Node, cost: f64) -> f64 {
+        if cost.is_finite() {
+            self.scores.borrow_mut()[at] = Some(cost / part(self.among, node));
+        }
+        cost
+    }
+
+    pub(super) fn preview(self, choice: Choice) -> Preview {
+        Preview {
+            choice,
+            scores: self.scores.into_inner(),
+        }
+    }
+}
+
+/// [`cheapest`], with what was compared.
+pub(super) fn preview(
+    among: &Candidates<'_>,
+    field: &Field,
+    dice: &mut Dice,
+    cost: impl Fn(usize, &Node) -> f64,
+) -> Preview {
+    let notes = Notes::of(among);
+    let choice = cheapest(among, field, dice, |at, node| {
+        notes.note(at, node, cost(at, node))
+    });
+    notes.preview(choice)
 }

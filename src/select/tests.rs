@@ -7,6 +7,7 @@ use crate::learn::Learner;
 use crate::model::{Class, LearnRules, Operation, Outcome, Role, clock};
 use crate::nodes::{Lease, Node};
 use proptest::prelude::{any, prop_assert, proptest};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[test]

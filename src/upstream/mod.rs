@@ -6,11 +6,14 @@
 
 pub mod discovery;
 mod errand;
+mod explain;
 mod health;
 mod lifecycle;
 mod live;
 mod membership;
+mod own;
 mod peer;
+mod plan;
 mod pool;
 mod probe;
 mod proven;
@@ -19,17 +22,22 @@ mod selector;
 mod sightings;
 mod snapshot;
 mod tcp;
+mod told;
 mod waiting;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
+pub use explain::explain;
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};
+pub use own::{MakeDiscovery, MakeStrategy, Own};
+pub use plan::{Incoming, Plan};
 pub use pool::{Pick, Pool};
 pub use probe::Prober;
 pub use selector::Ask;
 pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;
+pub use told::{Explanation, Inquiry};
 pub use waiting::{Received, Rooms, Seat, Waiter, WaitingRoom, Wish};

@@ -2,13 +2,15 @@
 
 use super::Checks;
 use super::discovery::Sources;
-use super::pool::Pool;
+use super::own::Own;
+use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
 use crate::config::{self, Config};
+use crate::learn::Classifier;
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::{OwnerTable, Owners, Table, Treatments};
+use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +24,10 @@ pub struct Snapshot {
     pub treatments: Treatments,
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
+    /// What the operator decides for single requests.
+    pub rules: Rules,
+    /// Who says what is long, when not what was learned.
+    pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
     owners: OwnerTable,
     pools: Vec<Arc<Pool>>,
@@ -42,8 +48,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
-    /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
-    pub strategies: Vec<(String, Arc<dyn Strategy>)>,
+    /// What the embedding program brings.
+    pub own: Own,
 }
 
 impl Snapshot {
@@ -51,18 +57,33 @@ impl Snapshot {
     /// them.
     ///
     /// # Errors
-    /// When a strategy is unknown: a configuration that was not checked against this program.
+    /// When a word is unknown: a configuration that was not checked against this program.
     pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
         // Everything that can be refused comes before anything that is applied.
         let strategies = config
             .pools
             .iter()
-            .map(|pool| strategy(pool, &config.strategies, parts))
+            .map(|pool| chooser(pool, &config.strategies, &parts.own))
             .collect::<Result<Vec<_>, _>>()?;
+        let classifier = config.learn.classifier.as_deref();
+        let classifier = classifier
+            .map(|word| {
+                let found = parts.own.classifier(word);
+                found.ok_or_else(|| format!("no classifier {word}"))
+            })
+            .transpose()?;
+        let sources = config
+            .pools
+            .iter()
+            .map(|pool| {
+                let source = parts.sources.of(pool, &config, (&parts.roster, &parts.own));
+                source.map(Arc::new)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let made = strategies.into_iter().zip(sources);
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
-        for (settings, strategy) in config.pools.iter().zip(strategies) {
-            let source = Arc::new(parts.sources.of(settings, &config, &parts.roster));
+        for (settings, (strategy, source)) in config.pools.iter().zip(made) {
             let changes = source.refresh().is_some();
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
@@ -76,9 +97,9 @@ impl Snapshot {
             }
             pools.push(pool);
         }
-        let routes = Table::new(&config.routes, |name| {
-            pools.iter().position(|pool| pool.name() == name)
-        });
+        let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
+        let routes = Table::new(&config.routes, position);
+        let rules = Rules::new(&config.rules, position);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -89,6 +110,8 @@ impl Snapshot {
             treatments: Treatments::new(&config),
             config,
             version,
+            rules,
+            classifier,
             routes,
             pools,
             stop,
@@ -134,19 +157,15 @@ impl Snapshot {
     }
 }
 
-fn strategy(
-    pool: &config::Pool,
-    rules: &config::Strategies,
-    parts: &Parts,
-) -> Result<Arc<dyn Strategy>, String> {
-    let custom = parts
-        .strategies
-        .iter()
-        .find(|(name, _)| *name == pool.strategy)
-        .map(|(_, strategy)| Arc::clone(strategy));
-    custom
-        .or_else(|| select::build(&pool.strategy, rules))
-        .ok_or_else(|| format!("pool {}: no strategy {}", pool.name, pool.strategy))
+/// A pool's strategy and, as another one, its shadow.
+fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result<Choosers, String> {
+    let make = |word: &str| -> Result<Arc<dyn Strategy>, String> {
+        own.strategy(word, rules)
+            .or_else(|| select::build(word, rules))
+            .ok_or_else(|| format!("pool {}: no strategy {word}", pool.name))
+    };
+    let shadow = pool.shadow.as_deref().map(make).transpose()?;
+    Ok((make(&pool.strategy)?, shadow))
 }
 
 impl Drop for Snapshot {

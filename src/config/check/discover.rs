@@ -1,6 +1,7 @@
 //! Discovery: the sources of a pool, and Dify's own variables.
 
 use super::env::Variables;
+use super::{Around, own};
 use crate::config::address::Address;
 use crate::config::defaults;
 use crate::config::discover::{DifyRedis, Discover, Encryption, Sentinels};
@@ -20,7 +21,7 @@ const ENV_HOST: &str = "REDIS_HOST";
 const ENV_SENTINELS: &str = "REDIS_SENTINELS";
 
 /// The sources of one pool.
-pub(super) fn discover(value: &Value<'_>, env: Env<'_>) -> Option<Discover> {
+pub(super) fn discover(value: &Value<'_>, around: &Around<'_>) -> Option<Discover> {
     let table = value.table()?;
     let default = Discover::default();
     let damping = |value: &Value<'_>| match value.typed()?.as_str() {
@@ -33,7 +34,10 @@ pub(super) fn discover(value: &Value<'_>, env: Env<'_>) -> Option<Discover> {
         file: table.value("file").and_then(|value| file(&value)),
         dify_redis: table
             .value("dify_redis")
-            .and_then(|value| dify_redis(&value, env)),
+            .and_then(|value| dify_redis(&value, around.env)),
+        own: table
+            .value("own")
+            .and_then(|value| own::word(&value, "discovery", &around.known.own.discoveries)),
         register: table.or("register", default.register, Value::flag),
         refresh: table.or("refresh", default.refresh, Value::duration),
         allow: allowed.as_ref().map(networks).unwrap_or_default(),
@@ -45,7 +49,7 @@ pub(super) fn discover(value: &Value<'_>, env: Env<'_>) -> Option<Discover> {
     if found.sources().is_empty() {
         value.wrong(
             "no source",
-            "write one of dns, file, dify_redis and register",
+            "write one of dns, file, dify_redis, own and register",
         );
     }
     if found.register && found.allow.is_empty() {
@@ -284,12 +288,13 @@ fn from_environment(findings: &Findings, env: Env<'_>) -> Option<DifyRedis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Known, Loaded, Problems, examine};
+    use crate::config::{Config, Known, Loaded, OwnWords, Problems, examine};
     use std::time::Duration;
 
     fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
         let known = Known {
             strategies: &["adaptive"],
+            own: OwnWords::NONE,
         };
         let env = |asked: &str| {
             let found = variables.iter().find(|(name, _)| *name == asked);

@@ -7,13 +7,17 @@ mod discover;
 mod env;
 mod learn;
 mod nodes;
+mod own;
 mod pools;
+mod rules;
 mod sections;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
+use super::defaults;
 use super::finding::Findings;
+use super::load::Known;
 use super::resolve::Env;
 use super::sections::Config;
 use super::table::{Table, Value};
@@ -22,8 +26,8 @@ pub(super) use nodes::listed;
 
 /// What the checks need to know beside the file.
 pub(super) struct Around<'a> {
-    /// The strategies there are.
-    pub(super) strategies: &'a [&'static str],
+    /// The words there are.
+    pub(super) known: &'a Known,
     /// The environment.
     pub(super) env: Env<'a>,
 }
@@ -53,6 +57,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
     debug::no_loop(root, &tcp, &pools);
     discover::need_token(root, &admin, &pools);
+    let shown = root.section("debug");
     Config {
         listen,
         admin,
@@ -60,19 +65,23 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
             value.whole(0..=1024, "0 is one per core")
         }),
         routes: pools::routes(root, &pools),
+        rules: rules::rules(root, &pools),
         debug_plugins: debug::debug_plugins(root, &pools),
         tcp,
         pools,
         kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),
-        learn: learn::learn(&root.section("learn")),
+        learn: learn::learn(&root.section("learn"), around),
         health: sections::health(&root.section("health")),
         retry: sections::retry(&root.section("retry")),
         cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
         limits: sections::limits(&root.section("limits")),
         loops: sections::loops(&root.section("loops")),
-        debug_headers: root.section("debug").or("headers", false, Value::flag),
+        debug_headers: shown.or("headers", false, Value::flag),
+        decisions: shown.or("decisions", defaults::DECISIONS, |value| {
+            value.whole(0..=100_000, "0 keeps none; each takes a quarter of a KiB")
+        }),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),

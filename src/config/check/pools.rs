@@ -1,18 +1,19 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, discover, sections, waiting};
+use super::{Around, discover, own, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
 /// Top-level keys that are short for one pool.
-const SHORT: [&str; 5] = [
+const SHORT: [&str; 6] = [
     "nodes",
     "strategy",
     "fail_open",
     "use_all_backups",
+    "shadow",
     "discover",
 ];
 
@@ -27,8 +28,8 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
     for value in short.into_iter().chain(caps).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, discover, strategy, fail_open, use_all_backups and caps are short for \
-             one pool: move them into it",
+            "top-level nodes, discover, strategy, shadow, fail_open, use_all_backups and caps are \
+             short for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -70,9 +71,10 @@ fn pool(
     let nodes = nodes
         .map(|value| roster.list(&value, found.is_none()))
         .unwrap_or_default();
-    let discover = found.and_then(|value| discover::discover(&value, around.env));
+    let discover = found.and_then(|value| discover::discover(&value, around));
     Some(Pool {
         name: name.unwrap_or_default(),
+        shadow: shadow(table.value("shadow"), &strategy, around),
         strategy,
         fail_open,
         use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
@@ -108,26 +110,26 @@ fn short_pool(
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open, use_all_backups, found] = values;
+    let [nodes, word, fail_open, use_all_backups, beside, found] = values;
     let flag =
         |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
     let strategy = strategy(word, around);
-    let fail_open = flag(fail_open, defaults::FAIL_OPEN);
     let written = nodes.is_some() || found.is_some();
     let (nodes, discover) = if written {
         let nodes = nodes
             .map(|value| roster.list(&value, found.is_none()))
             .unwrap_or_default();
-        let discover = found.and_then(|value| discover::discover(&value, around.env));
+        let discover = found.and_then(|value| discover::discover(&value, around));
         (nodes, discover)
     } else {
         roster.environment(root, around.env)
     };
     Pool {
         name: defaults::POOL.to_owned(),
+        shadow: shadow(beside, &strategy, around),
         strategy,
-        fail_open,
+        fail_open: flag(fail_open, defaults::FAIL_OPEN),
         use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
         waiting: waiting::waiting(root, &nodes, discover.as_ref()),
         nodes,
@@ -136,15 +138,21 @@ fn short_pool(
 }
 
 fn strategy(value: Option<Value<'_>>, around: &Around<'_>) -> String {
-    let words: Vec<_> = around
-        .strategies
-        .iter()
-        .map(|word| (*word, *word))
-        .collect();
     value
-        .and_then(|value| value.word("strategy", &words))
-        .unwrap_or(defaults::STRATEGY)
-        .to_owned()
+        .and_then(|value| own::strategy(&value, around))
+        .unwrap_or_else(|| defaults::STRATEGY.to_owned())
+}
+
+fn shadow(value: Option<Value<'_>>, strategy: &str, around: &Around<'_>) -> Option<String> {
+    let value = value?;
+    let word = own::strategy(&value, around)?;
+    if word == strategy {
+        value.wrong(
+            "the pool's own strategy: they would always agree",
+            "write another one",
+        );
+    }
+    Some(word)
 }
 
 /// The routes; each pool they name must exist.

@@ -2,7 +2,7 @@
 //!
 //! A pool asks its [`PoolSource`]: the nodes that its file lists (`fixed`), and what its sources
 //! bring: a name (`dns`), a file (`file`), the registry in Dify's Redis (`registry`), nodes that
-//! registered (`register`). Every source but the first is fenced (`fence`: what may be a node at
+//! registered (`register`), a source of the embedding program (`upstream::Own`). Every source but the first is fenced (`fence`: what may be a node at
 //! all), keeps its last good answer (`kept`), and its members are damped (`damper`). A request never
 //! waits for any of it.
 

@@ -12,6 +12,7 @@ use crate::config::{self, Config, Discover, MaxInFlight};
 use crate::model::{NodeId, Owner, Role, clock};
 use crate::nodes::{Entry, Roster};
 use crate::route::Owners;
+use crate::upstream::own::Own;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -40,7 +41,7 @@ pub struct Sources {
 struct Found {
     pool: String,
     settings: Discover,
-    own: Vec<SocketAddr>,
+    listeners: Vec<SocketAddr>,
     fence: Arc<Fence>,
     kept: Vec<Kept>,
     owners: Option<Arc<Mirror>>,
@@ -71,22 +72,25 @@ impl Sources {
         }
     }
 
-    /// The source of one pool of a configuration.
+    /// The source of one pool of a configuration. `around` is the nodes, and what the embedding
+    /// program brings; a word that it does not bring is an error.
     pub(in crate::upstream) fn of(
         &self,
         pool: &config::Pool,
         config: &Config,
-        roster: &Arc<Roster>,
-    ) -> PoolSource {
+        around: (&Arc<Roster>, &Own),
+    ) -> Result<PoolSource, String> {
         let nodes = pool.limited_nodes();
         let others = config.pools.iter().filter(|other| other.name != pool.name);
         let registers = pool.discover.as_ref().is_some_and(|found| found.register);
-        PoolSource {
+        let found = pool
+            .discover
+            .as_ref()
+            .map(|settings| self.found(&pool.name, settings, listeners(config), around))
+            .transpose()?;
+        Ok(PoolSource {
             fixed: (!nodes.is_empty()).then(|| Fixed::new(nodes, Arc::clone(&self.names))),
-            found: pool
-                .discover
-                .as_ref()
-                .map(|settings| self.found(&pool.name, settings, own(config), roster)),
+            found,
             registered: registers.then(|| Registered::new(&pool.name, &self.registrations)),
             taken: others
                 .flat_map(|other| &other.nodes)
@@ -94,26 +98,26 @@ impl Sources {
                 .collect(),
             max_in_flight: pool.waiting.max_in_flight,
             up: AtomicBool::new(true),
-        }
+        })
     }
 
     fn found(
         &self,
         pool: &str,
         settings: &Discover,
-        own: Vec<SocketAddr>,
-        roster: &Arc<Roster>,
-    ) -> Arc<Found> {
+        listeners: Vec<SocketAddr>,
+        around: (&Arc<Roster>, &Own),
+    ) -> Result<Arc<Found>, String> {
         let mut known = self.known.lock();
         known.retain(|found| found.strong_count() > 0);
         let mut here = known.iter().filter_map(Weak::upgrade);
         let same = |found: &Arc<Found>| {
-            found.pool == pool && found.settings == *settings && found.own == own
+            found.pool == pool && found.settings == *settings && found.listeners == listeners
         };
         if let Some(found) = here.find(same) {
-            return found;
+            return Ok(found);
         }
-        let found = Found::new(pool, settings, own, (&self.names, roster));
+        let found = Found::new(pool, settings, listeners, (&self.names, around))?;
         for kept in &found.kept {
             let before = known.iter().rev().filter_map(Weak::upgrade);
             let mut before = before.filter(|before| before.pool == pool);
@@ -127,12 +131,12 @@ impl Sources {
         }
         let found = Arc::new(found);
         known.push(Arc::downgrade(&found));
-        found
+        Ok(found)
     }
 }
 
 /// Where we listen ourselves.
-fn own(config: &Config) -> Vec<SocketAddr> {
+fn listeners(config: &Config) -> Vec<SocketAddr> {
     let listen = config.listen.iter().copied();
     listen
         .chain([config.admin.listen])
@@ -144,11 +148,11 @@ impl Found {
     fn new(
         pool: &str,
         settings: &Discover,
-        own: Vec<SocketAddr>,
-        around: (&Arc<Names>, &Arc<Roster>),
-    ) -> Self {
-        let (names, roster) = around;
-        let fence = Arc::new(Fence::new(own.clone(), settings.allow.clone()));
+        listeners: Vec<SocketAddr>,
+        around: (&Arc<Names>, (&Arc<Roster>, &Own)),
+    ) -> Result<Self, String> {
+        let (names, (roster, own)) = around;
+        let fence = Arc::new(Fence::new(listeners.clone(), settings.allow.clone()));
         let mut kept = Vec::new();
         let mut owners = None;
         let mut keep = |label: String, source: Box<dyn Discovery>| {
@@ -172,15 +176,20 @@ impl Found {
             owners = redis.owners.then(|| registry.owners());
             keep(label, Box::new(registry));
         }
-        Self {
+        if let Some(word) = &settings.own {
+            let source = own.discovery(word, pool);
+            let source = source.ok_or_else(|| format!("pool {pool}: no discovery {word}"))?;
+            keep(format!("own {word}"), source);
+        }
+        Ok(Self {
             pool: pool.to_owned(),
             settings: settings.clone(),
-            own,
+            listeners,
             fence,
             kept,
             owners,
             damper: Mutex::default(),
-        }
+        })
     }
 }
 
