@@ -1,11 +1,12 @@
 //! What do the tests of this module hold in their hands?
 
 use super::*;
-use crate::config::TwoNodes;
+use crate::config::{Strategies, TwoNodes};
 use crate::learn::Running;
 use crate::model::{Basis, Class, Operation, Outcome, Role, Sample, Verdict, clock};
 use crate::nodes::{ComebackRules, CooldownRules, Lease, Node, Plugins, Screening, Tried, screen};
 use crate::observe::{Metrics, StrategyFailures};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) const COOLDOWN: CooldownRules = CooldownRules {

@@ -3,27 +3,26 @@
 //! Short and long requests have turns of their own, so that one class does not shift the other's.
 //! Knows nothing of load: a baseline for comparison, and right where all requests cost the same.
 
-use super::{Choice, Strategy, Why};
+use super::{Choice, Strategy, Turns, Why};
 use crate::model::{Class, Dice, Request};
 use crate::nodes::Candidates;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
-    turns: [AtomicUsize; Class::ALL.len()],
+    turns: Turns,
 }
 
 impl RoundRobin {
-    /// The next position below `among`. The counter wraps; it is never reset.
+    /// The next position below `among`.
     pub(super) fn turn(&self, class: Class, among: usize) -> usize {
-        self.turns[class.index()].fetch_add(1, Ordering::Relaxed) % among
+        self.turns.next(class, among)
     }
 
     #[cfg(test)]
-    pub(super) fn starting_at(turn: usize) -> Self {
+    pub(super) fn starting_at(turn: u64) -> Self {
         Self {
-            turns: [AtomicUsize::new(turn), AtomicUsize::new(turn)],
+            turns: Turns::starting_at(turn),
         }
     }
 }
@@ -34,5 +33,9 @@ impl Strategy for RoundRobin {
             at: self.turn(request.class, among.len()),
             why: Why::Turn,
         }
+    }
+
+    fn turns(&self) -> Option<&Turns> {
+        Some(&self.turns)
     }
 }
