@@ -10,6 +10,7 @@ use super::pool::{
 use super::sections::{
     Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
 };
+use super::share::{Share, masked as masked_url};
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
 use crate::model::{Class, Pin, Score, Threshold, Unknown};
@@ -41,6 +42,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        share,
         state,
         shutdown,
         reload,
@@ -73,6 +75,7 @@ pub(super) fn tree(config: &Config) -> Tree {
             ]),
         ),
         ("debug", table([("headers", Tree::Flag(*debug_headers))])),
+        ("share", share_tree(share)),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
@@ -264,6 +267,35 @@ fn timeouts_tree(timeouts: &Timeouts) -> Tree {
         ("client_read", time(timeouts.client_read)),
         ("client_write", time(timeouts.client_write)),
         ("node_idle", time(timeouts.node_idle)),
+    ])
+}
+
+fn share_tree(share: &Share) -> Tree {
+    let some = |value: &Option<String>| value.as_ref().map_or(Tree::Null, text);
+    let sentinel = &share.sentinel;
+    let password = sentinel
+        .password
+        .as_ref()
+        .map_or(Tree::Null, |_| text("***"));
+    let ca = share.ca.as_ref();
+    table([
+        ("redis", list(&share.urls, |url| text(masked_url(url)))),
+        ("sharded", Tree::Flag(share.sharded)),
+        (
+            "sentinel",
+            table([
+                ("name", some(&sentinel.name)),
+                ("username", some(&sentinel.username)),
+                ("password", password),
+                ("database", whole(sentinel.database)),
+                ("tls", Tree::Flag(sentinel.tls)),
+            ]),
+        ),
+        ("ca", ca.map_or(Tree::Null, |file| text(file.display()))),
+        ("prefix", text(&share.prefix)),
+        ("interval", time(share.interval)),
+        ("ttl", time(share.ttl)),
+        ("timeout", time(share.timeout)),
     ])
 }
 

@@ -1,6 +1,7 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
 use super::pool::{DebugPlugin, Pool, RouteEntry, Strategies};
+use super::share::Share;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ pub struct Config {
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
     pub debug_headers: bool,
+    /// How several gateways act as one.
+    pub share: Share,
     /// Where learned durations survive a restart.
     pub state: State,
     /// How the gateway ends.

@@ -15,9 +15,11 @@
 //! | `pins` | What did the operator decide himself? |
 //! | `view` | What does the operator see? |
 //! | `memory` | What outlives a restart? |
+//! | `fleet` | What do others learn from us, and we from them? |
 
 mod entry;
 mod estimate;
+mod fleet;
 mod histogram;
 #[cfg(test)]
 mod laws;
@@ -33,6 +35,7 @@ mod usual;
 mod view;
 
 pub use entry::Running;
+pub use fleet::Untaught;
 pub use learner::Learner;
 pub use memory::Memory;
 pub use pins::matches;

@@ -86,6 +86,17 @@ impl Plugins {
         plugin
     }
 
+    /// Every plugin that has a place.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Plugin>> {
+        let table = self.table.lock();
+        table
+            .seen
+            .iter()
+            .map(|(_, plugin)| Arc::clone(plugin))
+            .collect()
+    }
+
     /// How many plugins have a place.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -6,12 +6,14 @@
 mod assemble;
 mod chores;
 mod embedded;
+mod fleet;
 mod panics;
 mod reload;
 mod run;
 mod services;
 mod signals;
 mod state;
+mod turns;
 
 pub use assemble::Options;
 pub use embedded::Embedded;

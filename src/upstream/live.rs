@@ -1,5 +1,6 @@
 //! What do all requests share? The current snapshot, and what outlives snapshots.
 
+use super::fleet::Fleet;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
@@ -7,7 +8,6 @@ use crate::admit::PSEUDONYM;
 use crate::learn::Learner;
 use crate::model::clock;
 use crate::nodes::{Plugins, Tunnels};
-use crate::share::{News, SharedState};
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Version};
 use std::sync::Arc;
@@ -31,10 +31,8 @@ pub struct Live {
     pub lifecycle: Arc<Lifecycle>,
     /// Who we are.
     pub identity: Identity,
-    /// The way to the other gateways.
-    pub share: Box<dyn SharedState>,
-    /// What they last told.
-    pub news: ArcSwap<Option<News>>,
+    /// The other gateways.
+    pub fleet: Fleet,
 }
 
 /// A gateway's name, new with every start: a loop must be told from a neighbour.
@@ -86,7 +84,8 @@ impl Live {
         snapshot: Arc<Snapshot>,
         parts: Parts,
         learner: Learner,
-        share: Box<dyn SharedState>,
+        identity: Identity,
+        fleet: Fleet,
     ) -> Self {
         parts.roster.note_open();
         Self {
@@ -97,9 +96,8 @@ impl Live {
             sightings: Sightings::new(clock::now()),
             learner,
             lifecycle: Arc::default(),
-            identity: Identity::default(),
-            share,
-            news: ArcSwap::from_pointee(None),
+            identity,
+            fleet,
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod discovery;
 mod errand;
+mod fleet;
 mod health;
 mod lifecycle;
 mod live;
@@ -23,6 +24,7 @@ mod waiting;
 mod watchlist;
 
 pub use errand::{Bounds, Errands};
+pub use fleet::{Fleet, Standing};
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};

@@ -22,6 +22,7 @@ pub struct Snapshot {
     pub treatments: Treatments,
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
+    fingerprint: String,
     routes: Table,
     owners: OwnerTable,
     pools: Vec<Arc<Pool>>,
@@ -88,12 +89,19 @@ impl Snapshot {
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
+            fingerprint: config::fingerprint(&config),
             config,
             version,
             routes,
             pools,
             stop,
         }))
+    }
+
+    /// Sixteen digits that gateways compare: different ones are drift.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The pool for a path.

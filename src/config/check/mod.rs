@@ -7,6 +7,7 @@ mod learn;
 mod nodes;
 mod pools;
 mod sections;
+mod share;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -69,6 +70,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         limits: sections::limits(&root.section("limits")),
         loops: sections::loops(&root.section("loops")),
         debug_headers: root.section("debug").or("headers", false, Value::flag),
+        share: share::share(&root.section("share")),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),
