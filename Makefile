@@ -2,7 +2,7 @@
 # make test    every test
 # Both install what they need on Debian and Ubuntu; a Rust toolchain must be there (https://rustup.rs).
 
-.PHONY: help demo run test lint fmt bench race deny setup
+.PHONY: help demo run test lint fmt bench sim race deny setup
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -12,6 +12,7 @@ help:
 	@echo "make run     the gateway with conf/twolane.yaml"
 	@echo "make lint    formats, clippy and documentation, warnings denied"
 	@echo "make bench   benchmarks"
+	@echo "make sim     the tables of the simulation; ARGS=ablation for one of them"
 	@echo "make race    the gateway beside HAProxy on the same arrivals, about 25 minutes"
 
 demo: setup
@@ -33,6 +34,10 @@ fmt:
 
 bench: setup
 	$(CARGO) bench $(ARGS)
+
+# The profile of tests: it needs no build of its own, and is fast enough.
+sim: setup
+	$(CARGO) bench --profile dev --bench sim -- $(ARGS)
 
 # Lanes of HAProxy are skipped when it is not there and cannot be installed.
 race: setup

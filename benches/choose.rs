@@ -19,15 +19,16 @@ use std::time::{Duration, Instant};
 use twolane::config::{self, Strategies};
 use twolane::learn::{Classifier, Learner, Running};
 use twolane::model::{
-    Basis, Class, Dice, LearnRules, Operation, Outcome, Request, Sample, Verdict, clock,
+    Basis, Class, Dice, LearnRules, NodeId, Operation, Outcome, Request, RequestId, Sample,
+    Verdict, clock,
 };
 use twolane::nodes::{
     Candidates, ComebackRules, Lease, Node, Plugins, Roster, Screening, Tried, screen,
 };
-use twolane::observe::Metrics;
+use twolane::observe::{Brief, Decision, Decisions, Metrics};
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
-use twolane::upstream::{Ask, Checks, Parts, Rooms, Snapshot};
+use twolane::upstream::{Ask, Checks, Own, Parts, Pick, Pool, Rooms, Snapshot};
 
 /// A pool of so many nodes; nothing listens there, and nobody looks.
 async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
@@ -49,7 +50,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         names: Arc::default(),
         rooms: Rooms::default(),
         metrics: Metrics::new().expect("every family has a name of its own"),
-        strategies: Vec::new(),
+        own: Own::default(),
     };
     Snapshot::compile(config, 1, &parts)
         .await
@@ -126,11 +127,48 @@ fn round(
     }
 }
 
-fn choose(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a runtime starts");
+        .expect("a runtime starts")
+}
+
+fn guarded(strategy: &Arc<dyn Strategy>) -> Guarded {
+    let metrics = Metrics::new().expect("every family has a name of its own");
+    let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
+    Guarded::new(Arc::clone(strategy), failures)
+}
+
+/// What it costs to keep a choice for whoever asks about its request.
+fn kept(criterion: &mut Criterion) {
+    let decisions = Decisions::default();
+    decisions.resize(1000);
+    let (pool, node, now): (Arc<str>, NodeId, _) = ("main".into(), "n1".into(), clock::now());
+    let mut number = 0;
+    criterion.bench_function("decisions/note", |bencher| {
+        bencher.iter(|| {
+            number += 1;
+            decisions.note(|| Decision {
+                request: RequestId::Own { gateway: 1, number },
+                at: now,
+                attempt: 1,
+                pool: Arc::clone(&pool),
+                operation: Brief::new(black_box("tool/invoke|langgenius/google|google|search")),
+                verdict: Verdict {
+                    class: Class::Short,
+                    basis: Basis::Prior,
+                },
+                node: Some(node.clone()),
+                why: "least_loaded",
+                shadow: None,
+            });
+        });
+    });
+}
+
+fn choose(criterion: &mut Criterion) {
+    let runtime = runtime();
     let plugins = Plugins::new();
     let request = Request::new(Class::Short, plugins.find(Some("a/b")).place());
     for row in select::TABLE {
@@ -158,11 +196,9 @@ fn choose(criterion: &mut Criterion) {
                 bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
             });
 
-            let metrics = Metrics::new().expect("every family has a name of its own");
-            let failures = metrics.pool("main", std::iter::empty()).strategy_failures;
             round(&mut group, count, (&*strategy, &among), &plugins);
 
-            let guarded = Guarded::new(Arc::clone(&strategy), failures);
+            let guarded = guarded(&strategy);
             let peers: Vec<_> = nodes
                 .iter()
                 .map(|node| HttpPeer::new(node.address(), false, String::new()))
@@ -177,23 +213,26 @@ fn choose(criterion: &mut Criterion) {
             });
 
             group.bench_function(BenchmarkId::new("pool", count), |bencher| {
-                bencher.iter(|| {
-                    let ask = Ask {
-                        request: black_box(request),
-                        tried: &none,
-                        luck: dice.u64(..),
-                        affinity: None,
-                        owner: None,
-                        once: false,
-                        limits: None,
-                        overdue: false,
-                    };
-                    pool.choose(&ask)
-                });
+                bencher.iter(|| through_pingora(pool, black_box(request), &none, dice.u64(..)));
             });
         }
         group.finish();
     }
+}
+
+/// Through the hook of Pingora's balancer, as requests go.
+fn through_pingora(pool: &Pool, request: Request, tried: &Tried, luck: u64) -> Pick {
+    let ask = Ask {
+        request,
+        tried,
+        luck,
+        affinity: None,
+        owner: None,
+        once: false,
+        limits: None,
+        overdue: false,
+    };
+    pool.choose(&ask).expect("all may serve")
 }
 
 criterion_group! {
@@ -201,6 +240,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(500));
-    targets = choose
+    targets = kept, choose
 }
 criterion_main!(benches);

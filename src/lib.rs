@@ -43,8 +43,9 @@
 //!
 //! # Embedding
 //!
-//! [`server::Embedded`] is the whole gateway on the caller's runtime; [`server::Options`] brings
-//! strategies of its own ([`select::Strategy`] has an example).
+//! [`server::Gateway`] makes a gateway with strategies, classifiers, discoveries and metrics of a
+//! program's own ([`select::Strategy`] has an example; `examples/` has whole programs);
+//! [`server::Embedded`] is one on the caller's runtime, [`cli::main_with`] one with every command.
 
 pub mod model;
 

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
-    self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, Problems, RouteEntry, Severity,
-    Tcp, TwoNodes,
+    self, Change, Config, DebugPlugin, Known, Loaded, NodeEntry, OwnWords, Problems, RouteEntry,
+    RuleEntry, Severity, Tcp, TwoNodes, When,
 };
 use twolane::model::{
     Class, LearnRules, NodeId, Part, Pin, Role, Score, Secret, Threshold, Unknown,
@@ -27,6 +27,7 @@ const KNOWN: Known = Known {
         "peak_ewma",
         "consistent_hash",
     ],
+    own: OwnWords::NONE,
 };
 const TOKEN: &str = "hunter2-hunter2";
 
@@ -114,10 +115,15 @@ fn the_reference_names_every_key() {
     // Keys of lists that are empty by default, short forms and aliases stand in comments.
     full.routes.push(route("/x"));
     full.learn.rules.pins.push(pin());
+    full.rules.push(rule());
     full.debug_plugins.push(debug_plugin("a"));
     let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
     let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
-    mappings(&printed, "", &mut |_, mapping| {
+    mappings(&printed, "", &mut |path, mapping| {
+        // Its keys are names of headers.
+        if path.ends_with("header") {
+            return;
+        }
         keys.extend(mapping.keys().filter_map(Value::as_str).map(str::to_owned));
     });
     assert!(keys.len() > 60, "{keys:?}");
@@ -139,6 +145,31 @@ fn debug_plugin(node: &str) -> DebugPlugin {
     DebugPlugin {
         plugin: "8d6c1f0e-2b4a-4c1d-9e3f-0a1b2c3d4e5f/my_tool".to_owned(),
         node: NodeId::from(node),
+    }
+}
+
+fn rule() -> RuleEntry {
+    RuleEntry {
+        when: When {
+            op: Some("tool/*".to_owned()),
+            plugin: Some("langgenius/comfyui".to_owned()),
+            tenant: Some("*-team".to_owned()),
+            header: vec![("x-team".to_owned(), "batch*".to_owned())],
+        },
+        class: Some(Class::Long),
+        pool: Some("main".to_owned()),
+    }
+}
+
+/// A rule that only exempts.
+fn exemption() -> RuleEntry {
+    RuleEntry {
+        when: When {
+            tenant: Some("b".to_owned()),
+            ..When::default()
+        },
+        class: None,
+        pool: None,
     }
 }
 
@@ -424,6 +455,9 @@ fn other_words(mut config: Config) -> Config {
     config.routes = vec![route("/e/"), route("/plugin/")];
     config.debug_plugins = vec![debug_plugin("node-0")];
     config.strategies.two_nodes = TwoNodes::Diagram;
+    config.rules = vec![rule(), exemption()];
+    config.pools[0].shadow = Some("seed".to_owned());
+    config.decisions = 0;
     config
 }
 

@@ -652,3 +652,68 @@ async fn the_readme_names_only_commands_that_exist() {
         assert!(known.contains(&name), "README.md says `twolane {name}`");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f110_explain_asks_the_running_gateway_and_sends_nothing() {
+    let (folder, node) = (folder(), node().await);
+    let token = "admin: { listen: 127.0.0.1:0, token: hunter2 }\n";
+    let serving = Serving::with_file(folder.path(), &over(&node, token)).await;
+    let body = folder.path().join("body.json");
+    let data = json!({"user_id": "u", "data": {"provider": "demo", "tool": "t"}});
+    std::fs::write(&body, data.to_string()).unwrap();
+    let path = "/plugin/tenant/dispatch/tool/invoke?secret=1";
+    let admin = serving.admin.to_string();
+    let (file, body) = (folder.path().join("gateway.yaml"), body.to_string_lossy());
+    let file = file.to_string_lossy();
+    let typed = [
+        "--config",
+        &file,
+        "explain",
+        "POST",
+        path,
+        "-H",
+        "X-Plugin-ID: a/b",
+        "--body",
+        &body,
+        "--admin",
+        &admin,
+    ];
+    let told = output(command(folder.path(), &typed)).await;
+    assert!(told.status.success(), "{}", errors(&told));
+    let text = said(&told);
+    for what in [
+        "operation tool/invoke|a/b|demo|t",
+        "long because prior",
+        "strategy adaptive",
+        "goes to",
+    ] {
+        assert!(text.contains(what), "`{what}` in:\n{text}");
+    }
+    assert!(!text.contains("secret"), "a query is nobody's business");
+    let as_json = output(command(folder.path(), &[&typed[..], &["--json"]].concat())).await;
+    let answer: Value = serde_json::from_str(&said(&as_json)).unwrap();
+    assert_eq!(answer["choice"]["node"], node.id());
+    assert_eq!(node.ledger().len(), 0, "nothing was sent");
+
+    let wrong = output(command(
+        folder.path(),
+        &[&typed[..], &["-H", "none"]].concat(),
+    ))
+    .await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        errors(&wrong).contains("is no header"),
+        "{}",
+        errors(&wrong)
+    );
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let nobody = nobody.to_string();
+    let lost = output(command(
+        folder.path(),
+        &["explain", "GET", "/", "--admin", &nobody],
+    ));
+    assert_eq!(lost.await.status.code(), Some(69), "nobody answers there");
+}

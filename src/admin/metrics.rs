@@ -23,6 +23,7 @@ pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
         operations: count(live.learner.len()),
         other_gateways: count(live.fleet.others(clock::now()).len()),
         long_threshold: live.learner.threshold(),
+        classifier_failures: live.parts.own.classifier_failures(),
     };
     match live.parts.metrics.page(&nodes, &pools, gauges) {
         Ok(page) => reply::build(200, "text/plain; version=0.0.4; charset=utf-8", page),

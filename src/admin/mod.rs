@@ -5,6 +5,8 @@
 
 mod actions;
 mod client;
+mod decisions;
+mod explain;
 mod gate;
 mod health;
 mod metrics;
@@ -60,6 +62,12 @@ impl Admin {
                 _ => reply::not_found(path),
             };
         }
+        if let Some(id) = path.strip_prefix("/api/v1/decisions/") {
+            return match request.method {
+                Method::GET => decisions::of(&self.live, id),
+                _ => reply::not_found(path),
+            };
+        }
         match (&request.method, path) {
             (&Method::GET, "/livez") => reply::text(200, "ok\n"),
             (&Method::GET, "/readyz") => health::readyz(&self.live),
@@ -70,6 +78,8 @@ impl Admin {
             (&Method::GET, "/cluster/gateways") => seed_pages::gateways(&self.live),
             (&Method::GET, "/cluster/master") => seed_pages::leader(&self.live),
             (&Method::GET, "/metrics") => metrics::page(&self.live),
+            (&Method::GET, "/api/v1/decisions") => decisions::last(&self.live, request.uri.query()),
+            (&Method::POST, "/api/v1/explain") => explain::answer(&self.live, body),
             (&Method::POST, "/-/reload" | "/config/reload") => {
                 actions::reload(self.hands.as_ref()).await
             }

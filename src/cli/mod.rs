@@ -1,5 +1,6 @@
 //! What was typed?
 
+mod explain;
 mod operate;
 mod serve;
 mod show;
@@ -7,6 +8,7 @@ mod typed;
 
 use crate::demo::Wish;
 use crate::nodes::Hand;
+use crate::server::{Builder, Gateway};
 use clap::Parser;
 use std::process::ExitCode;
 use typed::{Command, Typed};
@@ -20,11 +22,18 @@ const UNAVAILABLE: u8 = 69;
 /// Does what was typed.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(Gateway::builder())
+}
+
+/// Does what was typed, with a gateway of the program's own: the same commands, and its words in
+/// the configuration.
+#[must_use]
+pub fn main_with(builder: Builder) -> ExitCode {
     let typed = Typed::parse();
     let from = &typed.from;
     match typed.command.unwrap_or(Command::Run) {
-        Command::Run => serve::run(from),
-        Command::Check { print } => serve::check(from, print),
+        Command::Run => serve::run(from, builder),
+        Command::Check { print } => serve::check(from, &builder, print),
         Command::Demo {
             seconds,
             seed,
@@ -35,9 +44,10 @@ pub fn main() -> ExitCode {
             json,
         }),
         Command::Node(node) => show::stand_in(node),
-        Command::Drain(what) => operate::set(from, &what, Hand::Drain),
-        Command::Undrain(what) => operate::set(from, &what, Hand::Ready),
-        Command::Maint(what) => operate::set(from, &what, Hand::Maint),
+        Command::Drain(what) => operate::set(from, &builder, &what, Hand::Drain),
+        Command::Undrain(what) => operate::set(from, &builder, &what, Hand::Ready),
+        Command::Maint(what) => operate::set(from, &builder, &what, Hand::Maint),
+        Command::Explain(what) => explain::explain(from, &builder, &what),
     }
 }
 

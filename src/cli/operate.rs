@@ -5,6 +5,7 @@ use super::{UNAVAILABLE, on_runtime, out, serve};
 use crate::admin::ask;
 use crate::model::Secret;
 use crate::nodes::Hand;
+use crate::server::Builder;
 use http::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -15,13 +16,18 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Where the admin listener is, and what opens it.
-struct Door {
+pub(super) struct Door {
     admin: SocketAddr,
     token: Option<Secret>,
 }
 
 impl Door {
-    async fn ask(&self, method: Method, path: &str, body: &str) -> Result<Value, ExitCode> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> Result<Value, ExitCode> {
         let answer = ask(self.admin, self.token.as_ref(), method, path, body).await;
         match answer {
             Ok((200, body)) => serde_json::from_str(&body).map_err(|error| {
@@ -40,18 +46,30 @@ impl Door {
     }
 }
 
-pub(super) fn set(from: &From, what: &Operate, hand: Hand) -> ExitCode {
-    let door = match (serve::load(from), what.admin) {
-        (Ok((loaded, _)), admin) => Door {
+/// The door of the gateway that the configuration describes, or that stands at `admin`.
+pub(super) fn door(
+    from: &From,
+    builder: &Builder,
+    admin: Option<SocketAddr>,
+) -> Result<Door, ExitCode> {
+    match (serve::load(from, builder), admin) {
+        (Ok((loaded, _)), admin) => Ok(Door {
             admin: admin.unwrap_or(loaded.config.admin.listen),
             token: loaded.config.admin.token,
-        },
+        }),
         // Without a configuration the address must be given, and a token may be.
-        (Err(_), Some(admin)) => Door {
+        (Err(_), Some(admin)) => Ok(Door {
             admin,
             token: std::env::var("TWOLANE_ADMIN_TOKEN").ok().map(Secret::new),
-        },
-        (Err(problems), None) => return serve::refuse(&problems),
+        }),
+        (Err(problems), None) => Err(serve::refuse(&problems)),
+    }
+}
+
+pub(super) fn set(from: &From, builder: &Builder, what: &Operate, hand: Hand) -> ExitCode {
+    let door = match door(from, builder, what.admin) {
+        Ok(door) => door,
+        Err(code) => return code,
     };
     let done = on_runtime(async { Ok(carry_out(&door, what, hand).await) });
     match done {

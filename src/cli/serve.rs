@@ -3,15 +3,16 @@
 use super::typed::From;
 use super::{BAD_CONFIGURATION, out};
 use crate::config::{self, Loaded};
-use crate::server::{self, Options, known};
+use crate::server::Builder;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub(super) fn load(from: &From) -> Result<(Loaded, Option<PathBuf>), String> {
+pub(super) fn load(from: &From, builder: &Builder) -> Result<(Loaded, Option<PathBuf>), String> {
+    let known = builder.known();
     let file = from.config.clone().or_else(config::find);
     let loaded = match &file {
-        Some(file) => config::load_file(file, &known()),
-        None => config::examine("", "the environment", &known(), &|name| {
+        Some(file) => config::load_file(file, &known),
+        None => config::examine("", "the environment", &known, &|name| {
             std::env::var(name).ok()
         }),
     };
@@ -23,16 +24,16 @@ pub(super) fn load(from: &From) -> Result<(Loaded, Option<PathBuf>), String> {
 /// Of Pingora only what went wrong, and which nodes came back.
 const LOG: &str = "info,pingora=warn,pingora_load_balancing=info";
 
-pub(super) fn run(from: &From) -> ExitCode {
+pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
     crate::observe::init_log(LOG);
-    let (loaded, file) = match load(from) {
+    let (loaded, file) = match load(from, &builder) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
     };
     if !loaded.warnings.list.is_empty() {
         log::warn!("{}", loaded.warnings);
     }
-    match server::run(loaded, file, Options::default()) {
+    match builder.run(loaded, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("twolane: {error}");
@@ -41,8 +42,8 @@ pub(super) fn run(from: &From) -> ExitCode {
     }
 }
 
-pub(super) fn check(from: &From, print: bool) -> ExitCode {
-    let (loaded, file) = match load(from) {
+pub(super) fn check(from: &From, builder: &Builder, print: bool) -> ExitCode {
+    let (loaded, file) = match load(from, builder) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
     };

@@ -59,6 +59,8 @@ pub(super) enum Command {
     Undrain(Operate),
     /// Take a node out: it is not expected to work
     Maint(Operate),
+    /// What would the running gateway do with a request? Asks it; sends nothing to any node
+    Explain(Explain),
 }
 
 /// A stand-in plugin daemon.
@@ -89,6 +91,27 @@ pub(super) struct Operate {
     /// Return only when nothing runs there any more
     #[arg(long)]
     pub(super) wait: bool,
+    /// The gateway's admin listener [default: admin.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// A request that is not sent.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Its method
+    pub(super) method: String,
+    /// Its path, such as /plugin/TENANT/dispatch/tool/invoke
+    pub(super) path: String,
+    /// A header, such as 'X-Plugin-ID: langgenius/openai'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub(super) headers: Vec<String>,
+    /// A file with its body; only the length and the first 4 KiB are looked at
+    #[arg(long, value_name = "FILE")]
+    pub(super) body: Option<PathBuf>,
+    /// Print the whole answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
     /// The gateway's admin listener [default: admin.listen of the configuration]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<SocketAddr>,

@@ -52,6 +52,9 @@ const WARMUP: Duration = Duration::from_secs(60);
 /// HAProxy's `slowstart` in most examples: connections and caches fill within seconds.
 const SLOW_START: Duration = Duration::from_secs(10);
 
+/// Enough to find a call that somebody complains about a minute later; a quarter of a MiB.
+pub(super) const DECISIONS: usize = 1000;
+
 /// Two other nodes are worth a try; more only spreads a request that kills.
 const ATTEMPTS: u8 = 3;
 
@@ -89,6 +92,8 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
+/// It holds the very process for as long as it runs.
+const PLUGIN_LONG_WEIGHT: f64 = 0.0;
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;
 /// A daemon bears 60 to 120 s of silence; whoever closes earlier breaks what was sound.
@@ -132,6 +137,8 @@ impl Config {
         let pool = Pool {
             name: POOL.to_owned(),
             strategy: STRATEGY.to_owned(),
+            shadow: None,
+            discovery: None,
             fail_open: FAIL_OPEN,
             use_all_backups: USE_ALL_BACKUPS,
             waiting: Waiting::default(),
@@ -143,6 +150,7 @@ impl Config {
             threads: 0,
             pools: vec![pool],
             routes: Vec::new(),
+            rules: Vec::new(),
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
@@ -156,6 +164,7 @@ impl Config {
             loops: Loops::default(),
             debug_headers: false,
             share: Share::default(),
+            decisions: DECISIONS,
             state: State::default(),
             shutdown: Shutdown::default(),
             reload: Reload::default(),
@@ -204,6 +213,7 @@ impl Default for Strategies {
         Self {
             plugin_weight: PLUGIN_WEIGHT,
             long_weight: LONG_WEIGHT,
+            plugin_long_weight: PLUGIN_LONG_WEIGHT,
             two_nodes: TwoNodes::Prose,
         }
     }
@@ -213,6 +223,7 @@ impl Default for Learn {
     fn default() -> Self {
         Self {
             key: KEY.to_vec(),
+            classifier: None,
             rules: LearnRules::default(),
         }
     }

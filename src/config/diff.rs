@@ -130,8 +130,8 @@ fn name(item: &Tree) -> Option<String> {
         return None;
     };
     let (key, value) = entries.first()?;
-    // The order of pins has a meaning: the first that matches wins.
-    (key != "operation").then(|| value.typed())?
+    // The order of pins and rules has a meaning: the first that matches wins.
+    (!["operation", "op"].contains(&key.as_str())).then(|| value.typed())?
 }
 
 #[cfg(test)]

@@ -20,10 +20,40 @@ const TOLD: usize = 100;
 const LARGEST: u64 = 4 << 20;
 
 /// The words that `config`, a lower layer, learns from its caller.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Known {
     /// The strategies there are.
     pub strategies: &'static [&'static str],
+    /// What the embedding program adds.
+    pub own: OwnWords,
+}
+
+/// The words that the program which embeds the gateway adds to the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct OwnWords {
+    /// After `strategy:` and `shadow:`.
+    pub strategies: Vec<String>,
+    /// After `learn.classifier:`.
+    pub classifiers: Vec<String>,
+    /// After `discovery:`.
+    pub discoveries: Vec<String>,
+}
+
+impl OwnWords {
+    /// The program as it is, without additions.
+    pub const NONE: Self = Self {
+        strategies: Vec::new(),
+        classifiers: Vec::new(),
+        discoveries: Vec::new(),
+    };
+}
+
+impl Known {
+    /// Every word that `strategy:` may use.
+    pub(super) fn all_strategies(&self) -> Vec<&str> {
+        let own = self.own.strategies.iter().map(String::as_str);
+        self.strategies.iter().copied().chain(own).collect()
+    }
 }
 
 /// A configuration, and what else is known about its text.
@@ -89,10 +119,7 @@ pub fn examine(
         );
     }
     resolve(&mut tree, &Place::default(), env, &findings);
-    let around = Around {
-        strategies: known.strategies,
-        env,
-    };
+    let around = Around { known, env };
     let config = check::read(&tree, &around, &findings);
     let problems = tell(text, place, findings.into_list());
     let refused = |problem: &Problem| problem.severity == Severity::Error;

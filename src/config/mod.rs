@@ -29,9 +29,10 @@ mod unit;
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use fingerprint::fingerprint;
-pub use load::{Known, Loaded, content_hash, examine, find, load, load_file};
+pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file};
 pub use pool::{
-    DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+    DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
+    TwoNodes, Waiting, When,
 };
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};

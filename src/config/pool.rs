@@ -1,7 +1,7 @@
 //! Which nodes, in which groups, for which requests, under which strategy?
 
 use super::address::Address;
-use crate::model::{NodeId, Role};
+use crate::model::{Class, NodeId, Role};
 use std::time::Duration;
 
 /// Nodes that serve the same routes under one strategy.
@@ -11,13 +11,17 @@ pub struct Pool {
     pub name: String,
     /// A word of `select::TABLE`.
     pub strategy: String,
+    /// A strategy that is asked beside it and whose choice is only counted.
+    pub shadow: Option<String>,
+    /// Where its nodes come from, when not from `nodes`: a word that the embedding program brings.
+    pub discovery: Option<String>,
     /// True: when every node is unhealthy, one is tried all the same.
     pub fail_open: bool,
     /// False: of the backups only the first in the file that can serve does. True: all of them.
     pub use_all_backups: bool,
     /// What a node may have in flight, and how the other requests wait.
     pub waiting: Waiting,
-    /// Its nodes; at least one, at most one primary, not only backups.
+    /// Its nodes; at least one, at most one primary, not only backups. None with `discovery`.
     pub nodes: Vec<NodeEntry>,
 }
 
@@ -114,6 +118,32 @@ pub struct RouteEntry {
     pub pool: String,
 }
 
+/// What the operator decides for requests that look so. The first rule that matches decides; what
+/// it leaves open is settled as if there were no rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleEntry {
+    /// What a request must look like.
+    pub when: When,
+    /// Its class; `None` (`auto` in YAML) leaves it to `learn`.
+    pub class: Option<Class>,
+    /// The name of its pool; `None` leaves it to `routes`.
+    pub pool: Option<String>,
+}
+
+/// What a request must look like: everything that is written must fit. In each pattern `*` stands
+/// for any run of characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// Of the operation: `tool/invoke`, `e` for a hook, else the word of the kind.
+    pub op: Option<String>,
+    /// Of the plugin: `author/name`; under `/e/` the hook's id.
+    pub plugin: Option<String>,
+    /// Of the tenant in the path.
+    pub tenant: Option<String>,
+    /// Of headers' first values, by name in small letters.
+    pub header: Vec<(String, String)>,
+}
+
 /// A debug plugin and the node that has its developer's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DebugPlugin {
@@ -130,6 +160,8 @@ pub struct Strategies {
     pub plugin_weight: f64,
     /// `adaptive`: how many times a long request counts, beyond once.
     pub long_weight: f64,
+    /// `adaptive`: how many times a long request of the same plugin counts, beyond both.
+    pub plugin_long_weight: f64,
     /// `seed`: which of seed 000's two contradicting rules for two nodes holds.
     pub two_nodes: TwoNodes,
 }

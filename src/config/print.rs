@@ -5,12 +5,12 @@
 
 use super::file;
 use super::pool::{
-    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, Strategies, TwoNodes, Waiting,
+    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes,
+    Waiting, When,
 };
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Retry, Shutdown, State, Tcp, Timeouts,
+    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
 };
-use super::share::{Share, masked as masked_url};
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
 use crate::model::{Class, Pin, Score, Threshold, Unknown};
@@ -30,6 +30,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         threads,
         pools,
         routes,
+        rules,
         debug_plugins,
         tcp,
         strategies,
@@ -42,6 +43,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        decisions,
         share,
         state,
         shutdown,
@@ -57,6 +59,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
+        ("rules", list(rules, rule)),
         ("debug_plugins", list(debug_plugins, debug_plugin)),
         ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
@@ -67,21 +70,29 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", table([("body", text(write_size(limits.body)))])),
-        (
-            "loops",
-            table([
-                ("marks", Tree::Flag(loops.marks)),
-                ("max_hops", whole(loops.max_hops)),
-            ]),
-        ),
-        ("debug", table([("headers", Tree::Flag(*debug_headers))])),
-        ("share", share_tree(share)),
+        ("loops", loops_tree(loops)),
+        ("debug", debug_tree(*debug_headers, *decisions)),
+        ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
         ),
+    ])
+}
+
+fn debug_tree(headers: bool, decisions: usize) -> Tree {
+    table([
+        ("headers", Tree::Flag(headers)),
+        ("decisions", whole(decisions)),
+    ])
+}
+
+fn loops_tree(loops: &Loops) -> Tree {
+    table([
+        ("marks", Tree::Flag(loops.marks)),
+        ("max_hops", whole(loops.max_hops)),
     ])
 }
 
@@ -146,13 +157,22 @@ fn pool(pool: &Pool) -> Tree {
     table([
         ("name", text(&pool.name)),
         ("strategy", text(&pool.strategy)),
+        ("shadow", maybe(pool.shadow.as_ref())),
+        ("discovery", maybe(pool.discovery.as_ref())),
         ("fail_open", Tree::Flag(pool.fail_open)),
         ("use_all_backups", Tree::Flag(pool.use_all_backups)),
         ("max_in_flight", max_in_flight(*most)),
         ("plugin_caps", Tree::Table(caps.collect())),
         ("max_hold", time(*max_hold)),
         ("max_queue", whole(*max_queue)),
-        ("nodes", list(&pool.nodes, node)),
+        (
+            "nodes",
+            if pool.discovery.is_some() {
+                Tree::Null
+            } else {
+                list(&pool.nodes, node)
+            },
+        ),
     ])
 }
 
@@ -183,6 +203,34 @@ fn route(route: &RouteEntry) -> Tree {
     table([("path", text(&route.path)), ("pool", text(&route.pool))])
 }
 
+fn rule(rule: &RuleEntry) -> Tree {
+    let When {
+        op,
+        plugin,
+        tenant,
+        header,
+    } = &rule.when;
+    let header: Vec<_> = header
+        .iter()
+        .map(|(name, pattern)| (name.clone(), text(pattern)))
+        .collect();
+    table([
+        ("op", maybe(op.as_ref())),
+        ("plugin", maybe(plugin.as_ref())),
+        ("tenant", maybe(tenant.as_ref())),
+        (
+            "header",
+            if header.is_empty() {
+                Tree::Null
+            } else {
+                Tree::Table(header)
+            },
+        ),
+        ("class", text(rule.class.map_or("auto", Class::word))),
+        ("pool", maybe(rule.pool.as_ref())),
+    ])
+}
+
 fn debug_plugin(owned: &DebugPlugin) -> Tree {
     table([("plugin", text(&owned.plugin)), ("node", text(&owned.node))])
 }
@@ -204,6 +252,10 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     let adaptive = table([
         ("plugin_weight", Tree::Number(strategies.plugin_weight)),
         ("long_weight", Tree::Number(strategies.long_weight)),
+        (
+            "plugin_long_weight",
+            Tree::Number(strategies.plugin_long_weight),
+        ),
     ]);
     table([
         ("adaptive", adaptive),
@@ -211,7 +263,13 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     ])
 }
 
-fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
+fn learn_tree(
+    Learn {
+        key,
+        classifier,
+        rules,
+    }: &Learn,
+) -> Tree {
     let threshold = match rules.long_threshold {
         Threshold::Fixed(duration) => time(duration),
         Threshold::Auto => text("auto"),
@@ -227,6 +285,7 @@ fn learn_tree(Learn { key, rules }: &Learn) -> Tree {
     };
     table([
         ("key", list(key, |part| text(part.word()))),
+        ("classifier", maybe(classifier.as_ref())),
         ("long_threshold", threshold),
         ("exit_ratio", Tree::Number(rules.exit_ratio)),
         ("score", text(score)),
@@ -270,35 +329,6 @@ fn timeouts_tree(timeouts: &Timeouts) -> Tree {
     ])
 }
 
-fn share_tree(share: &Share) -> Tree {
-    let some = |value: &Option<String>| value.as_ref().map_or(Tree::Null, text);
-    let sentinel = &share.sentinel;
-    let password = sentinel
-        .password
-        .as_ref()
-        .map_or(Tree::Null, |_| text("***"));
-    let ca = share.ca.as_ref();
-    table([
-        ("redis", list(&share.urls, |url| text(masked_url(url)))),
-        ("sharded", Tree::Flag(share.sharded)),
-        (
-            "sentinel",
-            table([
-                ("name", some(&sentinel.name)),
-                ("username", some(&sentinel.username)),
-                ("password", password),
-                ("database", whole(sentinel.database)),
-                ("tls", Tree::Flag(sentinel.tls)),
-            ]),
-        ),
-        ("ca", ca.map_or(Tree::Null, |file| text(file.display()))),
-        ("prefix", text(&share.prefix)),
-        ("interval", time(share.interval)),
-        ("ttl", time(share.ttl)),
-        ("timeout", time(share.timeout)),
-    ])
-}
-
 fn state_tree(state: &State) -> Tree {
     let file = state.file.as_ref();
     table([
@@ -314,7 +344,7 @@ fn shutdown_tree(shutdown: &Shutdown) -> Tree {
     ])
 }
 
-fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
+pub(super) fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     let entries = entries.into_iter();
     Tree::Table(
         entries
@@ -323,18 +353,22 @@ fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     )
 }
 
-fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
+pub(super) fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
     Tree::List(items.iter().map(write).collect())
 }
 
-fn text(value: impl ToString) -> Tree {
+fn maybe(value: Option<&String>) -> Tree {
+    value.map_or(Tree::Null, text)
+}
+
+pub(super) fn text(value: impl ToString) -> Tree {
     Tree::Text(value.to_string())
 }
 
-fn time(duration: Duration) -> Tree {
+pub(super) fn time(duration: Duration) -> Tree {
     Tree::Text(write_duration(duration))
 }
 
-fn whole<T: TryInto<i128>>(number: T) -> Tree {
+pub(super) fn whole<T: TryInto<i128>>(number: T) -> Tree {
     Tree::Whole(number.try_into().unwrap_or(i128::MAX))
 }

@@ -1,6 +1,6 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
-use super::pool::{DebugPlugin, Pool, RouteEntry, Strategies};
+use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
@@ -22,6 +22,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Which request goes to which pool; what no route takes goes to the first pool.
     pub routes: Vec<RouteEntry>,
+    /// What the operator decides for single requests, before `routes` and `learn`.
+    pub rules: Vec<RuleEntry>,
     /// Which node has the connection of which debug plugin.
     pub debug_plugins: Vec<DebugPlugin>,
     /// The plain TCP listener of remote debugging.
@@ -46,6 +48,8 @@ pub struct Config {
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
     pub debug_headers: bool,
+    /// So many of the last decisions are kept for the operator; 0 = none.
+    pub decisions: usize,
     /// How several gateways act as one.
     pub share: Share,
     /// Where learned durations survive a restart.
@@ -106,6 +110,9 @@ pub struct Kinds {
 pub struct Learn {
     /// What makes up an operation's key, coarse to fine.
     pub key: Vec<Part>,
+    /// Who says beforehand whether a request is long, when not what was learned: a word that the
+    /// embedding program brings.
+    pub classifier: Option<String>,
     /// How its durations are learned.
     pub rules: LearnRules,
 }

@@ -1,5 +1,7 @@
 //! Where does the fleet meet? The section `share`.
 
+use super::print::{list, table, text, time, whole};
+use super::tree::Tree;
 use crate::model::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,6 +72,36 @@ impl Share {
     #[must_use]
     pub const fn is_on(&self) -> bool {
         !self.urls.is_empty()
+    }
+
+    /// How an operator would write it, with every key, its secrets masked.
+    pub(super) fn tree(&self) -> Tree {
+        let some = |value: &Option<String>| value.as_ref().map_or(Tree::Null, text);
+        let sentinel = &self.sentinel;
+        let password = sentinel
+            .password
+            .as_ref()
+            .map_or(Tree::Null, |_| text("***"));
+        let ca = self.ca.as_ref();
+        table([
+            ("redis", list(&self.urls, |url| text(masked(url)))),
+            ("sharded", Tree::Flag(self.sharded)),
+            (
+                "sentinel",
+                table([
+                    ("name", some(&sentinel.name)),
+                    ("username", some(&sentinel.username)),
+                    ("password", password),
+                    ("database", whole(sentinel.database)),
+                    ("tls", Tree::Flag(sentinel.tls)),
+                ]),
+            ),
+            ("ca", ca.map_or(Tree::Null, |file| text(file.display()))),
+            ("prefix", text(&self.prefix)),
+            ("interval", time(self.interval)),
+            ("ttl", time(self.ttl)),
+            ("timeout", time(self.timeout)),
+        ])
     }
 }
 

@@ -62,6 +62,7 @@ impl Entry {
         drop(state);
         Running {
             place: Some((self, ticket)),
+            beside: None,
         }
     }
 }
@@ -113,12 +114,25 @@ impl State {
 #[must_use = "the request counts as running only as long as this lives"]
 pub struct Running {
     place: Option<(Arc<Entry>, (Instant, u64))>,
+    /// What another classifier watches of the same request.
+    beside: Option<Box<Running>>,
 }
 
 impl Running {
     /// For classifiers that do not watch running requests.
     pub const fn unwatched() -> Self {
-        Self { place: None }
+        Self {
+            place: None,
+            beside: None,
+        }
+    }
+
+    /// Ends together with another.
+    pub(super) fn beside(mut self, other: Self) -> Self {
+        if other.place.is_some() {
+            self.beside = Some(Box::new(other));
+        }
+        self
     }
 }
 

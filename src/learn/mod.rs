@@ -13,6 +13,8 @@
 //! | `usual` | How long does an operation usually take? |
 //! | `threshold` | From which duration on is a request long? |
 //! | `pins` | What did the operator decide himself? |
+//! | `guard` | What if a classifier from outside decides, or fails to? |
+//! | `look` | What would be said of an operation now? |
 //! | `view` | What does the operator see? |
 //! | `memory` | What outlives a restart? |
 //! | `fleet` | What do others learn from us, and we from them? |
@@ -20,10 +22,12 @@
 mod entry;
 mod estimate;
 mod fleet;
+mod guard;
 mod histogram;
 #[cfg(test)]
 mod laws;
 mod learner;
+mod look;
 mod memory;
 mod pins;
 #[cfg(test)]
@@ -36,7 +40,9 @@ mod view;
 
 pub use entry::Running;
 pub use fleet::Untaught;
+pub use guard::Guarded;
 pub use learner::Learner;
+pub use look::{LevelView, Look};
 pub use memory::Memory;
 pub use pins::matches;
 pub use usual::ln_seconds;

@@ -26,6 +26,8 @@ pub enum Basis {
     },
     /// A request of this operation has been running for longer than the threshold.
     Promoted,
+    /// A classifier from outside has its own reasons.
+    Custom,
     /// Nothing is known; this is what the kind of operation usually is.
     Prior,
 }
@@ -36,7 +38,7 @@ impl Basis {
     pub const fn expected(self) -> Option<Duration> {
         match self {
             Self::Learned { score, .. } => Some(score),
-            Self::Pinned | Self::Promoted | Self::Prior => None,
+            Self::Pinned | Self::Promoted | Self::Custom | Self::Prior => None,
         }
     }
 
@@ -47,6 +49,7 @@ impl Basis {
             Self::Pinned => "pinned",
             Self::Learned { .. } => "learned",
             Self::Promoted => "promoted",
+            Self::Custom => "custom",
             Self::Prior => "prior",
         }
     }

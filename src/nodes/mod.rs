@@ -4,6 +4,7 @@
 //! request holds a node by a [`Lease`], which ends by itself. [`screen`] settles who may serve,
 //! so that a strategy only has to prefer.
 
+mod account;
 mod comeback;
 mod cooldown;
 mod expected;
@@ -18,11 +19,13 @@ mod places;
 mod plugins;
 mod presence;
 mod roster;
+mod runtimes;
 mod screen;
 mod speed;
 mod telling;
 mod tunnels;
 
+pub use account::account;
 pub use comeback::ComebackRules;
 pub use cooldown::CooldownRules;
 pub use hand::Hand;

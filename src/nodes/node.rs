@@ -8,6 +8,7 @@ use super::marks::Marks;
 use super::others::Others;
 use super::places::Places;
 use super::presence::Presences;
+use super::runtimes::Runtimes;
 use super::speed::Speed;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
@@ -40,7 +41,7 @@ pub struct Node {
     /// What other gateways and direct clients do there.
     others: Others,
     /// Live leases by plugin: the contention inside one runtime.
-    runtimes: Box<[AtomicU32]>,
+    runtimes: Runtimes,
     /// What is known of each plugin's runtime here.
     presences: Presences,
     /// Strikes, and the rest they led to.
@@ -79,7 +80,7 @@ impl Node {
             in_flight: Default::default(),
             expected: Expected::default(),
             others: Others::new(now),
-            runtimes: (0..Plugins::CAPACITY).map(|_| AtomicU32::new(0)).collect(),
+            runtimes: Runtimes::new(),
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
@@ -258,7 +259,13 @@ impl Node {
     /// Live leases of one plugin: how crowded its runtime on this node is.
     #[must_use]
     pub fn runtime_in_flight(&self, plugin: PluginPlace) -> u32 {
-        self.runtimes[usize::from(plugin.index)].load(Ordering::Relaxed)
+        self.runtimes.all(plugin)
+    }
+
+    /// The long ones among them.
+    #[must_use]
+    pub fn runtime_long(&self, plugin: PluginPlace) -> u32 {
+        self.runtimes.long(plugin)
     }
 
     /// What is known of a plugin's runtime here.
@@ -353,14 +360,13 @@ impl Node {
     pub(super) fn count_up(&self, class: Class, plugin: PluginPlace) {
         self.taken.fetch_add(1, Ordering::Relaxed);
         self.in_flight[class.index()].fetch_add(1, Ordering::Relaxed);
-        self.runtimes[usize::from(plugin.index)].fetch_add(1, Ordering::Relaxed);
+        self.runtimes.count_up(class, plugin);
     }
 
     pub(super) fn count_down(&self, class: Class, plugin: PluginPlace) {
         let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
-        let before = self.runtimes[usize::from(plugin.index)].fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a lease ends once");
+        self.runtimes.count_down(class, plugin);
     }
 
     pub(super) const fn places(&self) -> &Places {

@@ -191,10 +191,11 @@ impl Others {
         }
     }
 
-    /// How many requests others have probably begun here since the news was made.
+    /// How many requests others have probably begun here since the news was made; `None` while
+    /// there is no fresh news.
     #[must_use]
-    pub fn unseen(&self, now: Instant) -> f64 {
-        self.view(now).map_or(0.0, |(view, age)| view.rate() * age)
+    pub fn unseen(&self, now: Instant) -> Option<f64> {
+        self.view(now).map(|(view, age)| view.rate() * age)
     }
 }
 
@@ -249,7 +250,8 @@ mod tests {
                 long: 3
             }
         );
-        assert!((others.unseen(now) - 4.0 * 0.3).abs() < 1e-9);
+        let unseen = others.unseen(now).expect("fresh");
+        assert!((unseen - 4.0 * 0.3).abs() < 1e-9);
     }
 
     #[test]
@@ -267,7 +269,7 @@ mod tests {
         assert_eq!(others.burden(PLUGIN, later), bare);
         let end = start + Duration::from_secs(10);
         assert_eq!(others.burden(PLUGIN, end), Burden::default());
-        assert!(others.unseen(end) == 0.0);
+        assert_eq!(others.unseen(end), None);
     }
 
     #[test]

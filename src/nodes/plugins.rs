@@ -97,6 +97,20 @@ impl Plugins {
             .collect()
     }
 
+    /// The place that a plugin has, or would be given if a request named it now; nothing changes.
+    #[must_use]
+    pub fn would_find(&self, name: Option<&str>) -> PluginPlace {
+        let Some(name) = name.filter(|name| name.len() <= Self::LONGEST) else {
+            return PluginPlace::NONE;
+        };
+        let table = self.table.lock();
+        if let Some(plugin) = table.seen.peek(name) {
+            return plugin.place;
+        }
+        let place = table.next_place();
+        place.map_or(PluginPlace::NONE, |(place, _)| place)
+    }
+
     /// How many plugins have a place.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -113,22 +127,32 @@ impl Plugins {
 impl Table {
     /// A fresh place, or that of the least recently used plugin that no request holds.
     fn free_place(&mut self) -> Option<PluginPlace> {
-        if let Some(index) = self.fresh.next() {
-            return Some(PluginPlace {
-                index,
-                generation: 0,
-            });
+        let (place, idle) = self.next_place()?;
+        match idle {
+            None => self.fresh.start += 1,
+            Some(idle) => {
+                self.seen.pop(&idle);
+            }
         }
-        let idle = self
-            .seen
-            .iter()
-            .rev()
-            .find(|(_, plugin)| Arc::strong_count(plugin) == 1)
-            .map(|(name, _)| name.clone())?;
-        self.seen.pop(&idle).map(|plugin| PluginPlace {
+        Some(place)
+    }
+
+    /// The place that is free next, and who loses it.
+    fn next_place(&self) -> Option<(PluginPlace, Option<Box<str>>)> {
+        if !self.fresh.is_empty() {
+            let fresh = PluginPlace {
+                index: self.fresh.start,
+                generation: 0,
+            };
+            return Some((fresh, None));
+        }
+        let mut oldest = self.seen.iter().rev();
+        let (name, plugin) = oldest.find(|(_, plugin)| Arc::strong_count(plugin) == 1)?;
+        let place = PluginPlace {
             index: plugin.place.index,
             generation: plugin.place.generation.wrapping_add(1),
-        })
+        };
+        Some((place, Some(name.clone())))
     }
 }
 
@@ -167,12 +191,28 @@ mod tests {
     }
 
     #[test]
+    fn where_a_plugin_would_be_found_is_where_it_is_found() {
+        let plugins = Plugins::new();
+        let held = plugins.find(Some("held/one"));
+        for n in 0..2 * u32::from(Plugins::CAPACITY) {
+            let name = format!("a/{n}");
+            let (before, would) = (plugins.len(), plugins.would_find(Some(&name)));
+            assert_eq!(plugins.len(), before, "to look is not to find");
+            assert_eq!(plugins.find(Some(&name)).place(), would);
+            assert_eq!(plugins.would_find(Some(&name)), would);
+        }
+        assert_eq!(plugins.would_find(Some("held/one")), held.place());
+        assert_eq!(plugins.would_find(None), PluginPlace::NONE);
+    }
+
+    #[test]
     fn a_name_that_is_too_long_is_not_kept() {
         let plugins = Plugins::new();
         let longest = "p".repeat(Plugins::LONGEST);
         assert_ne!(plugins.find(Some(&longest)).place(), PluginPlace::NONE);
         let longer = longest + "p";
         assert_eq!(plugins.find(Some(&longer)).place(), PluginPlace::NONE);
+        assert_eq!(plugins.would_find(Some(&longer)), PluginPlace::NONE);
         assert_eq!(plugins.len(), 1);
     }
 

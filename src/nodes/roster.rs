@@ -27,6 +27,21 @@ pub struct Entry {
     pub max_in_flight: Option<MaxInFlight>,
 }
 
+impl Entry {
+    /// A node of which only name and address are known.
+    #[must_use]
+    pub fn at(name: &str, address: SocketAddr) -> Self {
+        Self {
+            id: NodeId::from(name),
+            address,
+            role: Role::default(),
+            weight: 1,
+            hand: Hand::Ready,
+            max_in_flight: None,
+        }
+    }
+}
+
 /// All nodes by name. A node lives as long as a pool or a running request holds it; one that is
 /// named again with the same address is the same node, with its counts and its health.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 //!
 //! The statistic: residuals `ln(duration) - usual`, cut at three to either side, in a mean and a
 //! variance that forget (1/50). A node is slow by `exp(d)`, where `d` is how far its mean lies
-//! above that of the fastest, less three standard errors of the difference. Evidence fades with
+//! above that of the fastest, less five standard errors of the difference. Evidence fades with
 //! time, so that a node that is avoided gets its chance to be measured again.
 
 use super::pair::Pair;
@@ -21,8 +21,9 @@ const MOST: f64 = 2.0 / NEW - 1.0;
 const ENOUGH: f64 = 10.0;
 /// One residual goes no further: a request that hung is one request.
 const CUT: f64 = 3.0;
-/// Standard errors that chance may explain.
-const SIGMAS: f64 = 3.0;
+/// Standard errors that chance may explain. Three would do if residuals were independent; those of
+/// requests that queue behind each other are not, and at 95 % load equal nodes passed for slow.
+const SIGMAS: f64 = 5.0;
 /// Part of every variance: a tenth more or less is no slowness, however regular.
 const FLOOR: f64 = 0.01;
 /// After so long without a sample the evidence is worth half.
@@ -108,7 +109,7 @@ impl Speed {
     /// How many times slower than the fastest it provably is: from 1 to 10.
     #[must_use]
     pub fn slowness(&self, fastest: Option<Pace>, now: Instant) -> f64 {
-        let (Some(own), Some(fastest)) = (self.pace(), fastest) else {
+        let Some((fastest, own)) = fastest.and_then(|fastest| Some((fastest, self.pace()?))) else {
             return 1.0;
         };
         let behind = own.mean - fastest.mean;
@@ -134,9 +135,13 @@ impl Pace {
     /// The fastest of several nodes; `None` when nothing is proven of any.
     #[must_use]
     pub fn fastest<'a>(nodes: impl Iterator<Item = &'a Speed>) -> Option<Self> {
-        nodes
-            .filter_map(Speed::pace)
-            .min_by(|one, other| one.mean.total_cmp(&other.mean))
+        nodes.filter_map(Speed::pace).reduce(Self::min)
+    }
+
+    /// The faster of two.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        if other.mean < self.mean { other } else { self }
     }
 }
 

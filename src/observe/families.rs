@@ -1,8 +1,8 @@
 //! Which metric families exist? Names, help and labels, read in one place.
 
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, Result,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, Result,
 };
 
 /// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
@@ -80,7 +80,7 @@ impl Requests {
             )?,
             strategy_failures: counter(
                 "twolane_strategy_failures_total",
-                "Times a strategy panicked or named no candidate, and round robin took its place.",
+                "Times a strategy, or its shadow, panicked or named no candidate; round robin took its place.",
                 &["pool"],
             )?,
             open: gauge(
@@ -158,6 +158,7 @@ impl Nodes {
 /// What strategies have found out.
 #[derive(Debug)]
 pub(super) struct Pools {
+    pub(super) shadow: IntCounterVec,
     pub(super) lanes_ratio: GaugeVec,
     pub(super) lanes_apart: IntGaugeVec,
     pub(super) damping: GaugeVec,
@@ -166,6 +167,12 @@ pub(super) struct Pools {
 impl Pools {
     pub(super) fn register(into: &Registry) -> Result<Self> {
         Ok(Self {
+            shadow: counter(
+                into,
+                "twolane_shadow_total",
+                "Choices in pools with a shadow, by whether it would have chosen the same node.",
+                &["pool", "agrees"],
+            )?,
             lanes_ratio: measures(
                 into,
                 "twolane_lanes_ratio",
@@ -242,6 +249,7 @@ pub(super) struct Gateway {
     pub(super) reloads: IntCounterVec,
     pub(super) reload_successful: IntGauge,
     pub(super) threshold: Gauge,
+    pub(super) classifier_failures: IntCounter,
 }
 
 impl Gateway {
@@ -251,7 +259,13 @@ impl Gateway {
             "From here on a duration is long.",
         )?;
         into.register(Box::new(threshold.clone()))?;
+        let classifier_failures = IntCounter::new(
+            "twolane_classifier_failures_total",
+            "Times that a classifier from outside failed, and what was learned decided.",
+        )?;
+        into.register(Box::new(classifier_failures.clone()))?;
         Ok(Self {
+            classifier_failures,
             operations: gauge(
                 into,
                 "twolane_operations",

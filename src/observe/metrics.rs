@@ -1,5 +1,6 @@
 //! What is counted, and how is it shown to Prometheus?
 
+use super::OwnMetrics;
 use super::families::{Gateway, Nodes, Pools, Requests, Share, Waits};
 use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
@@ -106,6 +107,8 @@ pub struct PoolMetrics {
     duration: [Histogram; Class::ALL.len()],
     first_byte: [Histogram; Class::ALL.len()],
     choices: Vec<(&'static str, IntCounter)>,
+    /// The shadow would have chosen another node, and the same.
+    shadow: [IntCounter; 2],
     /// How often its strategy failed.
     pub strategy_failures: StrategyFailures,
     inflation: Gauge,
@@ -136,11 +139,19 @@ impl PoolMetrics {
     }
 }
 
+impl PoolMetrics {
+    /// The shadow would have chosen the same node, or another.
+    pub fn shadowed(&self, agrees: bool) {
+        self.shadow[usize::from(agrees)].inc();
+    }
+}
+
 /// All metrics of one gateway, in a registry of their own: several gateways can live in one
 /// process (tests, the demo).
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    own: Option<OwnMetrics>,
     requests: Requests,
     nodes: Nodes,
     pools: Pools,
@@ -156,6 +167,14 @@ impl Metrics {
     /// # Errors
     /// When two families have one name: a fault of ours, found by any test.
     pub fn new() -> prometheus::Result<Self> {
+        Self::with(None)
+    }
+
+    /// Registers every family, and shows those of the embedding program beside them.
+    ///
+    /// # Errors
+    /// When two families have one name: a fault of ours, found by any test.
+    pub fn with(own: Option<OwnMetrics>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = Requests::register(&registry)?;
         let nodes = Nodes::register(&registry)?;
@@ -177,6 +196,7 @@ impl Metrics {
             .collect();
         Ok(Self {
             registry,
+            own,
             requests,
             nodes,
             pools,
@@ -207,6 +227,8 @@ impl Metrics {
             choices: whys
                 .map(|why| (why, families.choices.with_label_values(&[name, why])))
                 .collect(),
+            shadow: ["false", "true"]
+                .map(|agrees| self.pools.shadow.with_label_values(&[name, agrees])),
             strategy_failures: StrategyFailures(
                 families.strategy_failures.with_label_values(&[name]),
             ),
@@ -285,8 +307,13 @@ impl Metrics {
         self.gateway
             .threshold
             .set(gauges.long_threshold.as_secs_f64());
+        let failures = &self.gateway.classifier_failures;
+        failures.inc_by(gauges.classifier_failures.saturating_sub(failures.get()));
         let mut page = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        if let Some(own) = &self.own {
+            own.show(&mut page);
+        }
         Ok(page)
     }
 
@@ -361,6 +388,8 @@ pub struct Gauges {
     pub other_gateways: i64,
     /// The effective threshold.
     pub long_threshold: Duration,
+    /// Times that classifiers from outside failed.
+    pub classifier_failures: u64,
 }
 
-const BASES: [&str; 4] = ["pinned", "learned", "promoted", "prior"];
+const BASES: [&str; 5] = ["pinned", "learned", "promoted", "custom", "prior"];

@@ -5,7 +5,9 @@ use crate::admit::Patience;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
 use crate::learn::Running;
-use crate::model::{Basis, Operation, Outcome, Owner, PluginPlace, Rejection, Verdict, clock};
+use crate::model::{
+    Basis, Operation, Outcome, Owner, PluginPlace, Rejection, RequestId, Verdict, clock,
+};
 use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
@@ -23,6 +25,8 @@ pub struct Ctx {
     pub(super) snapshot: Arc<Snapshot>,
     /// When its header was read.
     pub(super) arrived: Instant,
+    /// What it is called, where anybody will want to know.
+    pub(super) id: Option<RequestId>,
     /// Set by `request_filter`.
     pub(super) routed: Option<Routed>,
     /// The attempt that runs now.
@@ -125,6 +129,7 @@ impl Ctx {
         Self {
             snapshot: live.snapshot(),
             arrived: clock::now(),
+            id: None,
             routed: None,
             attempt: None,
             tried: Tried::new(),
@@ -158,7 +163,7 @@ impl Ctx {
             select::settle(
                 attempt.lease,
                 routed.pool.chooser(),
-                &live.learner,
+                live.classifier(&self.snapshot),
                 routed.operation.as_ref(),
                 outcome,
                 now,

@@ -15,6 +15,7 @@ mod hold;
 mod hooks;
 mod keep;
 mod logging;
+mod noted;
 mod request_body_filter;
 mod request_filter;
 mod response_filter;

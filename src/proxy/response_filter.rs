@@ -13,6 +13,9 @@ pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
     }
     let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());
     response.insert_header("X-Twolane-Attempts", attempts.to_string())?;
+    if let Some(id) = ctx.id {
+        response.insert_header("X-Twolane-Request-Id", id.to_string())?;
+    }
     if !ctx.waited.is_zero() {
         let waited = ctx.waited.as_millis();
         response.insert_header("X-Twolane-Waited-Ms", waited.to_string())?;

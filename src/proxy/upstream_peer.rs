@@ -1,8 +1,7 @@
 //! Which node gets this attempt? Chosen and leased without a pause between.
 
 use super::ctx::{Attempt, Ctx};
-use super::wait;
-use crate::learn::Classifier;
+use super::{noted, wait};
 use crate::model::rejection::Reason;
 use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
@@ -11,7 +10,6 @@ use crate::upstream::{Ask, Live, Pick};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use std::sync::Arc;
 
 /// Why no node was found.
 pub(super) enum NoSeat {
@@ -60,15 +58,20 @@ async fn attempt(
     let request = Request::new(routed.verdict.class, routed.plugin.place()).attempt(number);
     routed.body_sent = 0;
     let read_timeout = routed.treatment.read;
-    let (mut pick, lease) = match &routed.pool.waiting {
-        None => at_once(ctx, request).map_err(NoSeat::Nobody)?,
-        Some(room) => {
-            let room = Arc::clone(room);
-            // Boxed: what a wait needs must not be allocated for every request.
-            let seat = Box::pin(wait::seat(&room, session, ctx, request)).await?;
-            (seat.pick, seat.lease)
-        }
+    let seated = match routed.pool.waiting.clone() {
+        None => at_once(ctx, request).map_err(NoSeat::Nobody),
+        // Boxed: what a wait needs must not be allocated for every request.
+        Some(room) => Box::pin(wait::seat(&room, session, ctx, request))
+            .await
+            .map(|seat| (seat.pick, seat.lease)),
     };
+    noted::choice(
+        live,
+        ctx,
+        seated.as_ref().map(|(pick, _)| pick),
+        clock::now(),
+    );
+    let (mut pick, lease) = seated?;
     pick.peer.options.read_timeout = Some(read_timeout);
     begin(live, ctx, lease, pick.why);
     Ok(pick.peer)
@@ -110,7 +113,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
     ctx.attempt = Some(Attempt {
         neighbours: met.saturating_sub(1),
         lease: lease.expecting(routed.verdict.basis.expected()),
-        running: operation.map(|operation| live.learner.begin(operation, now)),
+        running: operation.map(|operation| live.classifier(&ctx.snapshot).begin(operation, now)),
         why,
         status: None,
         failed_in_band: None,

@@ -3,7 +3,7 @@
 use super::ctx::{Ctx, Routed};
 use super::upstream_peer::NoSeat;
 use crate::model::rejection::Reason;
-use crate::model::{Basis, Rejection, Request};
+use crate::model::{Rejection, Request};
 use crate::nodes::NoCandidate;
 use crate::upstream::{Received, Seat, WaitingRoom, Wish};
 use http::header;
@@ -57,10 +57,7 @@ fn wish(ctx: &Ctx, routed: &Routed, request: Request) -> Wish {
         held: routed.standing.held,
         io_bound: routed.standing.io_bound,
         tenant: routed.standing.tenant,
-        predicted: match routed.verdict.basis {
-            Basis::Learned { score, .. } => Some(score),
-            Basis::Pinned | Basis::Promoted | Basis::Prior => None,
-        },
+        predicted: routed.verdict.basis.expected(),
         waited: ctx.waited,
     }
 }

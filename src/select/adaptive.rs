@@ -22,8 +22,8 @@
 //! When not: with one plugin and no long requests it equals `least_in_flight`, and costs more.
 
 use super::lanes::Lanes;
-use super::scan::{self, Field};
-use super::{Choice, Ended, Insight, Strategy, Why};
+use super::scan::{self, Field, Notes};
+use super::{Choice, Ended, Insight, Preview, Strategy, Why};
 use crate::config::Strategies;
 use crate::learn::ln_seconds;
 use crate::model::{Class, Dice, Outcome, Request};
@@ -36,6 +36,7 @@ use std::time::Instant;
 const APART: Weights = Weights {
     plugin: 0.0,
     long: 4.0,
+    both: 0.0,
 };
 /// With so many long requests fewer than the next, the short lane takes one.
 const SLACK: f64 = 3.0;
@@ -56,13 +57,15 @@ pub(super) struct Adaptive {
 struct Weights {
     plugin: f64,
     long: f64,
+    both: f64,
 }
 
 /// One choice's view of the nodes.
 struct View<'a> {
     request: &'a Request,
     weights: Weights,
-    damping: f64,
+    /// `None` when nothing is known of others.
+    damping: Option<f64>,
     fastest: Option<Pace>,
     now: Instant,
 }
@@ -73,6 +76,7 @@ impl Adaptive {
             together: Weights {
                 plugin: rules.plugin_weight,
                 long: rules.long_weight,
+                both: rules.plugin_long_weight,
             },
             lanes: Lanes::default(),
             damping: AtomicU64::new(1f64.to_bits()),
@@ -81,13 +85,17 @@ impl Adaptive {
 
     fn view<'a>(&self, request: &'a Request, among: &Candidates<'_>, field: &Field) -> View<'a> {
         let now = among.now();
-        let unseen = field
-            .iter(among)
-            .map(|(_, node)| node.others().unseen(now))
-            .sum();
-        let damping = damping(field.len(), unseen);
-        self.damping.store(damping.to_bits(), Ordering::Relaxed);
-        let speeds = field.iter(among).map(|(_, node)| node.speed());
+        let mut known = None;
+        let mut fastest: Option<Pace> = None;
+        for (_, node) in field.iter(among) {
+            if let Some(unseen) = node.others().unseen(now) {
+                known = Some(known.unwrap_or(0.0) + unseen);
+            }
+            if let Some(pace) = node.speed().pace() {
+                fastest = Some(fastest.map_or(pace, |fastest| fastest.min(pace)));
+            }
+        }
+        let damping = known.map(|unseen| damping(field.len(), unseen));
         View {
             request,
             weights: if self.lanes.apart() {
@@ -96,9 +104,47 @@ impl Adaptive {
                 self.together
             },
             damping,
-            fastest: Pace::fastest(speeds),
+            fastest,
             now,
         }
+    }
+
+    /// The choice, and the damping it was made with; `see` is shown each cost and passes it on.
+    fn decide(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+        see: impl Fn(usize, &Node, f64) -> f64,
+    ) -> (Choice, Option<f64>) {
+        let field = Field::of(among, dice);
+        let view = self.view(request, among, &field);
+        let lane = if request.class == Class::Long && self.lanes.apart() {
+            view.short_lane(among, &field, dice)
+        } else {
+            None
+        };
+        let any_slow = Cell::new(false);
+        let choice = scan::cheapest(among, &field, dice, |at, node| {
+            if lane == Some(at) {
+                return f64::INFINITY;
+            }
+            let slowness = view.slowness(node);
+            any_slow.set(any_slow.get() || slowness > 1.0);
+            see(at, node, view.plain(node) * slowness)
+        });
+        let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
+            Why::ShortLane
+        } else if any_slow.get()
+            && (field.iter(among))
+                .filter(|(at, _)| lane != Some(*at))
+                .any(|(at, _)| view.passed_over(among, choice.at, at, false))
+        {
+            Why::SlowNodeAvoided
+        } else {
+            choice.why
+        };
+        (Choice { why, ..choice }, view.damping)
     }
 }
 
@@ -112,20 +158,19 @@ fn damping(candidates: usize, unseen: f64) -> f64 {
 }
 
 impl View<'_> {
-    /// What a node would cost if none were slow.
+    /// What a node would cost for a part of one, if none were slow.
     fn plain(&self, node: &Node) -> f64 {
-        let others = node.others().burden(self.request.plugin, self.now);
+        let plugin = self.request.plugin;
         let ours = self.weigh(
             node.total_in_flight(),
-            node.runtime_in_flight(self.request.plugin),
+            node.runtime_in_flight(plugin),
             node.in_flight(Class::Long),
-        );
-        let theirs = if others.total == 0 {
-            0.0
-        } else {
-            self.damping * self.weigh(others.total, others.same, others.long)
-        };
-        (1.0 + ours + theirs) / f64::from(node.weight())
+        ) + self.weights.both * f64::from(node.runtime_long(plugin));
+        let theirs = self.damping.map_or(0.0, |damping| {
+            let others = node.others().burden(plugin, self.now);
+            damping * self.weigh(others.total, others.same, others.long)
+        });
+        1.0 + ours + theirs
     }
 
     fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
@@ -144,7 +189,7 @@ impl View<'_> {
         let cost = |at: usize| {
             among.get(at).map_or(f64::INFINITY, |node| {
                 let slowness = if slow { self.slowness(node) } else { 1.0 };
-                self.plain(node) * slowness / among.share(node)
+                self.plain(node) * slowness / scan::part(among, node)
             })
         };
         cost(other) < cost(chosen)
@@ -153,7 +198,8 @@ impl View<'_> {
     /// Long requests on a node, and all of them: what the short lane is chosen by.
     fn crowd(&self, node: &Node) -> (f64, f64) {
         let others = node.others().burden(self.request.plugin, self.now);
-        let count = |ours: u32, theirs: u32| f64::from(ours) + self.damping * f64::from(theirs);
+        let damping = self.damping.unwrap_or(0.0);
+        let count = |ours: u32, theirs: u32| f64::from(ours) + damping * f64::from(theirs);
         (
             count(node.in_flight(Class::Long), others.long),
             count(node.total_in_flight(), others.total),
@@ -192,34 +238,23 @@ impl View<'_> {
 
 impl Strategy for Adaptive {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        let field = Field::of(among, dice);
-        let view = self.view(request, among, &field);
-        let lane = if request.class == Class::Long && self.lanes.apart() {
-            view.short_lane(among, &field, dice)
-        } else {
-            None
-        };
-        let any_slow = Cell::new(false);
-        let choice = scan::cheapest(among, &field, dice, |at, node| {
-            if lane == Some(at) {
-                return f64::INFINITY;
-            }
-            let slowness = view.slowness(node);
-            any_slow.set(any_slow.get() || slowness > 1.0);
-            view.plain(node) * slowness
+        let (choice, damping) = self.decide(request, among, dice, |_, _, cost| cost);
+        let shown = damping.unwrap_or(1.0);
+        self.damping.store(shown.to_bits(), Ordering::Relaxed);
+        choice
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let notes = Notes::of(among);
+        let (choice, _damping) = self.decide(request, among, dice, |at, node, cost| {
+            notes.note(at, node, cost)
         });
-        let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
-            Why::ShortLane
-        } else if any_slow.get()
-            && (field.iter(among))
-                .filter(|(at, _)| lane != Some(*at))
-                .any(|(at, _)| view.passed_over(among, choice.at, at, false))
-        {
-            Why::SlowNodeAvoided
-        } else {
-            choice.why
-        };
-        Choice { why, ..choice }
+        Some(notes.preview(choice))
     }
 
     fn ended(&self, end: &Ended<'_>) {

@@ -1,7 +1,7 @@
 //! What if a strategy fails? Then round robin chooses, and the failure is counted.
 
 use super::round_robin::RoundRobin;
-use super::{Choice, Ended, Insight, Strategy, Turns, Why};
+use super::{Choice, Ended, Insight, Preview, Strategy, Turns, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
 use crate::observe::StrategyFailures;
@@ -43,6 +43,21 @@ impl Strategy for Guarded {
                 }
             }
         }
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let said = catch_unwind(AssertUnwindSafe(|| {
+            self.inner.preview(request, among, dice)
+        }));
+        let sound = |said: &Preview| {
+            said.choice.at < among.len() && [0, among.len()].contains(&said.scores.len())
+        };
+        said.ok().flatten().filter(sound)
     }
 
     fn ended(&self, end: &Ended<'_>) {

@@ -5,9 +5,9 @@
 //! the same plugin do; use `adaptive`.
 
 use super::scan::{self, Field};
-use super::{Choice, Strategy};
+use super::{Choice, Preview, Strategy};
 use crate::model::{Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 
 /// See the module.
 #[derive(Debug)]
@@ -17,5 +17,16 @@ impl Strategy for LeastInFlight {
     fn choose(&self, _request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
         let field = Field::of(among, dice);
         scan::cheapest(among, &field, dice, |_, node| scan::load(node))
+    }
+
+    fn preview(
+        &self,
+        _request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let field = Field::of(among, dice);
+        let load = |_, node: &Node| scan::load(node);
+        Some(scan::preview(among, &field, dice, load))
     }
 }

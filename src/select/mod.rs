@@ -10,10 +10,12 @@ mod insight;
 mod lanes;
 mod least_in_flight;
 mod peak_ewma;
+mod preview;
 mod random;
 mod round_robin;
 mod scan;
 mod seed;
+mod shadow;
 mod table;
 mod turns;
 mod two_choices;
@@ -23,9 +25,11 @@ mod why;
 pub use ended::{Ended, settle};
 pub use guard::Guarded;
 pub use insight::Insight;
+pub use preview::Preview;
+pub use shadow::Shadowed;
 pub use table::{Row, TABLE, WORDS, build, least_loaded};
 pub use turns::Turns;
-pub use why::Why;
+pub use why::{Choice, Why};
 
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
@@ -50,6 +54,17 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// Chooses one of the candidates, and says why.
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice;
 
+    /// What [`Strategy::choose`] would say now, changing nothing, for `explain`; `None` when that
+    /// cannot be said. Who keeps nothing between choices answers [`Preview::of_stateless`].
+    fn preview(
+        &self,
+        _request: &Request,
+        _among: &Candidates<'_>,
+        _dice: &mut Dice,
+    ) -> Option<Preview> {
+        None
+    }
+
     /// An attempt that was chosen by this strategy ended: see [`settle`].
     fn ended(&self, _end: &Ended<'_>) {}
 
@@ -62,15 +77,6 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     fn turns(&self) -> Option<&Turns> {
         None
     }
-}
-
-/// A candidate, and the one word that explains it in logs, metrics and headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// The position among the candidates.
-    pub at: usize,
-    /// The reason.
-    pub why: Why,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! mixed, as behind Dify; it takes the mix for the speed of the node.
 
 use super::scan::{self, Field};
-use super::{Choice, Ended, Strategy};
+use super::{Choice, Ended, Preview, Strategy};
 use crate::model::{Dice, Outcome, Request};
 use crate::nodes::{Candidates, Node};
 use std::time::Instant;
@@ -25,6 +25,17 @@ impl Strategy for PeakEwma {
     fn choose(&self, _request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
         let field = Field::of(among, dice);
         scan::cheapest(among, &field, dice, |_, node| cost(node, among.now()))
+    }
+
+    fn preview(
+        &self,
+        _request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let field = Field::of(among, dice);
+        let cost = |_, node: &Node| cost(node, among.now());
+        Some(scan::preview(among, &field, dice, cost))
     }
 
     fn ended(&self, end: &Ended<'_>) {

@@ -3,7 +3,7 @@
 //! When: a baseline, or to find out whether a strategy herds. When not: otherwise; by chance one
 //! node is always crowded.
 
-use super::{Choice, Strategy, Why};
+use super::{Choice, Preview, Strategy, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
 
@@ -30,5 +30,14 @@ impl Strategy for Random {
                 Why::Chance
             },
         }
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        Some(Preview::of_stateless(self, request, among, dice))
     }
 }

@@ -10,7 +10,7 @@
 //! nodes (`benches/README.md` has the figures).
 
 use super::round_robin::RoundRobin;
-use super::{Choice, Strategy, Why};
+use super::{Choice, Preview, Strategy, Why};
 use crate::config::TwoNodes;
 use crate::model::{Class, Dice, Request, Role};
 use crate::nodes::{Candidates, Node};
@@ -41,8 +41,14 @@ impl Seed {
     }
 }
 
-impl Strategy for Seed {
-    fn choose(&self, request: &Request, among: &Candidates<'_>, _dice: &mut Dice) -> Choice {
+impl Seed {
+    /// `turn` says whose turn it is among so many.
+    fn decide(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        turn: impl FnOnce(usize) -> usize,
+    ) -> Choice {
         let main = among
             .iter()
             .position(|node| node.role() == Role::Primary)
@@ -64,12 +70,31 @@ impl Strategy for Seed {
                 }
             }
             (count, Class::Long) => {
-                let turn = self.turns.turn(Class::Long, count - 1);
+                let turn = turn(count - 1);
                 Choice {
                     at: if turn < main { turn } else { turn + 1 },
                     why: Why::Turn,
                 }
             }
         }
+    }
+}
+
+impl Strategy for Seed {
+    fn choose(&self, request: &Request, among: &Candidates<'_>, _dice: &mut Dice) -> Choice {
+        self.decide(request, among, |count| self.turns.turn(Class::Long, count))
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        _dice: &mut Dice,
+    ) -> Option<Preview> {
+        let next = |count| self.turns.next(Class::Long, count);
+        Some(Preview {
+            choice: self.decide(request, among, next),
+            scores: Vec::new(),
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Which strategies can an operator name?
+//! Which strategies are there, and what are they called?
 
 use super::{
     Strategy, adaptive, least_in_flight, peak_ewma, random, round_robin, seed, two_choices,
@@ -83,6 +83,8 @@ pub fn least_loaded() -> Arc<dyn Strategy> {
 /// Makes the strategy of that name; `None` for a word that is not in [`TABLE`].
 #[must_use]
 pub fn build(word: &str, rules: &Strategies) -> Option<Arc<dyn Strategy>> {
-    let row = TABLE.iter().find(|row| row.word == word);
-    row.map(|row| (row.build)(rules))
+    TABLE
+        .iter()
+        .find(|row| row.word == word)
+        .map(|row| (row.build)(rules))
 }

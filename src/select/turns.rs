@@ -37,6 +37,14 @@ impl Turns {
         usize::try_from(turn % among as u64).unwrap_or(0)
     }
 
+    /// What [`Turns::next`] would say; nothing is taken.
+    pub(super) fn coming(&self, class: Class, among: usize) -> usize {
+        let round = &self.rounds[class.index()];
+        let granted = round.blocks.lock().front().map(|(first, _)| *first);
+        let turn = granted.unwrap_or_else(|| round.own.load(Ordering::Relaxed));
+        usize::try_from(turn % among as u64).unwrap_or(0)
+    }
+
     /// How many turns are left that nobody else has.
     #[must_use]
     pub fn left(&self, class: Class) -> u64 {

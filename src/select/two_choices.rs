@@ -6,9 +6,9 @@
 //! misses no idle one.
 
 use super::scan::{self, Field};
-use super::{Choice, Strategy};
+use super::{Choice, Preview, Strategy};
 use crate::model::{Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 
 /// See the module.
 #[derive(Debug)]
@@ -18,5 +18,16 @@ impl Strategy for TwoChoices {
     fn choose(&self, _request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
         let field = Field::distinct(2, among.len(), dice);
         scan::cheapest(among, &field, dice, |_, node| scan::load(node))
+    }
+
+    fn preview(
+        &self,
+        _request: &Request,
+        among: &Candidates<'_>,
+        dice: &mut Dice,
+    ) -> Option<Preview> {
+        let field = Field::distinct(2, among.len(), dice);
+        let load = |_, node: &Node| scan::load(node);
+        Some(scan::preview(among, &field, dice, load))
     }
 }

@@ -9,9 +9,9 @@
 //! When: nodes of different size, requests that all cost the same. When not: otherwise; it knows
 //! nothing of load.
 
-use super::{Choice, Strategy, Why};
+use super::{Choice, Preview, Strategy, Why};
 use crate::model::{Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 
 /// See the module.
 #[derive(Debug)]
@@ -35,7 +35,30 @@ impl Strategy for WeightedRoundRobin {
         }
         Choice {
             at: best.0,
-            why: Why::Turn,
+            why: if among.len() == 1 {
+                Why::OnlyCandidate
+            } else {
+                Why::Turn
+            },
         }
+    }
+
+    fn preview(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        _dice: &mut Dice,
+    ) -> Option<Preview> {
+        let credit = |node: &Node| {
+            // Adding nothing reads it.
+            let now = node.marks().credit(request.class, 0);
+            now + i64::from(node.weight())
+        };
+        let credits = among.iter().map(|node| credit(node)).enumerate();
+        let (at, _) = credits.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+        Some(Preview {
+            choice: Choice { at, why: Why::Turn },
+            scores: Vec::new(),
+        })
     }
 }

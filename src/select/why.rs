@@ -1,5 +1,14 @@
 //! Why a node? One word for each reason.
 
+/// A candidate, and the one word that explains it in logs, metrics and headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The position among the candidates.
+    pub at: usize,
+    /// The reason.
+    pub why: Why,
+}
+
 /// Why a node was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -1,36 +1,78 @@
 //! What is a gateway made of?
 
-use super::state;
-use crate::config::Config;
-use crate::learn::Learner;
+use super::{known, state};
+use crate::config::{Config, Known, OwnWords};
+use crate::learn::{self, Classifier, Learner};
 use crate::model::clock;
 use crate::nodes::Roster;
-use crate::observe::Metrics;
-use crate::select::Strategy;
+use crate::observe::{Metrics, OwnMetrics};
 use crate::share::{Alone, Redis, SharedState, Terms};
-use crate::upstream::{Checks, Fleet, Identity, Live, Parts, Rooms, Snapshot, Standing};
+use crate::upstream::{
+    Checks, Fleet, Identity, Live, MakeDiscovery, MakeStrategy, Own, Parts, Rooms, Snapshot,
+    Standing,
+};
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// What a program that embeds the gateway may add.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Options {
-    /// Strategies of its own, by the name that `strategy:` may use.
-    pub strategies: Vec<(String, Arc<dyn Strategy>)>,
+    /// Strategies of its own, by the word that `strategy:` and `shadow:` may use.
+    pub strategies: Vec<(String, MakeStrategy)>,
+    /// Classifiers, by the word that `learn.classifier:` may use.
+    pub classifiers: Vec<(String, Arc<dyn Classifier>)>,
+    /// Sources of nodes, by the word that `discovery:` may use.
+    pub discoveries: Vec<(String, MakeDiscovery)>,
+    /// Metrics to show beside ours.
+    pub metrics: Option<OwnMetrics>,
+}
+
+impl Options {
+    /// The words that the configuration may use.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        fn words<T>(rows: &[(String, T)]) -> Vec<String> {
+            rows.iter().map(|(word, _)| word.clone()).collect()
+        }
+        Known {
+            own: OwnWords {
+                strategies: words(&self.strategies),
+                classifiers: words(&self.classifiers),
+                discoveries: words(&self.discoveries),
+            },
+            ..known()
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.known().own.fmt(f)
+    }
 }
 
 /// Puts a gateway together, with what an earlier one learned.
 pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Live>, String> {
+    let learner = Arc::new(Learner::new(config.learn.rules.clone()));
+    let guard = |(word, own)| {
+        let guarded = learn::Guarded::new(own, Arc::clone(&learner));
+        (word, Arc::new(guarded))
+    };
+    let own = Own {
+        strategies: options.strategies,
+        classifiers: options.classifiers.into_iter().map(guard).collect(),
+        discoveries: options.discoveries,
+    };
     let roster = Arc::new(Roster::default());
     let parts = Parts {
         checks: Checks::new(&roster, &config.health),
         roster,
         names: Arc::default(),
         rooms: Rooms::default(),
-        metrics: Metrics::new().map_err(|error| error.to_string())?,
-        strategies: options.strategies,
+        metrics: Metrics::with(options.metrics).map_err(|error| error.to_string())?,
+        own,
     };
-    let learner = Learner::new(config.learn.rules.clone());
     if let Some(file) = &config.state.file {
         state::recall(file, &learner);
     }

@@ -2,7 +2,7 @@
 //! for; otherwise like the real one.
 
 use super::reload::Reloader;
-use super::{Options, assemble, chores, known, services};
+use super::{Options, assemble, chores, services};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::proxy::Proxy;
@@ -62,10 +62,11 @@ impl Embedded {
         let tcp = tcp.map(|address| bind(address, &mut fds)).transpose()?;
         let fds: ListenFds = Arc::new(fds.into());
         let conf = Arc::new(services::server_conf(&config));
+        let known = options.known();
         let live = assemble::assemble(config, options)
             .await
             .map_err(io::Error::other)?;
-        let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known()));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
         let (stop, stopped) = watch::channel(false);
         live.parts.checks.round().await;
         live.lifecycle.note_ready();

@@ -1,9 +1,11 @@
 //! How does it start, reload and stop?
 //!
 //! The composition root: the only module that knows all others. [`run`] is the program;
-//! [`Embedded`] is the same gateway on the caller's runtime, for tests and the demo.
+//! [`Embedded`] is the same gateway on the caller's runtime, for tests and the demo. [`Gateway`] makes
+//! either with what a program brings of its own.
 
 mod assemble;
+mod builder;
 mod chores;
 mod embedded;
 mod fleet;
@@ -16,10 +18,11 @@ mod state;
 mod turns;
 
 pub use assemble::Options;
+pub use builder::{Builder, Gateway};
 pub use embedded::Embedded;
 pub use run::{StartError, run};
 
-use crate::config::Known;
+use crate::config::{Known, OwnWords};
 use crate::select;
 
 /// The words that the configuration may use and that higher layers define.
@@ -27,5 +30,6 @@ use crate::select;
 pub const fn known() -> Known {
     Known {
         strategies: select::WORDS,
+        own: OwnWords::NONE,
     }
 }

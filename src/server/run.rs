@@ -2,7 +2,7 @@
 
 use super::reload::Reloader;
 use super::signals::{self, Shutdown, Signals};
-use super::{Options, assemble, chores, known, panics, services, state};
+use super::{Options, assemble, chores, panics, services, state};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::proxy::Proxy;
@@ -63,11 +63,12 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         .build()
         .map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
+    let known = options.known();
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
     let hash = loaded.text_hash;
-    let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known()));
+    let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
     let Signals { hangup, stops } = listening.map_err(|error| other(&error))?;

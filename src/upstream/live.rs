@@ -5,12 +5,14 @@ use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
 use crate::admit::PSEUDONYM;
-use crate::learn::Learner;
-use crate::model::clock;
+use crate::learn::{Classifier, Learner};
+use crate::model::{GivenId, RequestId, clock};
 use crate::nodes::{Plugins, Tunnels};
+use crate::observe::Decisions;
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Version};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 /// One running gateway, as its requests and its operator see it.
@@ -26,7 +28,9 @@ pub struct Live {
     /// How one would ask for them.
     pub sightings: Sightings,
     /// What was learned.
-    pub learner: Learner,
+    pub learner: Arc<Learner>,
+    /// What was decided lately.
+    pub decisions: Decisions,
     /// Open or closing, and how many are inside.
     pub lifecycle: Arc<Lifecycle>,
     /// Who we are.
@@ -40,6 +44,10 @@ pub struct Live {
 pub struct Identity {
     /// The pseudonym in `Via`: `twolane-` and eight hexadecimal digits.
     pub name: String,
+    /// The digits of the name.
+    digits: u32,
+    /// Requests that were given a number.
+    numbered: AtomicU64,
     /// What a request's `Via` gains here, for HTTP 1.0, 1.1 and 2: made once, copied by counting.
     via: [HeaderValue; 3],
     /// For durations.
@@ -50,13 +58,16 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
-        let name = format!("{PSEUDONYM}{:08x}", fastrand::u32(..));
+        let digits = fastrand::u32(..);
+        let name = format!("{PSEUDONYM}{digits:08x}");
         let via = ["1.0", "1.1", "2.0"].map(|version| {
             let line = format!("{version} {name}");
             HeaderValue::try_from(line).expect("letters, digits and a dash")
         });
         Self {
             name,
+            digits,
+            numbered: AtomicU64::new(0),
             via,
             started: clock::now(),
             started_wall: clock::wall(),
@@ -75,6 +86,18 @@ impl Identity {
         };
         self.via[at].clone()
     }
+
+    /// What a request is called: as its client does, if that is usable, else by a number of ours.
+    #[must_use]
+    pub fn request_id(&self, given: Option<&str>) -> RequestId {
+        match given.and_then(GivenId::new) {
+            Some(given) => RequestId::Given(given),
+            None => RequestId::Own {
+                gateway: self.digits,
+                number: self.numbered.fetch_add(1, Ordering::Relaxed) + 1,
+            },
+        }
+    }
 }
 
 impl Live {
@@ -83,11 +106,13 @@ impl Live {
     pub fn new(
         snapshot: Arc<Snapshot>,
         parts: Parts,
-        learner: Learner,
+        learner: Arc<Learner>,
         identity: Identity,
         fleet: Fleet,
     ) -> Self {
         parts.roster.note_open();
+        let decisions = Decisions::default();
+        decisions.resize(snapshot.config.decisions);
         Self {
             snapshot: ArcSwap::new(snapshot),
             parts,
@@ -95,6 +120,7 @@ impl Live {
             tunnels: Arc::default(),
             sightings: Sightings::new(clock::now()),
             learner,
+            decisions,
             lifecycle: Arc::default(),
             identity,
             fleet,
@@ -107,9 +133,19 @@ impl Live {
         self.snapshot.load_full()
     }
 
+    /// Who says what is long for requests of this snapshot.
+    #[must_use]
+    pub fn classifier<'a>(&'a self, snapshot: &'a Snapshot) -> &'a dyn Classifier {
+        match &snapshot.classifier {
+            Some(own) => own.as_ref(),
+            None => self.learner.as_ref(),
+        }
+    }
+
     /// Puts a snapshot into service for requests to come.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.parts.checks.set(&snapshot.config.health);
+        self.decisions.resize(snapshot.config.decisions);
         self.snapshot.store(snapshot);
     }
 

@@ -6,10 +6,10 @@ use super::selector::{self, Ask, Selector, SelectorConfig};
 use super::waiting::WaitingRoom;
 use crate::admit::{Advice, Budget};
 use crate::config::{self, Config};
-use crate::model::clock;
+use crate::model::{NodeId, clock};
 use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
-use crate::select::{self, Guarded, Strategy, Why};
+use crate::select::{self, Guarded, Shadowed, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, HealthRegistry, LoadBalancer};
 use std::fmt;
@@ -19,9 +19,12 @@ use std::time::Duration;
 /// How often host names are resolved again.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// A pool's strategy, and its shadow.
+pub(super) type Choosers = (Arc<dyn Strategy>, Option<Arc<dyn Strategy>>);
+
 /// Nodes that serve the same routes under one strategy.
 pub struct Pool {
-    name: String,
+    name: Arc<str>,
     strategy: String,
     rules: Arc<SelectorConfig>,
     balancer: LoadBalancer<Selector>,
@@ -45,13 +48,15 @@ pub struct Pick {
     pub peer: Box<HttpPeer>,
     /// The reason.
     pub why: Why,
+    /// What the shadow would have chosen; none without one, or where nothing was to be chosen.
+    pub shadow: Option<NodeId>,
 }
 
 impl Pool {
     /// Opens a pool and finds its nodes for the first time.
     pub(super) async fn open(
         settings: &config::Pool,
-        strategy: Arc<dyn Strategy>,
+        (strategy, shadow): Choosers,
         source: Box<dyn Discovery>,
         config: &Config,
         shared: (&Arc<Roster>, &Arc<HealthRegistry>, PoolMetrics),
@@ -65,7 +70,7 @@ impl Pool {
         };
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
-            strategy: Guarded::new(strategy, metrics.strategy_failures.clone()),
+            strategy: Shadowed::new(strategy, shadow, &metrics.strategy_failures),
             least: Guarded::new(select::least_loaded(), metrics.strategy_failures.clone()),
             fail_open: settings.fail_open,
             all_backups: settings.use_all_backups,
@@ -81,7 +86,7 @@ impl Pool {
         let retry = &config.retry;
         let budget = Budget::new(retry.budget_ratio, retry.budget_floor, clock::now());
         Self {
-            name: settings.name.clone(),
+            name: settings.name.as_str().into(),
             strategy: settings.strategy.clone(),
             rules,
             balancer,
@@ -99,6 +104,12 @@ impl Pool {
         &self.name
     }
 
+    /// Its name, to keep.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The word of its strategy.
     #[must_use]
     pub fn strategy(&self) -> &str {
@@ -109,6 +120,11 @@ impl Pool {
     #[must_use]
     pub fn chooser(&self) -> &dyn Strategy {
         &self.rules.strategy
+    }
+
+    /// By which rules its selector decides.
+    pub(super) fn rules(&self) -> &SelectorConfig {
+        &self.rules
     }
 
     /// Its nodes, in the order in which they were configured.
@@ -129,6 +145,10 @@ impl Pool {
             self.balancer.select_with(key, 0, |_member, _healthy| true);
         })?;
         self.metrics.chosen(said.why.word());
+        let shadow = said.shadow.map(|at| {
+            self.metrics.shadowed(at == said.at);
+            said.members.nodes[at].id().clone()
+        });
         let node = Arc::clone(&said.members.nodes[said.at]);
         let mut peer = Box::new(said.members.peers[said.at].clone());
         // Pingora keeps connections by group. Those from before the node was down may be dead
@@ -138,6 +158,7 @@ impl Pool {
             node,
             peer,
             why: said.why,
+            shadow,
         })
     }
 

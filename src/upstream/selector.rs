@@ -8,9 +8,11 @@ use super::membership::Crew;
 use super::peer::request_peer;
 use crate::config::{Health, Timeouts};
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
-use crate::nodes::{ComebackRules, Limits, NoCandidate, Node, Screening, Tried, owner_in, screen};
+use crate::nodes::{
+    Candidates, ComebackRules, Limits, NoCandidate, Node, Screening, Tried, owner_in, screen,
+};
 use crate::route::winner;
-use crate::select::{Choice, Guarded, Strategy, Why};
+use crate::select::{Choice, Guarded, Shadowed, Strategy, Why};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
@@ -20,6 +22,7 @@ use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is asked of a pool: which request, not where again, with which luck.
 #[derive(Clone, Debug)]
@@ -105,7 +108,7 @@ fn read_owner(line: &[u8]) -> Option<Owner> {
 struct Question {
     request: Request,
     tried: Tried,
-    dice: Dice,
+    luck: u64,
     /// 0 = none.
     affinity: u64,
     owner: Option<Owner>,
@@ -141,7 +144,7 @@ fn read(key: &[u8]) -> Option<Question> {
     Some(Question {
         request: Request::new(class, plugin).attempt(*attempt),
         tried,
-        dice: Dice::with_seed(luck),
+        luck,
         affinity,
         owner,
         once: is(ONCE),
@@ -155,6 +158,8 @@ pub(super) struct Said {
     pub(super) members: Arc<Members>,
     pub(super) at: usize,
     pub(super) why: Why,
+    /// What the shadow would have chosen.
+    pub(super) shadow: Option<usize>,
 }
 
 thread_local! {
@@ -186,7 +191,7 @@ pub(super) struct Members {
 /// What outlives a selector.
 pub(super) struct SelectorConfig {
     pub(super) crew: Crew,
-    pub(super) strategy: Guarded,
+    pub(super) strategy: Shadowed,
     /// For requests that have waited for as long as one may.
     pub(super) least: Guarded,
     pub(super) fail_open: bool,
@@ -194,6 +199,29 @@ pub(super) struct SelectorConfig {
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
     pub(super) health: Health,
+}
+
+impl SelectorConfig {
+    /// What the screen must know.
+    pub(super) fn screening<'a>(
+        &self,
+        request: &Request,
+        tried: &'a Tried,
+        once: bool,
+        limits: Option<Limits>,
+        now: Instant,
+    ) -> Screening<'a> {
+        Screening {
+            tried,
+            plugin: request.plugin,
+            now,
+            fail_open: self.fail_open,
+            all_backups: self.all_backups,
+            once,
+            comeback: self.comeback,
+            limits: limits.map(|limits| (request.class, limits)),
+        }
+    }
 }
 
 /// Our rule in Pingora's frame. Rebuilt on every change of membership.
@@ -257,26 +285,17 @@ impl BackendSelection for Selector {
 
 impl Selector {
     fn decide(&self, key: &[u8]) -> Result<Said, NoCandidate> {
-        let (Some(rules), Some(mut question)) = (&self.rules, read(key)) else {
+        let (Some(rules), Some(question)) = (&self.rules, read(key)) else {
             return Err(NoCandidate::default());
         };
-        let screening = Screening {
-            tried: &question.tried,
-            plugin: question.request.plugin,
-            now: clock::now(),
-            fail_open: rules.fail_open,
-            all_backups: rules.all_backups,
-            once: question.once,
-            comeback: rules.comeback,
-            limits: question
-                .limits
-                .map(|limits| (question.request.class, limits)),
-        };
+        let (request, tried) = (&question.request, &question.tried);
+        let now = clock::now();
+        let screening = rules.screening(request, tried, question.once, question.limits, now);
         let nodes = &self.members.nodes;
         let owner = question.owner.as_ref();
         if let Some(at) = owner.and_then(|owner| owner_in(nodes, owner, &screening)) {
             return if screening.fits(&nodes[at]) {
-                Ok(self.said(at, Why::Owner))
+                Ok(self.said(at, Why::Owner, None))
             } else {
                 Err(NoCandidate {
                     total: u16::try_from(nodes.len()).unwrap_or(u16::MAX),
@@ -286,32 +305,43 @@ impl Selector {
             };
         }
         let among = screen(nodes, &screening)?;
+        let mut shadow = None;
         let choice = if question.affinity == 0 {
-            let dice = &mut question.dice;
-            let strategy = if question.overdue {
-                &rules.least
+            let mut dice = Dice::with_seed(question.luck);
+            if question.overdue {
+                rules.least.choose(request, &among, &mut dice)
             } else {
-                &rules.strategy
-            };
-            strategy.choose(&question.request, &among, dice)
-        } else {
-            let names = among.iter().map(|node| node.id().as_str());
-            Choice {
-                at: winner(question.affinity, names).unwrap_or(0),
-                why: Why::Affinity,
+                shadow = rules.strategy.beside(request, &among, question.luck);
+                rules.strategy.choose(request, &among, &mut dice)
             }
+        } else {
+            at_home(question.affinity, &among)
         };
         let why = if among.is_fail_open() {
             Why::FailOpen
         } else {
             choice.why
         };
-        Ok(self.said(among.pool_position(choice.at), why))
+        let shadow = shadow.map(|at| among.pool_position(at));
+        Ok(self.said(among.pool_position(choice.at), why, shadow))
     }
 
-    fn said(&self, at: usize, why: Why) -> Said {
-        let members = Arc::clone(&self.members);
-        Said { members, at, why }
+    fn said(&self, at: usize, why: Why, shadow: Option<usize>) -> Said {
+        Said {
+            members: Arc::clone(&self.members),
+            at,
+            why,
+            shadow,
+        }
+    }
+}
+
+/// The one candidate to which all requests of a key go.
+pub(super) fn at_home(key: u64, among: &Candidates<'_>) -> Choice {
+    let names = among.iter().map(|node| node.id().as_str());
+    Choice {
+        at: winner(key, names).unwrap_or(0),
+        why: Why::Affinity,
     }
 }
 
@@ -367,7 +397,7 @@ mod tests {
             };
             let mut key = Vec::new();
             ask.write(&mut key);
-            let mut read = read(&key).expect("what was written can be read");
+            let read = read(&key).expect("what was written can be read");
             assert_eq!(read.request.class, Class::Long);
             assert_eq!(read.request.plugin, PLACE);
             assert_eq!(read.request.attempt, 3);
@@ -376,7 +406,7 @@ mod tests {
             assert_eq!(read.owner, owner);
             assert!(read.once);
             assert_eq!((read.limits, read.overdue), (limits, limits.is_some()));
-            assert_eq!(read.dice.u64(..), Dice::with_seed(ask.luck).u64(..));
+            assert_eq!(read.luck, ask.luck);
         }
         assert!(read(b"somebody else's key").is_none() || read(b"short").is_none());
     }

@@ -1,14 +1,16 @@
 //! What holds for a request that comes in now? Everything compiled from one configuration.
 
 use super::Checks;
-use super::discovery::{Fixed, Names};
-use super::pool::Pool;
+use super::discovery::{Discovery, Fixed, Names};
+use super::own::Own;
+use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
 use crate::config::{self, Config};
+use crate::learn::Classifier;
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::{OwnerTable, Owners, Table, Treatments};
+use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +25,10 @@ pub struct Snapshot {
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
     fingerprint: String,
+    /// What the operator decides for single requests.
+    pub rules: Rules,
+    /// Who says what is long, when not what was learned.
+    pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
     owners: OwnerTable,
     pools: Vec<Arc<Pool>>,
@@ -43,8 +49,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
-    /// Strategies from outside, by the name a pool gives them; they win over the built-in ones.
-    pub strategies: Vec<(String, Arc<dyn Strategy>)>,
+    /// What the embedding program brings.
+    pub own: Own,
 }
 
 impl Snapshot {
@@ -52,23 +58,33 @@ impl Snapshot {
     /// them.
     ///
     /// # Errors
-    /// When a strategy is unknown: a configuration that was not checked against this program.
+    /// When a word is unknown: a configuration that was not checked against this program.
     pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
         // Everything that can be refused comes before anything that is applied.
         let strategies = config
             .pools
             .iter()
-            .map(|pool| strategy(pool, &config.strategies, parts))
+            .map(|pool| chooser(pool, &config.strategies, &parts.own))
+            .collect::<Result<Vec<_>, _>>()?;
+        let classifier = config.learn.classifier.as_deref();
+        let classifier = classifier
+            .map(|word| {
+                let found = parts.own.classifier(word);
+                found.ok_or_else(|| format!("no classifier {word}"))
+            })
+            .transpose()?;
+        let sources = config
+            .pools
+            .iter()
+            .map(|pool| source(pool, parts))
             .collect::<Result<Vec<_>, _>>()?;
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
-        for (settings, strategy) in config.pools.iter().zip(strategies) {
-            let source = Fixed::new(settings.limited_nodes(), Arc::clone(&parts.names));
-            let literal = source.is_literal();
+        let made = strategies.into_iter().zip(sources);
+        for (settings, (strategy, (source, literal))) in config.pools.iter().zip(made) {
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
             let shared = (&parts.roster, parts.checks.registry(), metrics);
-            let source = Box::new(source);
             let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
             // The nodes know their limits by now; who waits is told of them here.
             pool.waiting = parts.rooms.of(settings, &parts.metrics);
@@ -78,9 +94,9 @@ impl Snapshot {
             }
             pools.push(pool);
         }
-        let routes = Table::new(&config.routes, |name| {
-            pools.iter().position(|pool| pool.name() == name)
-        });
+        let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
+        let routes = Table::new(&config.routes, position);
+        let rules = Rules::new(&config.rules, position);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -92,6 +108,8 @@ impl Snapshot {
             fingerprint: config::fingerprint(&config),
             config,
             version,
+            rules,
+            classifier,
             routes,
             pools,
             stop,
@@ -138,19 +156,27 @@ impl Snapshot {
     }
 }
 
-fn strategy(
-    pool: &config::Pool,
-    rules: &config::Strategies,
-    parts: &Parts,
-) -> Result<Arc<dyn Strategy>, String> {
-    let custom = parts
-        .strategies
-        .iter()
-        .find(|(name, _)| *name == pool.strategy)
-        .map(|(_, strategy)| Arc::clone(strategy));
-    custom
-        .or_else(|| select::build(&pool.strategy, rules))
-        .ok_or_else(|| format!("pool {}: no strategy {}", pool.name, pool.strategy))
+/// A pool's strategy and, as another one, its shadow.
+fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result<Choosers, String> {
+    let make = |word: &str| -> Result<Arc<dyn Strategy>, String> {
+        own.strategy(word, rules)
+            .or_else(|| select::build(word, rules))
+            .ok_or_else(|| format!("pool {}: no strategy {word}", pool.name))
+    };
+    let shadow = pool.shadow.as_deref().map(make).transpose()?;
+    Ok((make(&pool.strategy)?, shadow))
+}
+
+/// Where a pool's nodes come from, and whether one look is enough.
+fn source(pool: &config::Pool, parts: &Parts) -> Result<(Box<dyn Discovery>, bool), String> {
+    if let Some(word) = &pool.discovery {
+        let found = parts.own.discovery(word, &pool.name);
+        let found = found.ok_or_else(|| format!("pool {}: no discovery {word}", pool.name))?;
+        return Ok((found, false));
+    }
+    let fixed = Fixed::new(pool.limited_nodes(), Arc::clone(&parts.names));
+    let literal = fixed.is_literal();
+    Ok((Box::new(fixed), literal))
 }
 
 impl Drop for Snapshot {

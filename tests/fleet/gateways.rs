@@ -46,7 +46,7 @@ async fn f075_what_one_learned_as_long_all_route_as_long() {
             censored: false,
         };
         twolane::learn::Classifier::learn(
-            &a.embedded.live().learner,
+            a.embedded.live().learner.as_ref(),
             &operation,
             sample,
             clock::now(),

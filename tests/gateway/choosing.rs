@@ -247,7 +247,7 @@ async fn f008_the_load_of_strangers_can_be_ignored() {
 }
 
 /// Strategies that must not be trusted.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Wrong {
     Nowhere,
     Panics,
@@ -266,7 +266,7 @@ impl Strategy for Wrong {
 }
 
 /// A strategy from outside that works.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Last;
 
 impl Strategy for Last {
@@ -278,10 +278,11 @@ impl Strategy for Last {
     }
 }
 
-async fn with_strategy(strategy: Arc<dyn Strategy>) -> Rig {
+async fn with_strategy(strategy: impl Strategy + Copy + 'static) -> Rig {
     // Strategies from outside win over built-in ones of the same name.
     let options = Options {
-        strategies: vec![("adaptive".to_owned(), strategy)],
+        strategies: vec![("adaptive".to_owned(), Box::new(move |_| Arc::new(strategy)))],
+        ..Options::default()
     };
     Rig::with(3, &format!("{UNCHECKED}{PINS}"), options).await
 }
@@ -289,7 +290,7 @@ async fn with_strategy(strategy: Arc<dyn Strategy>) -> Rig {
 #[tokio::test(flavor = "multi_thread")]
 async fn f059_a_strategy_that_fails_costs_no_request() {
     for wrong in [Wrong::Nowhere, Wrong::Panics] {
-        let rig = with_strategy(Arc::new(wrong)).await;
+        let rig = with_strategy(wrong).await;
         for served in 1..=6 {
             chosen(&rig, "a/short").await;
             let fallbacks = rig.metric("twolane_choices_total", &["why=\"fallback\""]);
@@ -311,7 +312,7 @@ async fn f059_a_strategy_that_fails_costs_no_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f059_a_strategy_from_outside_is_obeyed() {
-    let rig = with_strategy(Arc::new(Last)).await;
+    let rig = with_strategy(Last).await;
     for _ in 0..5 {
         assert_eq!(chosen(&rig, PLUGIN).await, "n3");
     }

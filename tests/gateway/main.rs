@@ -7,6 +7,7 @@ mod choosing;
 mod connecting;
 mod counters;
 mod debug;
+mod explain;
 mod failing;
 mod forward;
 mod health;

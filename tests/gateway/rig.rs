@@ -1,7 +1,7 @@
 //! What several rows need: daemons behind a gateway, held calls, learned keys, metrics.
 
 use crate::support::client::Dify;
-use crate::support::gateway::{Gateway, config};
+use crate::support::gateway::{Gateway, config_of};
 use crate::support::stream::{Response, Stream};
 use crate::support::within;
 use crate::{daemons, sim};
@@ -32,7 +32,7 @@ impl Rig {
     pub(crate) async fn with(count: usize, yaml: &str, options: Options) -> Self {
         let nodes = daemons(count).await;
         let all: Vec<_> = nodes.iter().collect();
-        let gateway = Gateway::start_with(config(&all, yaml), options).await;
+        let gateway = Gateway::start_with(config_of(&all, yaml, &options.known()), options).await;
         Self { nodes, gateway }
     }
 

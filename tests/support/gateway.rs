@@ -3,7 +3,7 @@
 use super::client::Dify;
 use super::stream::Response;
 use std::net::SocketAddr;
-use twolane::config::{self, Config};
+use twolane::config::{self, Config, Known};
 use twolane::demo::daemon::Daemon;
 use twolane::server::{Embedded, Options, known};
 
@@ -15,11 +15,16 @@ pub struct Gateway {
 /// A configuration over these nodes: `more` is YAML that is added to (or put in place of) what
 /// tests need, which is: free ports, quick checks, debug headers.
 pub fn config(nodes: &[&Daemon], more: &str) -> Config {
+    config_of(nodes, more, &known())
+}
+
+/// The same, with words of the program's own.
+pub fn config_of(nodes: &[&Daemon], more: &str, known: &Known) -> Config {
     let addresses: Vec<_> = nodes
         .iter()
         .map(|node| (node.id().to_owned(), node.addr()))
         .collect();
-    parse(&yaml(&addresses, more))
+    parse_of(&yaml(&addresses, more), known)
 }
 
 /// The YAML of [`config`].
@@ -52,7 +57,11 @@ pub fn yaml(nodes: &[(String, SocketAddr)], more: &str) -> String {
 
 /// A configuration from YAML, which must be right.
 pub fn parse(yaml: &str) -> Config {
-    match config::load(yaml, "test.yaml", &known(), &|_| None) {
+    parse_of(yaml, &known())
+}
+
+fn parse_of(yaml: &str, known: &Known) -> Config {
+    match config::load(yaml, "test.yaml", known, &|_| None) {
         Ok(config) => config,
         Err(problems) => panic!("{}\n{yaml}", problems.render()),
     }

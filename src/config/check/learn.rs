@@ -1,12 +1,14 @@
 //! The section `learn`.
 
+use super::{Around, own};
 use crate::config::sections::Learn;
 use crate::config::table::{Table, Value};
 use crate::model::{Class, LearnRules, Part, Pin, Score, Threshold, Unknown};
 
-pub(super) fn learn(section: &Table<'_>) -> Learn {
+pub(super) fn learn(section: &Table<'_>, around: &Around<'_>) -> Learn {
     let Learn {
         key: parts,
+        classifier: _,
         rules: default,
     } = Learn::default();
     let scores = [
@@ -21,6 +23,9 @@ pub(super) fn learn(section: &Table<'_>) -> Learn {
     ];
     Learn {
         key: section.or("key", parts, key),
+        classifier: section
+            .value("classifier")
+            .and_then(|value| own::word(&value, "classifier", &around.known.own.classifiers)),
         rules: LearnRules {
             long_threshold: section.or("long_threshold", default.long_threshold, threshold),
             exit_ratio: section.or("exit_ratio", default.exit_ratio, |value| {

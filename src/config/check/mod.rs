@@ -5,14 +5,18 @@
 mod debug;
 mod learn;
 mod nodes;
+mod own;
 mod pools;
+mod rules;
 mod sections;
 mod share;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
+use super::defaults;
 use super::finding::Findings;
+use super::load::Known;
 use super::resolve::Env;
 use super::sections::Config;
 use super::table::{Table, Value};
@@ -20,8 +24,8 @@ use super::tree::{Path, Tree};
 
 /// What the checks need to know beside the file.
 pub(super) struct Around<'a> {
-    /// The strategies there are.
-    pub(super) strategies: &'a [&'static str],
+    /// The words there are.
+    pub(super) known: &'a Known,
     /// The environment.
     pub(super) env: Env<'a>,
 }
@@ -50,6 +54,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     own.extend(tcp.listen);
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
     debug::no_loop(root, &tcp, &pools);
+    let shown = root.section("debug");
     Config {
         listen,
         admin,
@@ -57,19 +62,23 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
             value.whole(0..=1024, "0 is one per core")
         }),
         routes: pools::routes(root, &pools),
+        rules: rules::rules(root, &pools),
         debug_plugins: debug::debug_plugins(root, &pools),
         tcp,
         pools,
         kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),
-        learn: learn::learn(&root.section("learn")),
+        learn: learn::learn(&root.section("learn"), around),
         health: sections::health(&root.section("health")),
         retry: sections::retry(&root.section("retry")),
         cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
         limits: sections::limits(&root.section("limits")),
         loops: sections::loops(&root.section("loops")),
-        debug_headers: root.section("debug").or("headers", false, Value::flag),
+        debug_headers: shown.or("headers", false, Value::flag),
+        decisions: shown.or("decisions", defaults::DECISIONS, |value| {
+            value.whole(0..=100_000, "0 keeps none; each takes a quarter of a KiB")
+        }),
         share: share::share(&root.section("share")),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),

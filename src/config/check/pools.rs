@@ -1,14 +1,21 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, sections, waiting};
+use super::{Around, own, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
 /// Top-level keys that are short for one pool.
-const SHORT: [&str; 4] = ["nodes", "strategy", "fail_open", "use_all_backups"];
+const SHORT: [&str; 6] = [
+    "nodes",
+    "strategy",
+    "fail_open",
+    "use_all_backups",
+    "shadow",
+    "discovery",
+];
 
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
 pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) -> Vec<Pool> {
@@ -21,8 +28,8 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
     for value in short.into_iter().chain(caps).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, strategy, fail_open, use_all_backups and caps are short for one pool: \
-             move them into it",
+            "top-level nodes, strategy, fail_open, use_all_backups, shadow, discovery and caps are \
+             short for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -54,15 +61,21 @@ fn pool(
     }
     let name = named.and_then(|value| pool_name(&value, before));
     let nodes = table.value("nodes");
-    if nodes.is_none() {
+    let source = table.value("discovery");
+    if nodes.is_none() && source.is_none() {
         table.lacks("nodes", "write `nodes: [10.0.0.11:5002]`");
     }
     let strategy = strategy(table.value("strategy"), around);
     let fail_open = table.or("fail_open", defaults::FAIL_OPEN, Value::flag);
+    let discovery = source
+        .as_ref()
+        .and_then(|value| own::discovery(value, nodes.as_ref(), around));
     let nodes = nodes.map(|value| roster.list(&value)).unwrap_or_default();
     Some(Pool {
         name: name.unwrap_or_default(),
+        shadow: shadow(table.value("shadow"), &strategy, around),
         strategy,
+        discovery,
         fail_open,
         use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
         waiting: waiting::waiting(&table, &nodes),
@@ -96,22 +109,25 @@ fn short_pool(
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open, use_all_backups] = values;
+    let [nodes, word, fail_open, use_all_backups, beside, source] = values;
     let flag =
         |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
     let strategy = strategy(word, around);
-    let fail_open = fail_open
-        .and_then(|value| value.flag())
-        .unwrap_or(defaults::FAIL_OPEN);
-    let nodes = match nodes {
-        Some(value) => roster.list(&value),
-        None => roster.environment(root, around.env),
+    let discovery = source
+        .as_ref()
+        .and_then(|value| own::discovery(value, nodes.as_ref(), around));
+    let nodes = match (nodes, source) {
+        (Some(value), _) => roster.list(&value),
+        (None, Some(_)) => Vec::new(),
+        (None, None) => roster.environment(root, around.env),
     };
     Pool {
         name: defaults::POOL.to_owned(),
+        shadow: shadow(beside, &strategy, around),
         strategy,
-        fail_open,
+        discovery,
+        fail_open: flag(fail_open, defaults::FAIL_OPEN),
         use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
         waiting: waiting::waiting(root, &nodes),
         nodes,
@@ -119,15 +135,21 @@ fn short_pool(
 }
 
 fn strategy(value: Option<Value<'_>>, around: &Around<'_>) -> String {
-    let words: Vec<_> = around
-        .strategies
-        .iter()
-        .map(|word| (*word, *word))
-        .collect();
     value
-        .and_then(|value| value.word("strategy", &words))
-        .unwrap_or(defaults::STRATEGY)
-        .to_owned()
+        .and_then(|value| own::strategy(&value, around))
+        .unwrap_or_else(|| defaults::STRATEGY.to_owned())
+}
+
+fn shadow(value: Option<Value<'_>>, strategy: &str, around: &Around<'_>) -> Option<String> {
+    let value = value?;
+    let word = own::strategy(&value, around)?;
+    if word == strategy {
+        value.wrong(
+            "the pool's own strategy: they would always agree",
+            "write another one",
+        );
+    }
+    Some(word)
 }
 
 /// The routes; each pool they name must exist.

@@ -88,6 +88,7 @@ pub(super) fn strategies(section: &Table<'_>) -> Strategies {
     Strategies {
         plugin_weight: adaptive.or("plugin_weight", default.plugin_weight, weight),
         long_weight: adaptive.or("long_weight", default.long_weight, weight),
+        plugin_long_weight: adaptive.or("plugin_long_weight", default.plugin_long_weight, weight),
         two_nodes: seed.or("two_nodes", default.two_nodes, |value| {
             value.word("rule", &rules)
         }),

@@ -1,11 +1,12 @@
 //! Every rule, broken once: what is refused, where, and with which cure.
 
-use crate::config::{Config, Known, NodeEntry, Problems, examine, load};
+use crate::config::{Config, Known, NodeEntry, OwnWords, Problems, examine, load};
 use crate::model::{NodeId, Part, Role};
 use std::time::Duration;
 
 const KNOWN: Known = Known {
     strategies: &["adaptive", "seed", "round_robin"],
+    own: OwnWords::NONE,
 };
 const NODES: &str = "nodes: [10.0.0.1:5002]\n";
 
@@ -478,6 +479,94 @@ fn the_key_of_seed_000_is_the_path_alone() {
         "{NODES}learn: {{key: [path], long_threshold: auto}}\n"
     ));
     assert_eq!(config.learn.key, [Part::Path]);
+}
+
+#[test]
+fn a_rule_names_what_it_matches_what_it_decides_and_a_pool_that_exists() {
+    let rules = |rule: &str| format!("{NODES}rules: [{{{rule}}}]\n");
+    for (rule, at, what) in [
+        ("class: long", "rules[0]", "`op` is missing"),
+        ("op: '*'", "rules[0]", "`class` is missing"),
+        ("op: '*', class: slow", "rules[0].class", "unknown class"),
+        ("op: '*', pool: other", "rules[0].pool", "unknown pool"),
+        ("op: '', class: long", "rules[0].op", "matches nothing"),
+        (
+            "op: '*', class: long, limit: 3",
+            "rules[0].limit",
+            "unknown key",
+        ),
+        (
+            "header: {'X Team': a}, class: long",
+            "rules[0].header.X Team",
+            "not the name of a header",
+        ),
+        (
+            "header: {}, class: long",
+            "rules[0].header",
+            "no header is named",
+        ),
+    ] {
+        let problems = read(&rules(rule)).expect_err(rule);
+        let [problem] = problems.list.as_slice() else {
+            panic!("{rule} has one problem, not these:\n{problems}");
+        };
+        let told = problem.to_string();
+        assert!(told.contains(what), "`{told}` says `{what}`");
+        assert!(
+            problem.at.starts_with(at.split(' ').next().unwrap()),
+            "{told}"
+        );
+    }
+    let config = good(&rules("header: {X-Team: 'a*'}, class: auto"));
+    assert_eq!(
+        config.rules[0].when.header,
+        [("x-team".to_owned(), "a*".to_owned())]
+    );
+}
+
+#[test]
+fn a_word_of_the_program_is_taken_and_any_other_refused_with_those_there_are() {
+    let lines =
+        "strategy: mine\nshadow: seed\nlearn: {classifier: by_hour}\ndiscovery: from_file\n";
+    let problems = load(lines, "test.yaml", &KNOWN, &env).expect_err("nobody brings them");
+    let told = problems.to_string();
+    for what in [
+        "unknown strategy `mine`",
+        "unknown classifier `by_hour`",
+        "unknown discovery `from_file`",
+    ] {
+        assert!(told.contains(what), "{told}");
+    }
+    let known = Known {
+        own: OwnWords {
+            strategies: vec!["mine".to_owned()],
+            classifiers: vec!["by_hour".to_owned()],
+            discoveries: vec!["from_file".to_owned()],
+        },
+        ..KNOWN
+    };
+    let config = load(lines, "test.yaml", &known, &env).expect("all are known");
+    let pool = &config.pools[0];
+    assert_eq!(pool.strategy, "mine");
+    assert_eq!(pool.shadow.as_deref(), Some("seed"));
+    assert_eq!(pool.discovery.as_deref(), Some("from_file"));
+    assert!(pool.nodes.is_empty(), "discovery finds them");
+    let problems = load("discovery: from_flie\n", "test.yaml", &known, &env).expect_err("a slip");
+    let help = problems.list[0]
+        .help
+        .as_deref()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        help.contains("from_file"),
+        "the word that was meant: {help}"
+    );
+    let both = format!("{NODES}discovery: from_file\n");
+    let problems = load(&both, "test.yaml", &known, &env).expect_err("two sources");
+    assert!(
+        problems.to_string().contains("stands beside `discovery`"),
+        "{problems}"
+    );
 }
 
 #[test]

@@ -86,7 +86,10 @@ impl WaitingRoom {
         (pool, wish, guest): (&Arc<Pool>, &Wish, &Guest),
         (overdue, now): (bool, Instant),
     ) -> Found {
-        let limits = known.caps.on.then(|| self.limits(&known.caps, wish));
+        let limits = known
+            .caps
+            .on
+            .then(|| self.limits(&known.caps, wish.plugin.name(), wish.io_bound));
         let limits = limits.filter(|_| wish.held);
         let nodes = pool.nodes();
         if limits.is_some() && wish.request.class == Class::Long && !overdue {
@@ -148,16 +151,15 @@ impl WaitingRoom {
         }
     }
 
-    fn limits(&self, caps: &Caps, wish: &Wish) -> Limits {
-        let name = wish.plugin.name();
+    pub(super) fn limits(&self, caps: &Caps, name: &str, io_bound: bool) -> Limits {
         let of_plugin = caps.plugins.iter().find(|cap| matches(&cap.plugin, name));
         let by_name = |cap: &PluginCap| cap.plugin == name;
         Limits {
             // A pattern was not written with this plugin in mind.
             plugin: of_plugin
-                .filter(|cap| !wish.io_bound || by_name(cap))
+                .filter(|cap| !io_bound || by_name(cap))
                 .map(|cap| cap.most),
-            io_bound: wish.io_bound,
+            io_bound,
             gateways: self.gateways.load(Ordering::Relaxed),
         }
     }

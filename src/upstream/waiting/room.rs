@@ -5,7 +5,7 @@ use super::waiter::{LOOK, Stay, Waiter};
 use crate::admit::{Guest, Pace, Placed, Room, RoomRules, Ticket};
 use crate::config;
 use crate::model::{Class, clock};
-use crate::nodes::{NoCandidate, Node};
+use crate::nodes::{Limits, NoCandidate, Node};
 use crate::observe::{Metrics, WaitMetrics};
 use crate::select::Why;
 use crate::upstream::pool::Pool;
@@ -90,6 +90,13 @@ impl WaitingRoom {
                 plugins: settings.waiting.plugin_caps.clone(),
             };
         });
+    }
+
+    /// What a request of this plugin must fit into now; none where a reload took the caps away.
+    pub(in crate::upstream) fn limits_for(&self, plugin: &str, io_bound: bool) -> Option<Limits> {
+        let state = self.state.lock();
+        let caps = &state.known.caps;
+        caps.on.then(|| self.limits(caps, plugin, io_bound))
     }
 
     /// Requests of a class that wait now.

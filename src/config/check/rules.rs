@@ -1,0 +1,91 @@
+//! The operator's rules for single requests.
+
+use crate::config::pool::{Pool, RuleEntry, When};
+use crate::config::table::{Table, Value};
+use crate::config::tree::Tree;
+use crate::model::Class;
+
+/// The rules; each pool they name must exist.
+pub(super) fn rules(root: &Table<'_>, pools: &[Pool]) -> Vec<RuleEntry> {
+    let list = root.value("rules").and_then(|value| value.list());
+    let rules = list.unwrap_or_default();
+    rules.iter().filter_map(|item| rule(item, pools)).collect()
+}
+
+fn rule(item: &Value<'_>, pools: &[Pool]) -> Option<RuleEntry> {
+    let classes = [
+        (Class::Short.word(), Some(Class::Short)),
+        (Class::Long.word(), Some(Class::Long)),
+        ("auto", None),
+    ];
+    let names: Vec<_> = pools
+        .iter()
+        .map(|pool| (pool.name.as_str(), pool.name.as_str()))
+        .collect();
+    let table = item.table()?;
+    let conditions = ["op", "plugin", "tenant", "header"].map(|key| table.value(key));
+    if conditions.iter().all(Option::is_none) {
+        table.lacks(
+            "op",
+            "a rule for everything is none: write op, plugin, tenant or header; `*` is anything",
+        );
+    }
+    let (class, pool) = (table.value("class"), table.value("pool"));
+    if class.is_none() && pool.is_none() {
+        table.lacks("class", "write what the rule decides: class, pool, or both");
+    }
+    let [op, plugin, tenant, header] = conditions;
+    let pattern = |value: Option<Value<'_>>| value.and_then(|value| pattern(&value));
+    Some(RuleEntry {
+        when: When {
+            op: pattern(op),
+            plugin: pattern(plugin),
+            tenant: pattern(tenant),
+            header: header.map(|value| headers(&value)).unwrap_or_default(),
+        },
+        class: class
+            .and_then(|value| value.word("class", &classes))
+            .flatten(),
+        pool: pool
+            .and_then(|value| value.word("pool", &names))
+            .map(str::to_owned),
+    })
+}
+
+fn pattern(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    if text.is_empty() {
+        value.wrong("matches nothing", "`*` matches everything");
+    }
+    Some(text.to_owned())
+}
+
+/// `{ X-Team: "batch*" }`.
+fn headers(value: &Value<'_>) -> Vec<(String, String)> {
+    let Tree::Table(entries) = value.tree else {
+        value.wrong(
+            format!("expected a table, found {}", value.tree.kind()),
+            "write { X-Team: \"batch*\" }",
+        );
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        value.wrong("no header is named", "write { X-Team: \"batch*\" }");
+    }
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let mut headers = Vec::new();
+    for (name, tree) in entries {
+        let value = Value {
+            tree,
+            path: value.path.key(name),
+            findings: value.findings,
+        };
+        if name.is_empty() || !name.bytes().all(sign) {
+            value.wrong("not the name of a header", "letters, digits, `-` and `_`");
+        }
+        if let Some(pattern) = pattern(&value) {
+            headers.push((name.to_ascii_lowercase(), pattern));
+        }
+    }
+    headers
+}

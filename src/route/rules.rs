@@ -1,0 +1,155 @@
+//! What has the operator decided for this request? The first rule that fits.
+
+use crate::config::{RuleEntry, When};
+use crate::dify::Asked;
+use crate::learn::matches;
+use crate::model::Class;
+
+/// The rules, with pools by their positions.
+#[derive(Debug, Default)]
+pub struct Rules {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    when: When,
+    rule: Rule,
+}
+
+/// What one rule decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its place in the file, from 1.
+    pub number: usize,
+    /// The class; `None` leaves it to learning.
+    pub class: Option<Class>,
+    /// The position of a pool; `None` leaves it to the routes.
+    pub pool: Option<usize>,
+}
+
+impl Rules {
+    /// Compiles rules; `position` gives a pool's place. Names were checked before.
+    #[must_use]
+    pub fn new(entries: &[RuleEntry], position: impl Fn(&str) -> Option<usize>) -> Self {
+        let row = |(number, entry): (usize, &RuleEntry)| Row {
+            when: entry.when.clone(),
+            rule: Rule {
+                number,
+                class: entry.class,
+                pool: entry.pool.as_deref().and_then(&position),
+            },
+        };
+        Self {
+            rows: (1..).zip(entries).map(row).collect(),
+        }
+    }
+
+    /// The first rule that fits; `header` gives a header's first value.
+    #[must_use]
+    pub fn find<'r>(
+        &self,
+        asked: &Asked<'r>,
+        header: impl Fn(&str) -> Option<&'r str>,
+    ) -> Option<Rule> {
+        let fits = |row: &&Row| row.when.fits(asked, &header);
+        self.rows.iter().find(fits).map(|row| row.rule)
+    }
+}
+
+impl When {
+    fn fits<'r>(&self, asked: &Asked<'r>, header: impl Fn(&str) -> Option<&'r str>) -> bool {
+        let fits = |pattern: &Option<String>, found: Option<&str>| {
+            let pattern = pattern.as_deref();
+            pattern.is_none_or(|pattern| found.is_some_and(|text| matches(pattern, text)))
+        };
+        fits(&self.op, Some(asked.op))
+            && fits(&self.plugin, asked.plugin)
+            && fits(&self.tenant, asked.tenant)
+            && self
+                .header
+                .iter()
+                .all(|(name, pattern)| header(name).is_some_and(|text| matches(pattern, text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dify::{Names, describe};
+
+    fn rule(when: When, class: Option<Class>, pool: Option<&str>) -> RuleEntry {
+        RuleEntry {
+            when,
+            class,
+            pool: pool.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_first_rule_whose_conditions_all_fit_decides_alone() {
+        let some = |text: &str| Some(text.to_owned());
+        let rules = Rules::new(
+            &[
+                rule(
+                    When {
+                        op: some("tool/*"),
+                        plugin: some("a/*"),
+                        header: vec![("x-team".to_owned(), "batch*".to_owned())],
+                        ..When::default()
+                    },
+                    Some(Class::Long),
+                    Some("heavy"),
+                ),
+                rule(
+                    When {
+                        tenant: some("t1"),
+                        ..When::default()
+                    },
+                    None,
+                    Some("heavy"),
+                ),
+                rule(
+                    When {
+                        plugin: some("*"),
+                        ..When::default()
+                    },
+                    Some(Class::Short),
+                    None,
+                ),
+            ],
+            |name| ["main", "heavy"].iter().position(|&pool| pool == name),
+        );
+        let find = |path: &str, plugin: Option<&str>, team: Option<&str>| {
+            let names = Names {
+                plugin_id: plugin,
+                unique_identifier: None,
+            };
+            let team = team.map(str::to_owned);
+            let asked = describe("POST", path, names);
+            let rule = rules.find(&asked, |name| {
+                team.as_deref()
+                    .filter(|_| name == "x-team")
+                    .map(|_| "batch-7")
+            });
+            rule.map(|rule| (rule.number, rule.class, rule.pool))
+        };
+        let tool = "/plugin/t2/dispatch/tool/invoke";
+        let first = Some((1, Some(Class::Long), Some(1)));
+        assert_eq!(find(tool, Some("a/b"), Some("batch-7")), first);
+        let third = Some((3, Some(Class::Short), None));
+        assert_eq!(
+            find(tool, Some("a/b"), None),
+            third,
+            "the header is missing"
+        );
+        assert_eq!(find(tool, Some("c/d"), Some("batch-7")), third);
+        let second = Some((2, None, Some(1)));
+        assert_eq!(
+            find("/plugin/t1/dispatch/tool/invoke", Some("c/d"), None),
+            second,
+            "what it leaves open is not taken from a later rule"
+        );
+        assert_eq!(find("/plugin/t2/management/list", None, None), None);
+    }
+}

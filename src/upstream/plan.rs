@@ -1,0 +1,161 @@
+//! What is a request, may it pass, and where does it go? Said once, for the request itself and for whoever asks
+//! about one.
+
+use super::{Pool, Snapshot};
+use crate::admit::{Arrival, admit};
+use crate::dify::{Asked, Kind, Names, describe};
+use crate::model::rejection::Reason;
+use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict};
+use crate::route::{Rule, Treatment, stable_hash};
+use http::{HeaderMap, HeaderName, header};
+use std::sync::Arc;
+
+// Made once: a name given as text is parsed at every look-up.
+static PLUGIN_ID: HeaderName = HeaderName::from_static("x-plugin-id");
+static UNIQUE_IDENTIFIER: HeaderName = HeaderName::from_static("x-plugin-unique-identifier");
+
+/// A request as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'r> {
+    /// Its method.
+    pub method: &'r str,
+    /// Its path; a query is not looked at.
+    pub path: &'r str,
+    /// Its headers.
+    pub headers: &'r HeaderMap,
+}
+
+/// What was found out about it.
+#[derive(Clone, Debug)]
+pub struct Plan<'r> {
+    /// What is asked.
+    pub asked: Asked<'r>,
+    /// The rule of the operator that decided something.
+    pub rule: Option<Rule>,
+    /// Where it goes.
+    pub pool: Arc<Pool>,
+    /// Its kind; `Other` where kinds are not told apart.
+    pub kind: Kind,
+    /// Dify takes the first event and hangs up: that is success.
+    pub single_result: bool,
+    /// The key under which it is learned; none for what is not learned.
+    pub operation: Option<Operation>,
+    /// The plugin it names.
+    pub plugin: Option<&'r str>,
+    /// The node that holds its debug plugin's connection, where that is known.
+    pub owner: Option<Owner>,
+    /// It occupies a node for long enough to be held where a pool has caps.
+    pub held: bool,
+    /// It waits for a model or a service rather than for the node.
+    pub io_bound: bool,
+    /// Set for requests that all go to one node: which one, by rendezvous.
+    pub affinity: Option<u64>,
+}
+
+impl<'r> Incoming<'r> {
+    /// The first value of a header, where it is text.
+    #[must_use]
+    pub fn text(&self, name: &HeaderName) -> Option<&'r str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What is asked of which plugin.
+    #[must_use]
+    pub fn asked(&self) -> Asked<'r> {
+        let names = Names {
+            plugin_id: self.text(&PLUGIN_ID),
+            unique_identifier: self.text(&UNIQUE_IDENTIFIER),
+        };
+        describe(self.method, self.path, names)
+    }
+
+    /// May it pass? `gateway` is our own name.
+    ///
+    /// # Errors
+    /// When it may not: the answer in our own name.
+    pub fn check(
+        &self,
+        gateway: &str,
+        snapshot: &Snapshot,
+        treatment: &Treatment,
+    ) -> Result<(), Rejection> {
+        if snapshot.treatments.denies(self.path) {
+            return Err(Rejection::new(
+                Reason::Denied,
+                "this path is not open to clients: see kinds.denied in the gateway's configuration",
+            ));
+        }
+        // Joining several Via lines is left out where there is one, which is nearly always.
+        let mut lines = self.headers.get_all(header::VIA).iter();
+        let (first, second) = (lines.next(), lines.next());
+        let joined = second.map(|_| {
+            let lines = self.headers.get_all(header::VIA).iter();
+            let lines: Vec<_> = lines.filter_map(|value| value.to_str().ok()).collect();
+            lines.join(",")
+        });
+        let length = self.text(&header::CONTENT_LENGTH);
+        let arrival = Arrival {
+            content_length: length.and_then(|value| value.parse().ok()),
+            via: joined
+                .as_deref()
+                .or_else(|| first.and_then(|value| value.to_str().ok())),
+        };
+        admit(&arrival, gateway, treatment.body, &snapshot.config.loops)
+    }
+}
+
+impl<'r> Plan<'r> {
+    /// Finds out. `item` is what the head of the body named.
+    #[must_use]
+    pub fn new(
+        snapshot: &Snapshot,
+        incoming: &Incoming<'r>,
+        treatment: &Treatment,
+        item: Option<&str>,
+    ) -> Self {
+        let asked = incoming.asked();
+        let told_apart = snapshot.treatments.is_on();
+        let rule = snapshot
+            .rules
+            .find(&asked, |name| incoming.headers.get(name)?.to_str().ok());
+        let key = &snapshot.config.learn.key;
+        let learnable = told_apart && asked.learnable();
+        let plugin = asked.plugin.filter(|_| told_apart);
+        let writer = asked.tenant.filter(|_| treatment.one_writer);
+        let hook = asked.plugin.filter(|_| treatment.sticky);
+        let pool = match rule.and_then(|rule| rule.pool) {
+            Some(pool) => &snapshot.pools()[pool],
+            None => snapshot.pool_for(incoming.path),
+        };
+        Self {
+            rule,
+            pool: Arc::clone(pool),
+            kind: if told_apart { asked.kind } else { Kind::Other },
+            single_result: told_apart && asked.single_result(),
+            operation: learnable.then(|| asked.operation(key, item, incoming.path)),
+            plugin,
+            owner: plugin.and_then(|plugin| snapshot.owner_of(plugin)),
+            held: !told_apart || matches!(asked.kind, Kind::Dispatch | Kind::Polling | Kind::Hook),
+            io_bound: told_apart && asked.io_bound(),
+            // All gateways of a fleet must agree on the node.
+            affinity: writer.or(hook).map(|key| stable_hash(key.as_bytes())),
+            asked,
+        }
+    }
+
+    /// The class: what a rule says, else what `judge` says of its operation and what such a one
+    /// usually is; what is not learned is short.
+    pub fn verdict(&self, judge: impl FnOnce(&Operation, Class) -> Verdict) -> Verdict {
+        if let Some(class) = self.rule.and_then(|rule| rule.class) {
+            let basis = Basis::Pinned;
+            return Verdict { class, basis };
+        }
+        match &self.operation {
+            Some(operation) => judge(operation, self.asked.prior()),
+            None => Verdict {
+                class: Class::Short,
+                basis: Basis::Prior,
+            },
+        }
+    }
+}
