@@ -43,6 +43,7 @@ pub(super) fn unauthorized() -> Response<Vec<u8>> {
 /// Nothing here, and what there is instead.
 pub(super) fn not_found(path: &str) -> Response<Vec<u8>> {
     let there = "/livez /readyz /health /status /cluster/nodes /cluster/stats /cluster/master \
+                 /cluster/gateways \
                  /metrics, /api/v1/nodes/NAME, PUT /api/v1/nodes/NAME/state, /api/v1/decisions, \
                  /api/v1/decisions/REQUEST, POST /api/v1/explain, POST /-/reload";
     text(404, format!("nothing at {path:?}; there is {there}\n"))

@@ -6,6 +6,7 @@ use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
 };
+use super::share::Share;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -162,6 +163,7 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            share: Share::default(),
             decisions: DECISIONS,
             state: State::default(),
             shutdown: Shutdown::default(),

@@ -12,6 +12,7 @@ mod defaults;
 mod diff;
 mod file;
 mod finding;
+mod fingerprint;
 mod load;
 mod pool;
 mod print;
@@ -19,6 +20,7 @@ mod probe;
 mod problem;
 mod resolve;
 mod sections;
+mod share;
 mod snippet;
 mod table;
 mod tree;
@@ -26,6 +28,7 @@ mod unit;
 
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
+pub use fingerprint::fingerprint;
 pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
@@ -37,3 +40,4 @@ pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
 };
+pub use share::{Sentinel, Share};

@@ -44,6 +44,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         loops,
         debug_headers,
         decisions,
+        share,
         state,
         shutdown,
         reload,
@@ -71,6 +72,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (
@@ -342,7 +344,7 @@ fn shutdown_tree(shutdown: &Shutdown) -> Tree {
     ])
 }
 
-fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
+pub(super) fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     let entries = entries.into_iter();
     Tree::Table(
         entries
@@ -351,7 +353,7 @@ fn table<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     )
 }
 
-fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
+pub(super) fn list<T>(items: &[T], write: impl Fn(&T) -> Tree) -> Tree {
     Tree::List(items.iter().map(write).collect())
 }
 
@@ -359,14 +361,14 @@ fn maybe(value: Option<&String>) -> Tree {
     value.map_or(Tree::Null, text)
 }
 
-fn text(value: impl ToString) -> Tree {
+pub(super) fn text(value: impl ToString) -> Tree {
     Tree::Text(value.to_string())
 }
 
-fn time(duration: Duration) -> Tree {
+pub(super) fn time(duration: Duration) -> Tree {
     Tree::Text(write_duration(duration))
 }
 
-fn whole<T: TryInto<i128>>(number: T) -> Tree {
+pub(super) fn whole<T: TryInto<i128>>(number: T) -> Tree {
     Tree::Whole(number.try_into().unwrap_or(i128::MAX))
 }
