@@ -142,10 +142,9 @@ const fn rule(name: &'static str, plugin: f64, long: f64, both: f64) -> Rule {
 }
 
 /// `adaptive` without what it measures, its mode for lanes apart, and what else was tried.
-pub(crate) const RULES: [Rule; 5] = [
+pub(crate) const RULES: [Rule; 4] = [
     rule("least in flight", 0.0, 0.0, 0.0),
-    rule("plugin-local", 2.0, 1.0, 2.0),
-    rule("without the weight of both", 2.0, 1.0, 0.0),
+    rule("plugin-local", 2.0, 1.0, 0.0),
     rule("lanes apart", 0.0, 4.0, 0.0),
     rule("tried: 0.5 plugin, 1 long, 4 both", 0.5, 1.0, 4.0),
 ];

@@ -137,14 +137,23 @@ fn worst() {
 
 /// What each part of `adaptive` is for: mean in seconds.
 fn ablation() {
-    let adaptive = || Policy::of("adaptive").plugin_long(0.0);
-    let steps: [(&str, Policy); 6] = [
+    let steps: [(&str, Policy); 7] = [
         ("least_in_flight", Policy::of("least_in_flight")),
-        ("lanes and slowness alone", adaptive().weights(0.0, 0.0)),
-        ("+ plugin weight 2", adaptive().weights(2.0, 0.0)),
-        ("+ long weight 1", adaptive()),
-        ("+ plugin long weight 2 = adaptive", Policy::of("adaptive")),
-        ("... 4", adaptive().plugin_long(4.0)),
+        (
+            "lanes and slowness alone",
+            Policy::of("adaptive").weights(0.0, 0.0),
+        ),
+        (
+            "+ plugin weight 2",
+            Policy::of("adaptive").weights(2.0, 0.0),
+        ),
+        ("+ long weight 1 = adaptive", Policy::of("adaptive")),
+        (
+            "+ plugin long weight 1",
+            Policy::of("adaptive").plugin_long(1.0),
+        ),
+        ("... 2", Policy::of("adaptive").plugin_long(2.0)),
+        ("... 4", Policy::of("adaptive").plugin_long(4.0)),
     ];
     let names: Vec<_> = steps.iter().map(|(name, _)| *name).collect();
     let policies: Vec<_> = steps.iter().map(|(_, policy)| policy.clone()).collect();

@@ -92,8 +92,8 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
-/// It holds the very process for as long as it runs: `make sim ARGS=ablation`.
-const PLUGIN_LONG_WEIGHT: f64 = 2.0;
+/// More is better where plugins compute and worse where they wait: `benches/README.md`.
+const PLUGIN_LONG_WEIGHT: f64 = 0.0;
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;
 /// A daemon bears 60 to 120 s of silence; whoever closes earlier breaks what was sound.

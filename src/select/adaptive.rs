@@ -5,12 +5,10 @@
 //! and the lowest cost wins, ties by chance:
 //!
 //! `cost = slowness / weight * (1 + A)`,
-//! `A = ours + damping * others`, each of them `total + w * same plugin + l * long`, and ours
-//! `+ b * long of the same plugin`.
+//! `A = ours + damping * others`, each of them `total + w * same plugin + l * long`.
 //!
-//! * `w = 2`, `l = 1`, `b = 2`: a request of the same plugin counts three times, a long one of any
-//!   other twice, and one that is both six times: it holds the very process. Predicted durations
-//!   are not used: simulation shows that they buy nothing for placement
+//! * `w = 2`, `l = 1`: a request of the same plugin counts three times, a long one of any other
+//!   twice. Predicted durations are not used: simulation shows that they buy nothing for placement
 //!   once the class is known (`benches/README.md`).
 //! * *slowness* is 1 unless a node is proven to be slower than the others by the same operations
 //!   (`nodes::Speed`).

@@ -33,18 +33,10 @@ fn hold(rig: &Rig, leases: &[(usize, usize, Class)]) -> Vec<Lease> {
 }
 
 /// The numbers of the nodes that are cheapest by the documented sum.
-fn cheapest(
-    rig: &Rig,
-    plugin: &str,
-    (w, l, b): (u32, u32, u32),
-    but: Option<usize>,
-) -> BTreeSet<usize> {
+fn cheapest(rig: &Rig, plugin: &str, (w, l): (u32, u32), but: Option<usize>) -> BTreeSet<usize> {
     let place = rig.plugins.find(Some(plugin)).place();
     let cost = |node: &Node| {
-        node.total_in_flight()
-            + w * node.runtime_in_flight(place)
-            + l * node.in_flight(Class::Long)
-            + b * node.runtime_long(place)
+        node.total_in_flight() + w * node.runtime_in_flight(place) + l * node.in_flight(Class::Long)
     };
     let costs = (1..).zip(rig.pool.iter().map(|node| cost(node)));
     let costs: Vec<_> = costs.filter(|(n, _)| Some(*n) != but).collect();
@@ -211,7 +203,7 @@ proptest! {
         prop_assert_eq!(adaptive.insight().lanes_apart, apart);
         let _held = hold(&rig, &leases);
         let (node, why) = rig.pick(&*adaptive, (PLUGINS[plugin], class), &Tried::new()).expect("all may");
-        let weights = if apart { (0, 4, 0) } else { (2, 1, 2) };
+        let weights = if apart { (0, 4) } else { (2, 1) };
         if apart && class == Class::Long {
             let mut crowds: Vec<_> = (1..).zip(&rig.pool)
                 .map(|(n, node)| (node.in_flight(Class::Long), node.total_in_flight(), n))
@@ -256,7 +248,7 @@ proptest! {
         prop_assert!((0.0..=1.0).contains(&early) && (0.0..=1.0).contains(&late));
         prop_assert!(late <= early || ms + more > 5000, "{early} then {late}");
         if ms + more > 5000 {
-            prop_assert!(cheapest(&rig, "p/0", (2, 1, 2), None).contains(&node), "by ours alone");
+            prop_assert!(cheapest(&rig, "p/0", (2, 1), None).contains(&node), "by ours alone");
         }
     }
 

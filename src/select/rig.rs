@@ -172,7 +172,7 @@ pub(super) fn rules(two_nodes: TwoNodes) -> Strategies {
     Strategies {
         plugin_weight: 2.0,
         long_weight: 1.0,
-        plugin_long_weight: 2.0,
+        plugin_long_weight: 0.0,
         two_nodes,
     }
 }
