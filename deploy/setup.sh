@@ -15,6 +15,7 @@ need cc gcc
 need c++ g++
 need make make
 need redis-server redis-server
+need openssl openssl
 for wanted in "$@"; do need "$wanted" "$wanted"; done
 [ -n "$missing" ] || exit 0
 

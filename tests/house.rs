@@ -69,7 +69,7 @@ const WORDS: &[&str] = &[
     "backend", "backends", "cluster", "master", "slave", "manager", "util", "utils", "helper",
     "helpers", "common",
 ];
-const WORDS_ALLOWED: &[&str] = &["upstream/", "dify/", "demo/daemon/"];
+const WORDS_ALLOWED: &[&str] = &["upstream/", "dify/", "demo/daemon/", "share/redis/"];
 
 const FILE_LINES: usize = 400;
 const TABLE_OF_CONTENTS_LINES: usize = 150;

@@ -2,6 +2,7 @@
 
 use super::{Hands, reply, seed_pages};
 use crate::nodes::Hand;
+use crate::share;
 use crate::upstream::Live;
 use http::Response;
 use serde::Deserialize;
@@ -51,6 +52,11 @@ pub(super) fn set_state(live: &Live, id: &str, body: &[u8]) -> Response<Vec<u8>>
         );
         node.set_hand(hand);
     }
+    // Told even where nothing changes here: another gateway may have it otherwise.
+    live.fleet.wish(share::Wish {
+        node: node.id().clone(),
+        hand: hand.word().to_owned(),
+    });
     one_node(live, id)
 }
 

@@ -21,6 +21,7 @@ pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
     let gauges = Gauges {
         open_requests: count(live.lifecycle.open()),
         operations: count(live.learner.len()),
+        other_gateways: count(live.fleet.others(clock::now()).len()),
         long_threshold: live.learner.threshold(),
         classifier_failures: live.parts.own.classifier_failures(),
     };

@@ -78,6 +78,7 @@ impl Admin {
             (&Method::GET, "/status") => status::status(&self.live),
             (&Method::GET, "/cluster/nodes") => seed_pages::nodes(&self.live),
             (&Method::GET, "/cluster/stats") => seed_pages::stats(&self.live, request.uri.query()),
+            (&Method::GET, "/cluster/gateways") => seed_pages::gateways(&self.live),
             (&Method::GET, "/cluster/master") => seed_pages::leader(&self.live),
             (&Method::GET, "/metrics") => metrics::page(&self.live),
             (&Method::GET, "/api/v1/decisions") => decisions::last(&self.live, request.uri.query()),

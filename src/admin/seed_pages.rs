@@ -3,18 +3,20 @@
 use super::{reply, status::ms};
 use crate::model::{Class, clock};
 use crate::nodes::Node;
-use crate::upstream::{Live, Pool};
+use crate::share::Neighbour;
+use crate::upstream::{Live, Pool, Standing};
 use http::Response;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// `/cluster/nodes`: every node, with the seed's `is_working` and `is_long_request` derived from
 /// live leases.
 pub(super) fn nodes(live: &Live) -> Response<Vec<u8>> {
     let snapshot = live.snapshot();
+    let others = live.fleet.others(clock::now());
     let mut rows = Vec::new();
     for pool in snapshot.pools() {
-        rows.extend(pool.nodes().iter().map(|node| row(pool, node)));
+        rows.extend(pool.nodes().iter().map(|node| row(pool, node, &others)));
     }
     reply::json(200, &json!({ "nodes": rows }))
 }
@@ -25,11 +27,16 @@ pub(super) fn row_of(live: &Live, id: &str) -> Option<Value> {
     snapshot.pools().iter().find_map(|pool| {
         let nodes = pool.nodes();
         let node = nodes.iter().find(|node| node.id().as_str() == id)?;
-        Some(row(pool, node))
+        Some(row(pool, node, &live.fleet.others(clock::now())))
     })
 }
 
-fn row(pool: &Pool, node: &Node) -> Value {
+fn row(pool: &Pool, node: &Node, others: &[Neighbour]) -> Value {
+    let elsewhere = others.iter().flat_map(|other| &other.leases);
+    let elsewhere = elsewhere.filter(|held| held.node == *node.id());
+    let [told_short, told_long] = elsewhere.fold([0_u64; 2], |[short, long], held| {
+        [short + u64::from(held.short), long + u64::from(held.long)]
+    });
     let [short, long] = Class::ALL.map(|class| node.in_flight(class));
     json!({
         "id": node.id().as_str(),
@@ -41,6 +48,11 @@ fn row(pool: &Pool, node: &Node) -> Value {
         "status": if node.is_healthy() { "up" } else { "down" },
         "checked": node.is_checked(),
         "in_flight": { "short": short, "long": long, "total": short + long },
+        "other_gateways": {
+            "short": told_short,
+            "long": told_long,
+            "total": told_short + told_long,
+        },
         "expected_idle_in_s": node.idle_in(clock::now()).map(|left| ms(left) / 1000.0),
         "beyond": node.beyond(),
         "resting_ms": ms(node.resting(clock::now())),
@@ -81,24 +93,65 @@ pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
 /// `/cluster/master`: which gateway does the fleet's chores. Routing never depends on it.
 pub(super) fn leader(live: &Live) -> Response<Vec<u8>> {
     let name = live.identity.name.as_str();
-    let news = live.news.load();
-    let leader = news
-        .as_ref()
-        .as_ref()
-        .map_or(name, |news| news.leader.as_str());
-    let ttl = news
-        .as_ref()
-        .as_ref()
-        .map(|news| news.leader_for)
-        .filter(|&left| left < Duration::MAX);
+    let leader = live.fleet.leader(clock::now());
+    let alone = live.fleet.standing() == Standing::Alone;
+    let known = leader.as_ref().map(|leader| leader.gateway.as_str());
+    let known = known.or(alone.then_some(name));
+    let timed = leader.as_ref().filter(|_| !alone);
     let primary = live.snapshot().nodes().iter().find_map(|node| {
         (node.role() == crate::model::Role::Primary).then(|| node.id().to_string())
     });
     let body = json!({
-        "leader": leader,
-        "self": leader == name,
-        "ttl_ms": ttl.map(ms),
+        "leader": known,
+        "self": live.fleet.state.leads(),
+        "ttl_ms": timed.map(|leader| ms(leader.lasting)),
+        "fence": timed.map(|leader| leader.fence),
         "primary_node": primary,
     });
     reply::json(200, &body)
 }
+
+/// `/cluster/gateways`: who belongs to the fleet, and whether all have the same configuration.
+pub(super) fn gateways(live: &Live) -> Response<Vec<u8>> {
+    let snapshot = live.snapshot();
+    let others = live.fleet.others(clock::now());
+    let own = json!({
+        "id": live.identity.name,
+        "self": true,
+        "version": env!("CARGO_PKG_VERSION"),
+        "config": snapshot.fingerprint(),
+        "config_version": snapshot.version,
+        "config_drift": false,
+        "started": humantime::format_rfc3339_seconds(live.identity.started_wall).to_string(),
+        "age_ms": 0,
+        "in_flight": snapshot.nodes().iter().map(|node| node.total_in_flight()).sum::<u32>(),
+    });
+    let drifts = |other: &Neighbour| other.profile.config != snapshot.fingerprint();
+    let row = |other: &Neighbour| {
+        let started = UNIX_EPOCH.checked_add(Duration::from_secs(other.profile.started));
+        let started = started.filter(|_| other.profile.started <= LAST_SECOND);
+        let held = other.leases.iter();
+        json!({
+            "id": other.gateway,
+            "self": false,
+            "version": other.profile.version,
+            "config": other.profile.config,
+            "config_drift": drifts(other),
+            "address": other.profile.address,
+            "started": started.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+            "age_ms": ms(other.age),
+            "in_flight": held.map(|held| u64::from(held.short) + u64::from(held.long)).sum::<u64>(),
+        })
+    };
+    let rows: Vec<_> = [own].into_iter().chain(others.iter().map(row)).collect();
+    let body = json!({
+        "redis": live.fleet.standing().word(),
+        "config_drift": others.iter().any(drifts),
+        "gateways": rows,
+    });
+    reply::json(200, &body)
+}
+
+/// The last second that can be written with four digits for the year; what a gateway tells is not
+/// always sound.
+const LAST_SECOND: u64 = 253_402_300_799;

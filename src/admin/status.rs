@@ -44,7 +44,7 @@ pub(super) fn status(live: &Live) -> Response<Vec<u8>> {
         "open_requests": live.lifecycle.open(),
         "operations": live.learner.len(),
         "long_threshold_ms": ms(live.learner.threshold()),
-        "redis": "disabled",
+        "redis": live.fleet.standing().word(),
         "pools": pools,
     });
     reply::json(200, &body)

@@ -7,6 +7,7 @@ use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
 };
+use super::share::Share;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -92,7 +93,7 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
-/// It holds the very process for as long as it runs.
+/// More is better where plugins compute and worse where they wait: `benches/README.md`.
 const PLUGIN_LONG_WEIGHT: f64 = 0.0;
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;
@@ -210,6 +211,7 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            share: Share::default(),
             decisions: DECISIONS,
             state: State::default(),
             shutdown: Shutdown::default(),

@@ -28,12 +28,15 @@ impl fmt::Display for Change {
 }
 
 /// What is bound or started once, in the life of a process.
-const FIXED: [&str; 5] = [
+const FIXED: [&str; 8] = [
     "listen",
     "admin.listen",
     "tcp.listen",
     "threads",
     "reload.poll",
+    "share.prefix",
+    "share.ttl",
+    "share.sharded",
 ];
 const NONE: &str = "none";
 
@@ -69,12 +72,28 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
             changes.push(change(&key, "***".to_owned(), "***".to_owned()));
         }
     }
+    fleet(&mut changes, old, new);
     changes
 }
 
 fn redis_password(pool: &Pool) -> Option<&Secret> {
     let registry = pool.discover.as_ref()?.dify_redis.as_ref()?;
     registry.password.as_ref()
+}
+
+/// A fleet is joined at the start; where it meets may change.
+fn fleet(changes: &mut Vec<Change>, old: &Config, new: &Config) {
+    let (old, new) = (&old.share, &new.share);
+    if old.is_on() != new.is_on() {
+        changes.retain(|change| !change.to_string().starts_with("share.redis"));
+        changes.push(Change::NeedsRestart("share.redis".to_owned()));
+        return;
+    }
+    let passwords = |share: &super::Share| (share.urls.clone(), share.sentinel.password.clone());
+    let told = |change: &Change| change.to_string().starts_with("share.");
+    if passwords(old) != passwords(new) && !changes.iter().any(told) {
+        changes.push(change("share.redis", "***".to_owned(), "***".to_owned()));
+    }
 }
 
 fn change(key: &str, from: String, to: String) -> Change {
@@ -198,6 +217,9 @@ mod tests {
         new.tcp.listen = Some("0.0.0.0:5004".parse().expect("an address"));
         new.threads = 2;
         new.reload.poll = None;
+        new.share.prefix = "other:".to_owned();
+        new.share.ttl = Duration::from_secs(3);
+        new.share.sharded = true;
         let expected = FIXED.map(|key| Change::NeedsRestart(key.to_owned()));
         let changes = diff(&old, &new);
         assert_eq!(changes.len(), FIXED.len());

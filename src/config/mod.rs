@@ -13,6 +13,7 @@ mod diff;
 mod discover;
 mod file;
 mod finding;
+mod fingerprint;
 mod load;
 mod pool;
 mod print;
@@ -21,6 +22,7 @@ mod probe;
 mod problem;
 mod resolve;
 mod sections;
+mod share;
 mod snippet;
 mod table;
 mod tree;
@@ -29,6 +31,7 @@ mod unit;
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use fingerprint::fingerprint;
 pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
@@ -40,3 +43,4 @@ pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
 };
+pub use share::{Sentinel, Share};

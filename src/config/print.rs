@@ -46,6 +46,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         loops,
         debug_headers,
         decisions,
+        share,
         state,
         shutdown,
         reload,
@@ -73,6 +74,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         (

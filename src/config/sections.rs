@@ -1,6 +1,7 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
+use super::share::Share;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub struct Config {
     pub debug_headers: bool,
     /// So many of the last decisions are kept for the operator; 0 = none.
     pub decisions: usize,
+    /// How several gateways act as one.
+    pub share: Share,
     /// Where learned durations survive a restart.
     pub state: State,
     /// How the gateway ends.

@@ -61,6 +61,12 @@ impl Estimate {
         self.refit(gauge);
     }
 
+    /// Counts samples of which no more is known than that there were so many.
+    pub(super) fn count_only(&mut self, samples: u64) {
+        self.count = self.count.saturating_add(samples);
+        self.work += samples as f64 * self.histogram.mean();
+    }
+
     /// Computes the score anew and decides by it: after a sample, and when the rules changed.
     pub(super) fn refit(&mut self, gauge: Gauge<'_>) {
         while self.window.len() > gauge.rules.window.clamp(1, LARGEST_WINDOW) {

@@ -3,6 +3,7 @@
 use super::Classifier;
 use super::entry::{Entry, Running};
 use super::estimate::Gauge;
+use super::fleet::Untold;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
 use super::usual::ln_seconds;
@@ -29,6 +30,8 @@ pub struct Learner {
     pub(super) everything: Mutex<Everything>,
     /// The effective threshold in nanoseconds.
     pub(super) threshold: AtomicU64,
+    /// What others have not been told yet.
+    pub(super) untold: Untold,
 }
 
 impl Learner {
@@ -45,6 +48,7 @@ impl Learner {
             keys: Mutex::new(keys),
             everything: Mutex::new(Everything::new()),
             threshold: AtomicU64::new(threshold),
+            untold: Untold::default(),
         }
     }
 
@@ -116,7 +120,7 @@ impl Learner {
     }
 
     /// The entry of each level, made where there is none, finest first.
-    fn at_all_levels(
+    pub(super) fn at_all_levels(
         &self,
         operation: &Operation,
         now: Instant,
@@ -134,7 +138,7 @@ impl Learner {
 
     /// Counts a sample in the whole, moves an automatic threshold when it is time, and returns
     /// the mean of everything.
-    fn count(&self, ns: u64) -> f64 {
+    pub(super) fn count(&self, ns: u64) -> f64 {
         let mut everything = self.everything.lock();
         let due = everything.push(ns);
         if due && self.rules.load().long_threshold == Threshold::Auto {
@@ -208,6 +212,7 @@ impl Classifier for Learner {
             }
             state.last_seen = now;
         }
+        self.untold.note(operation, ns);
     }
 }
 

@@ -17,9 +17,11 @@
 //! | `look` | What would be said of an operation now? |
 //! | `view` | What does the operator see? |
 //! | `memory` | What outlives a restart? |
+//! | `fleet` | What do others learn from us, and we from them? |
 
 mod entry;
 mod estimate;
+mod fleet;
 mod guard;
 mod histogram;
 #[cfg(test)]
@@ -37,6 +39,7 @@ mod usual;
 mod view;
 
 pub use entry::Running;
+pub use fleet::Untaught;
 pub use guard::Guarded;
 pub use learner::Learner;
 pub use look::{LevelView, Look};

@@ -1,12 +1,14 @@
 //! Which node?
 
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
 /// A node's name: chosen by the operator or by discovery, unique in a pool, stable when the
 /// address changes. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct NodeId(Arc<str>);
 
 impl NodeId {
@@ -34,6 +36,12 @@ impl From<&str> for NodeId {
 impl From<String> for NodeId {
     fn from(name: String) -> Self {
         Self(name.into())
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(id: NodeId) -> Self {
+        id.0.as_ref().to_owned()
     }
 }
 

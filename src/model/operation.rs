@@ -60,6 +60,8 @@ impl Operation {
     pub const LEVELS: usize = 6;
     /// Longer keys are cut: a client must not choose how much we remember.
     const LONGEST: usize = 512;
+    /// A cut key may still gain the bars of its empty finer levels.
+    const LARGEST: usize = Self::LONGEST + Self::LEVELS;
 
     /// Begins with the coarsest part.
     #[must_use]
@@ -106,6 +108,33 @@ impl Operation {
         &self.key
     }
 
+    /// Where each level ends in [`Operation::as_str`], from coarse to fine.
+    #[must_use]
+    pub fn ends(&self) -> &[u16] {
+        &self.ends[..usize::from(self.levels)]
+    }
+
+    /// Puts together again what [`Operation::as_str`] and [`Operation::ends`] took apart; `None`
+    /// when they do not belong together.
+    #[must_use]
+    pub fn restored(key: &str, ends: &[u16]) -> Option<Self> {
+        let whole = ends.last().map(|&end| usize::from(end)) == Some(key.len());
+        let rising = ends.windows(2).all(|pair| pair[0] < pair[1]);
+        let apart = ends
+            .iter()
+            .all(|&end| key.is_char_boundary(usize::from(end)));
+        if !whole || !rising || !apart || ends.len() > Self::LEVELS || key.len() > Self::LARGEST {
+            return None;
+        }
+        let mut operation = Self {
+            key: key.to_owned(),
+            ends: [0; Self::LEVELS],
+            levels: u8::try_from(ends.len()).ok()?,
+        };
+        operation.ends[..ends.len()].copy_from_slice(ends);
+        Some(operation)
+    }
+
     /// The coarsest key: the path template alone.
     #[must_use]
     pub fn op(&self) -> &str {
@@ -138,6 +167,24 @@ mod tests {
             ]
         );
         assert_eq!(operation.op(), "tool/invoke");
+    }
+
+    #[test]
+    fn a_key_that_travelled_has_its_levels_and_one_that_was_garbled_is_refused() {
+        let mut operation = Operation::new("tool/invoke");
+        operation.push("ä/b");
+        operation.push("google|search");
+        let (key, ends) = (operation.as_str(), operation.ends());
+        assert_eq!(Operation::restored(key, ends), Some(operation.clone()));
+        for (key, ends) in [
+            (key, &ends[..2]),
+            (key, &[][..]),
+            ("ä", &[1, 2][..]),
+            ("ab", &[2, 2][..]),
+            ("abcdefgh", &[1, 2, 3, 4, 5, 6, 8][..]),
+        ] {
+            assert_eq!(Operation::restored(key, ends), None, "{key} {ends:?}");
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) struct Cooldown {
     since: Instant,
     /// Until when it rests, in milliseconds since `since`; 0 = it does not.
     until: AtomicU64,
+    /// Until when it rests because of what happened to other gateways, in the same milliseconds.
+    elsewhere: AtomicU64,
     /// Strikes so far; read on every success, so kept outside the lock.
     strikes: AtomicU64,
     /// The share of failures lately, as the bits of an `f32`.
@@ -56,6 +58,7 @@ impl Cooldown {
         Self {
             since: now,
             until: AtomicU64::new(0),
+            elsewhere: AtomicU64::new(0),
             strikes: AtomicU64::new(0),
             failing: AtomicU32::new(0),
             rests: Mutex::default(),
@@ -66,13 +69,33 @@ impl Cooldown {
         u64::try_from(at.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How long it will still rest; zero when it does not.
-    pub(super) fn remaining(&self, now: Instant) -> Duration {
+    /// How long it will still rest, for whatever reason; zero when it does not.
+    pub(super) fn resting(&self, now: Instant) -> Duration {
         let until = self.until.load(Ordering::Relaxed);
+        self.left(until.max(self.elsewhere.load(Ordering::Relaxed)), now)
+    }
+
+    /// How long it will still rest because of what happened here.
+    pub(super) fn remaining(&self, now: Instant) -> Duration {
+        self.left(self.until.load(Ordering::Relaxed), now)
+    }
+
+    fn left(&self, until: u64, now: Instant) -> Duration {
         if until == 0 {
             return Duration::ZERO;
         }
         Duration::from_millis(until.saturating_sub(self.clock(now)))
+    }
+
+    /// Takes how long it rests for other gateways; zero when it does not, or not any more. It is kept
+    /// apart from our own rest, or the two would prolong each other for ever.
+    pub(super) fn rest_elsewhere(&self, now: Instant, lasting: Duration) {
+        let until = if lasting.is_zero() {
+            0
+        } else {
+            self.clock(now + lasting)
+        };
+        self.elsewhere.store(until, Ordering::Relaxed);
     }
 
     /// The share of requests that failed lately; the latest ten matter most.

@@ -312,7 +312,18 @@ impl Node {
     /// How long the node will still rest after failures; zero when it does not.
     #[must_use]
     pub fn resting(&self, now: Instant) -> Duration {
+        self.cooldown.resting(now)
+    }
+
+    /// The same, but only because of what happened here.
+    #[must_use]
+    pub fn resting_here(&self, now: Instant) -> Duration {
         self.cooldown.remaining(now)
+    }
+
+    /// Takes how long the node rests because of what happened to other gateways.
+    pub fn note_resting_elsewhere(&self, now: Instant, lasting: Duration) {
+        self.cooldown.rest_elsewhere(now, lasting);
     }
 
     /// A failure that is the node's; returns the rest that begins with it, if one does.

@@ -116,6 +116,19 @@ impl Others {
         self.told.set(remote.total, as_of, rate);
     }
 
+    /// Nobody tells any more: what the node itself reports counts again.
+    pub fn forget_remote(&self) {
+        if self.told.as_of.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut filled = self.filled.lock();
+        for place in filled.drain(..) {
+            self.told_runtimes[usize::from(place)].store(0, Ordering::Relaxed);
+        }
+        self.told_long.store(0, Ordering::Relaxed);
+        self.told.set(0, 0, 0.0);
+    }
+
     /// Takes how many requests the node itself reports beyond ours. How fast they change it does
     /// not say, but a count that new arrivals replace at a rate wanders: the square of its step
     /// is, in the mean, twice as many as came meanwhile. No step says more than that all that are

@@ -86,6 +86,17 @@ impl Plugins {
         plugin
     }
 
+    /// Every plugin that has a place.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Plugin>> {
+        let table = self.table.lock();
+        table
+            .seen
+            .iter()
+            .map(|(_, plugin)| Arc::clone(plugin))
+            .collect()
+    }
+
     /// The place that a plugin has, or would be given if a request named it now; nothing changes.
     #[must_use]
     pub fn would_find(&self, name: Option<&str>) -> PluginPlace {

@@ -1,7 +1,7 @@
 //! What is counted, and how is it shown to Prometheus?
 
 use super::OwnMetrics;
-use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Waits};
+use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Share, Waits};
 use super::shown::{Looking, NodeState, PoolState};
 use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
@@ -123,6 +123,7 @@ pub struct Metrics {
     discovery: Discovery,
     pools: Pools,
     gateway: Gateway,
+    share: Share,
     waits: Waits,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
@@ -147,6 +148,8 @@ impl Metrics {
         let discovery = Discovery::register(&registry)?;
         let pools = Pools::register(&registry)?;
         let gateway = Gateway::register(&registry)?;
+        let share = Share::register(&registry)?;
+        share.up.set(1);
         let waits = Waits::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
@@ -167,6 +170,7 @@ impl Metrics {
             discovery,
             pools,
             gateway,
+            share,
             waits,
             verdicts,
         })
@@ -237,6 +241,15 @@ impl Metrics {
         self.requests.rejections.with_label_values(&labels).inc();
     }
 
+    /// An exchange with the other gateways ended; one that failed, by a cause of a closed set.
+    pub fn exchanged(&self, took: Duration, result: Result<(), &'static str>) {
+        self.share.up.set(i64::from(result.is_ok()));
+        self.share.exchange.observe(took.as_secs_f64());
+        if let Err(cause) = result {
+            self.share.errors.with_label_values(&[cause]).inc();
+        }
+    }
+
     /// A reload was taken or refused.
     pub fn reloaded(&self, taken: bool) {
         let result = if taken { "success" } else { "failure" };
@@ -260,6 +273,7 @@ impl Metrics {
         self.show_pools(pools);
         self.requests.open.set(gauges.open_requests);
         self.gateway.operations.set(gauges.operations);
+        self.share.others.set(gauges.other_gateways);
         self.gateway
             .threshold
             .set(gauges.long_threshold.as_secs_f64());
@@ -370,6 +384,8 @@ pub struct Gauges {
     pub open_requests: i64,
     /// Operations remembered.
     pub operations: i64,
+    /// Other gateways whose word still holds.
+    pub other_gateways: i64,
     /// The effective threshold.
     pub long_threshold: Duration,
     /// Times that classifiers from outside failed.

@@ -1,7 +1,7 @@
 //! What if a strategy fails? Then round robin chooses, and the failure is counted.
 
 use super::round_robin::RoundRobin;
-use super::{Choice, Ended, Insight, Preview, Strategy, Why};
+use super::{Choice, Ended, Insight, Preview, Strategy, Turns, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
 use crate::observe::StrategyFailures;
@@ -72,5 +72,9 @@ impl Strategy for Guarded {
             self.failures.count();
             Insight::default()
         })
+    }
+
+    fn turns(&self) -> Option<&Turns> {
+        self.inner.turns()
     }
 }

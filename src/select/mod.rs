@@ -17,6 +17,7 @@ mod scan;
 mod seed;
 mod shadow;
 mod table;
+mod turns;
 mod two_choices;
 mod weighted_round_robin;
 mod why;
@@ -27,6 +28,7 @@ pub use insight::Insight;
 pub use preview::Preview;
 pub use shadow::Shadowed;
 pub use table::{Row, TABLE, WORDS, build, least_loaded};
+pub use turns::Turns;
 pub use why::{Choice, Why};
 
 use crate::model::{Dice, Request};
@@ -69,6 +71,11 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// What the operator may see of what it has found out.
     fn insight(&self) -> Insight {
         Insight::default()
+    }
+
+    /// Its turns, if it has any: gateways that share a round take them in blocks.
+    fn turns(&self) -> Option<&Turns> {
+        None
     }
 }
 

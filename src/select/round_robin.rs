@@ -3,32 +3,31 @@
 //! Short and long requests have turns of their own, so that one class does not shift the other's.
 //! Knows nothing of load: a baseline for comparison, and right where all requests cost the same.
 
-use super::{Choice, Preview, Strategy, Why};
+use super::{Choice, Preview, Strategy, Turns, Why};
 use crate::model::{Class, Dice, Request};
 use crate::nodes::Candidates;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
-    turns: [AtomicUsize; Class::ALL.len()],
+    turns: Turns,
 }
 
 impl RoundRobin {
-    /// The next position below `among`. The counter wraps; it is never reset.
+    /// The next position below `among`.
     pub(super) fn turn(&self, class: Class, among: usize) -> usize {
-        self.turns[class.index()].fetch_add(1, Ordering::Relaxed) % among
+        self.turns.next(class, among)
     }
 
     /// What [`RoundRobin::turn`] would say next.
     pub(super) fn next(&self, class: Class, among: usize) -> usize {
-        self.turns[class.index()].load(Ordering::Relaxed) % among
+        self.turns.coming(class, among)
     }
 
     #[cfg(test)]
-    pub(super) fn starting_at(turn: usize) -> Self {
+    pub(super) fn starting_at(turn: u64) -> Self {
         Self {
-            turns: [AtomicUsize::new(turn), AtomicUsize::new(turn)],
+            turns: Turns::starting_at(turn),
         }
     }
 }
@@ -40,6 +39,11 @@ impl Strategy for RoundRobin {
             why: Why::Turn,
         }
     }
+
+    fn turns(&self) -> Option<&Turns> {
+        Some(&self.turns)
+    }
+
     fn preview(
         &self,
         request: &Request,

@@ -1,7 +1,7 @@
 //! What would another strategy have done? It is asked beside the one that decides, and only
 //! watched.
 
-use super::{Choice, Ended, Guarded, Insight, Preview, Strategy, Why};
+use super::{Choice, Ended, Guarded, Insight, Preview, Strategy, Turns, Why};
 use crate::model::{Dice, Request};
 use crate::nodes::Candidates;
 use crate::observe::StrategyFailures;
@@ -76,5 +76,9 @@ impl Strategy for Shadowed {
 
     fn insight(&self) -> Insight {
         self.decides.insight()
+    }
+
+    fn turns(&self) -> Option<&Turns> {
+        self.decides.turns()
     }
 }

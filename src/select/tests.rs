@@ -160,7 +160,7 @@ fn least_in_flight_weighs_by_weight() {
 #[test]
 fn round_robin_turns_evenly_per_class_and_survives_its_counters_end() {
     let mut rig = Rig::new(3);
-    let turning = round_robin::RoundRobin::starting_at(usize::MAX - 1);
+    let turning = round_robin::RoundRobin::starting_at(u64::MAX - 1);
     let mut counts = [0; 3];
     for n in 0..3000 {
         let class = Class::ALL[n % 2];

@@ -3,12 +3,17 @@
 use super::{known, state};
 use crate::config::{Config, Known, OwnWords};
 use crate::learn::{self, Classifier, Learner};
+use crate::model::clock;
 use crate::nodes::Roster;
 use crate::observe::{Metrics, OwnMetrics};
-use crate::share::Alone;
+use crate::share::{Alone, Redis, SharedState, Terms};
 use crate::upstream::discovery::{Lookup, Names, Sources};
-use crate::upstream::{Checks, Live, MakeDiscovery, MakeStrategy, Own, Parts, Rooms, Snapshot};
+use crate::upstream::{
+    Checks, Fleet, Identity, Live, MakeDiscovery, MakeStrategy, Own, Parts, Rooms, Snapshot,
+    Standing,
+};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// What a program that embeds the gateway may add.
@@ -75,6 +80,30 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         state::recall(file, &learner);
     }
     let snapshot = Snapshot::compile(config, 1, &parts).await?;
-    let share = Box::new(Alone);
-    Ok(Arc::new(Live::new(snapshot, parts, learner, share)))
+    let identity = Identity::default();
+    let fleet = fleet(&snapshot.config, &identity)?;
+    if fleet.standing() != Standing::Alone {
+        learner.share();
+    }
+    Ok(Arc::new(Live::new(
+        snapshot, parts, learner, identity, fleet,
+    )))
+}
+
+fn fleet(config: &Config, identity: &Identity) -> Result<Fleet, String> {
+    let share = &config.share;
+    let (state, standing): (Box<dyn SharedState>, _) = if share.is_on() {
+        let rules = &config.learn.rules;
+        let terms = Terms {
+            ttl: share.ttl,
+            most: NonZeroUsize::new(rules.max_keys).unwrap_or(NonZeroUsize::MIN),
+            window: rules.window,
+        };
+        let fleet = Redis::new(share, &identity.name, terms);
+        let fleet = fleet.map_err(|why| format!("share.redis: {why}"))?;
+        (Box::new(fleet), Standing::Unknown)
+    } else {
+        (Box::new(Alone), Standing::Alone)
+    };
+    Ok(Fleet::new(state, standing, share.ttl, clock::now()))
 }

@@ -135,6 +135,7 @@ impl Embedded {
         self.live.lifecycle.begin_drain();
         self.stop.send_replace(true);
         self.live.lifecycle.emptied().await;
+        self.live.fleet.state.leave().await;
         for service in self.services.drain(..) {
             // A service that panicked has said so.
             let _ = service.await;

@@ -8,12 +8,14 @@ mod assemble;
 mod builder;
 mod chores;
 mod embedded;
+mod fleet;
 mod panics;
 mod reload;
 mod run;
 mod services;
 mod signals;
 mod state;
+mod turns;
 
 pub use assemble::Options;
 pub use builder::{Builder, Gateway};

@@ -152,6 +152,7 @@ fn start_background(
     background.spawn(async move {
         signals::drained(&live, closed).await;
         state::save_of(&live);
+        live.fleet.state.leave().await;
         drop(never);
         // Pingora's main thread sleeps through its whole grace period by now.
         std::process::exit(0);

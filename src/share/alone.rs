@@ -1,6 +1,7 @@
 //! What if there is no fleet? Then we hear nothing, and lead ourselves.
 
-use super::{News, Report, ShareError, SharedState};
+use super::{Leader, News, Report, ShareError, SharedState};
+use crate::config::Share;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -12,9 +13,20 @@ pub struct Alone;
 impl SharedState for Alone {
     async fn exchange(&self, report: Report) -> Result<News, ShareError> {
         Ok(News {
-            others: Vec::new(),
-            leader: report.gateway,
-            leader_for: Duration::MAX,
+            leader: Some(Leader {
+                gateway: report.gateway,
+                lasting: Duration::MAX,
+                fence: 0,
+            }),
+            ..News::default()
         })
     }
+
+    async fn leave(&self) {}
+
+    fn leads(&self) -> bool {
+        true
+    }
+
+    async fn adjust(&self, _settings: &Share) {}
 }

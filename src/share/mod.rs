@@ -1,16 +1,47 @@
 //! What do the other gateways know?
 //!
 //! One exchange at a time, never while a request waits: a background task tells the fleet what we
-//! hold and hears what the others hold. Alone is the fleet of one.
+//! hold and hears what the others hold. [`Alone`] is the fleet of one, [`Redis`] one of many.
+//!
+//! | file | question |
+//! |---|---|
+//! | `report` | What do we tell the fleet, and what does it tell us? |
+//! | `desk` | What is written in the next letter, and what does the answer mean? |
+//! | `diary` | What did we learn ourselves, in numbers that may be told twice? |
+//! | `lessons` | What of that which the others learned is new to us? |
+//! | `remote` | What do all others together do on each node? |
+//! | `letter` | How does an exchange look on its way? |
+//! | `record` | What does the fleet know of one operation, as one line of text? |
+//! | `keys` | What are the keys called? |
+//! | `exchange.lua` | What happens to a letter in Redis? |
+//! | `redis` | How do we reach it, and what if we do not? |
 
 mod alone;
+mod desk;
+mod diary;
+mod keys;
+mod lessons;
+mod letter;
+mod record;
+mod redis;
+mod remote;
+mod report;
 
 pub use alone::Alone;
+pub use desk::{Desk, Terms};
+pub use keys::Keys;
+pub use letter::{Answer, Chores, Entry, Lead, Letter, Row};
+pub use record::Record;
+pub use redis::{Link, Redis, SCRIPT};
+pub use remote::{Paces, Sum};
+pub use report::{
+    Granted, Held, Leader, Learned, Lesson, Neighbour, News, Profile, Report, Rest, Turns, Views,
+    Wish,
+};
 
-use crate::model::NodeId;
+use crate::config::Share;
 use async_trait::async_trait;
 use std::fmt;
-use std::time::Duration;
 
 /// The state that gateways share.
 #[async_trait]
@@ -18,48 +49,35 @@ pub trait SharedState: fmt::Debug + Send + Sync {
     /// Tells the others what this gateway holds, and returns what they told.
     ///
     /// A report carries absolute counts, not changes, so that a lost or repeated exchange is
-    /// harmless.
+    /// harmless. What is in it only once (samples, wishes) is kept until the fleet has it.
+    ///
+    /// # Errors
+    /// When the fleet was not reached. The last news stay until they are stale.
     async fn exchange(&self, report: Report) -> Result<News, ShareError>;
-}
 
-/// What we tell the fleet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Our name.
-    pub gateway: String,
-    /// Our leases per node.
-    pub leases: Vec<Held>,
-}
+    /// Says that this gateway ends. What it held is forgotten at once; otherwise it would be when
+    /// its time has run out.
+    async fn leave(&self);
 
-/// The leases of one gateway on one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The node.
-    pub node: NodeId,
-    /// Short requests in flight.
-    pub short: u32,
-    /// Long requests in flight.
-    pub long: u32,
-}
+    /// Whether this gateway does the fleet's chores now.
+    fn leads(&self) -> bool;
 
-/// What the fleet tells us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// The leases of all other gateways together.
-    pub others: Vec<Held>,
-    /// Which gateway does the fleet's chores.
-    pub leader: String,
-    /// How long its word holds.
-    pub leader_for: Duration,
+    /// Follows settings that may change while it runs: where Redis is, and who we are there.
+    async fn adjust(&self, settings: &Share);
 }
 
 /// An exchange failed; the last news stays until it is stale.
-#[derive(Debug)]
-pub struct ShareError(pub String);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareError {
+    /// One word of a closed set, for the metric.
+    pub cause: &'static str,
+    /// For people.
+    pub what: String,
+}
 
 impl fmt::Display for ShareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the exchange with the fleet failed: {}", self.0)
+        write!(f, "cause={} what={:?}", self.cause, self.what)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What do all requests share? The current snapshot, and what outlives snapshots.
 
+use super::fleet::Fleet;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
@@ -8,7 +9,6 @@ use crate::learn::{Classifier, Learner};
 use crate::model::{GivenId, RequestId, clock};
 use crate::nodes::{Plugins, Tunnels};
 use crate::observe::Decisions;
-use crate::share::{News, SharedState};
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Version};
 use std::sync::Arc;
@@ -35,10 +35,8 @@ pub struct Live {
     pub lifecycle: Arc<Lifecycle>,
     /// Who we are.
     pub identity: Identity,
-    /// The way to the other gateways.
-    pub share: Box<dyn SharedState>,
-    /// What they last told.
-    pub news: ArcSwap<Option<News>>,
+    /// The other gateways.
+    pub fleet: Fleet,
 }
 
 /// A gateway's name, new with every start: a loop must be told from a neighbour.
@@ -109,7 +107,8 @@ impl Live {
         snapshot: Arc<Snapshot>,
         parts: Parts,
         learner: Arc<Learner>,
-        share: Box<dyn SharedState>,
+        identity: Identity,
+        fleet: Fleet,
     ) -> Self {
         parts.roster.note_open();
         let decisions = Decisions::default();
@@ -123,9 +122,8 @@ impl Live {
             learner,
             decisions,
             lifecycle: Arc::default(),
-            identity: Identity::default(),
-            share,
-            news: ArcSwap::from_pointee(None),
+            identity,
+            fleet,
         }
     }
 

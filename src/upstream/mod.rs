@@ -7,6 +7,7 @@
 pub mod discovery;
 mod errand;
 mod explain;
+mod fleet;
 mod health;
 mod lifecycle;
 mod live;
@@ -28,6 +29,7 @@ mod watchlist;
 
 pub use errand::{Bounds, Errands};
 pub use explain::explain;
+pub use fleet::{Fleet, Standing};
 pub use health::{Checks, NodeCheck};
 pub use lifecycle::{Lifecycle, Passage};
 pub use live::{Identity, Live};

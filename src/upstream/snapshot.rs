@@ -24,6 +24,7 @@ pub struct Snapshot {
     pub treatments: Treatments,
     /// 1 for the first snapshot of the process, one more for each reload.
     pub version: u64,
+    fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
     /// Who says what is long, when not what was learned.
@@ -108,6 +109,7 @@ impl Snapshot {
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
+            fingerprint: config::fingerprint(&config),
             config,
             version,
             rules,
@@ -116,6 +118,12 @@ impl Snapshot {
             pools,
             stop,
         }))
+    }
+
+    /// Sixteen digits that gateways compare: different ones are drift.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The pool for a path.

@@ -11,6 +11,7 @@ mod own;
 mod pools;
 mod rules;
 mod sections;
+mod share;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -82,6 +83,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
             value.whole(0..=100_000, "0 keeps none; each takes a quarter of a KiB")
         }),
+        share: share::share(&root.section("share")),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),

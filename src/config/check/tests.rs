@@ -312,6 +312,17 @@ const SECTIONS: &str = r#"
     timeouts ; reed: 5s ; timeouts.reed ; did you mean `read`?
     limits ; body: 0 ; limits.body ; must be above 0
     limits ; body: 5 apples ; limits.body ; write 100MiB
+    share ; redis: 10.0.0.1:6379 ; share.redis ; write redis://
+    share ; redis: 'http://h' ; share.redis ; not the address of a Redis
+    share ; redis: 'redis://' ; share.redis ; not the address of a Redis
+    share ; redis: ['redis://a', 'redis://b'] ; share.redis ; nothing to do with each other
+    share ; redis: 5 ; share.redis ; expected a text
+    share ; interval: 5s ; share.interval ; from 100ms to 500ms
+    share ; ttl: 500ms ; share.ttl ; from 1s to 60s
+    share ; timeout: 5s ; share.timeout ; from 10ms to 2s
+    share ; prefix: 'a b' ; share.prefix ; a blank in it
+    share ; sentinel: {database: -1} ; share.sentinel.database ; must be from 0
+    share ; {redis: 'redis://a', sharded: true, sentinel: {name: x}} ; share.redis ; both behind sentinels
     loops ; max_hops: 0 ; loops.max_hops ; must be from 1
     debug ; headers: maybe ; debug.headers ; neither true nor false
     state ; file: '' ; state.file ; no file has an empty name

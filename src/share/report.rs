@@ -1,0 +1,166 @@
+//! What do we tell the fleet, and what does it tell us?
+
+use crate::model::{NodeId, Operation};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What we tell the fleet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Our name, new with every start.
+    pub gateway: String,
+    /// What else describes us.
+    pub profile: Profile,
+    /// Our leases per node; nodes without any may be left out.
+    pub leases: Vec<Held>,
+    /// The nodes that rest because of what happened here; never what others told us.
+    pub rests: Vec<Rest>,
+    /// What we learned since the last report.
+    pub learned: Vec<Learned>,
+    /// What our operator wished since the last report.
+    pub wishes: Vec<Wish>,
+    /// The turns we need.
+    pub turns: Vec<Turns>,
+    /// The operators' views; they are written by the leader only.
+    pub views: Views,
+}
+
+/// What describes a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The program's version.
+    pub version: String,
+    /// A hash of the configuration: different ones are drift.
+    pub config: String,
+    /// Where its clients connect.
+    pub address: String,
+    /// When it started, in seconds of the wall clock, for people.
+    pub started: u64,
+}
+
+/// The leases of one gateway on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The node.
+    pub node: NodeId,
+    /// Short requests in flight.
+    pub short: u32,
+    /// Long requests in flight.
+    pub long: u32,
+    /// Leases ever taken: who reads twice knows how fast they come.
+    pub taken: u64,
+    /// Requests in flight per plugin, those with any.
+    pub plugins: Vec<(String, u32)>,
+}
+
+/// A node that rests after failures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// The node.
+    pub node: NodeId,
+    /// How much longer, in milliseconds.
+    pub ms: u64,
+}
+
+/// Samples of one operation, in the order in which they were learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// The operation.
+    pub operation: Operation,
+    /// Durations in nanoseconds.
+    pub samples: Vec<u64>,
+    /// Is it called long here, with them?
+    pub long: bool,
+}
+
+/// The operator puts a node into a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The node.
+    pub node: NodeId,
+    /// The state's word.
+    pub hand: String,
+}
+
+/// Turns wanted in a fleet-wide round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turns {
+    /// The round: pool and class.
+    pub name: String,
+    /// So many turns.
+    pub many: u64,
+}
+
+/// Turns that are ours alone: `first`, `first + 1`, and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The round.
+    pub name: String,
+    /// The first turn.
+    pub first: u64,
+    /// So many of them.
+    pub many: u64,
+}
+
+/// What operators read with `redis-cli`: fields and their JSON. Nobody decides by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Views {
+    /// `node:status`, per node.
+    pub nodes: Vec<(String, String)>,
+    /// `cluster:status`, per node and per gateway.
+    pub members: Vec<(String, String)>,
+}
+
+/// What the fleet tells us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// The other gateways that told something lately.
+    pub others: Vec<Neighbour>,
+    /// Who does the fleet's chores.
+    pub leader: Option<Leader>,
+    /// What the others learned, as far as it is new to us.
+    pub lessons: Vec<Lesson>,
+    /// States that operators wished for nodes, as far as they are new to us.
+    pub hands: Vec<Wish>,
+    /// Turns that are ours now.
+    pub turns: Vec<Granted>,
+}
+
+/// Another gateway, as it described itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its name.
+    pub gateway: String,
+    /// How old its word was when we heard it, by the one clock of Redis.
+    pub age: Duration,
+    /// What describes it.
+    pub profile: Profile,
+    /// Its leases.
+    pub leases: Vec<Held>,
+    /// The nodes that rest because of what happened there.
+    pub rests: Vec<Rest>,
+}
+
+/// Who does the fleet's chores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Its name.
+    pub gateway: String,
+    /// How long its word holds without being renewed.
+    pub lasting: Duration,
+    /// Higher for each next term.
+    pub fence: u64,
+}
+
+/// Samples that others took of one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// The operation.
+    pub operation: Operation,
+    /// So many are new to us ...
+    pub count: u64,
+    /// ... and of these we know the durations of the latest, in nanoseconds, oldest first.
+    pub samples: Vec<u64>,
+    /// We have just joined: this is all that others ever took, and may be what we remember.
+    pub whole: bool,
+}

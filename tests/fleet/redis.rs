@@ -1,0 +1,146 @@
+//! A real Redis of our own, and its worst days.
+
+use crate::support::{eventually, within};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A server that ends with the test.
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+    pub(crate) port: u16,
+    arguments: Vec<String>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
+        let arguments: Vec<_> = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        // A free port may be taken by the time it is opened; then another one is tried.
+        for _ in 0..10 {
+            let port = free_port();
+            let mut child = spawn(&folder, port, &arguments);
+            if is_up(port, &mut child).await {
+                return Self {
+                    child,
+                    folder,
+                    port,
+                    arguments,
+                };
+            }
+        }
+        panic!("no Redis could be started");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// What `redis-cli` says to a command, without the last line's end.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        self.cli_as(&[], arguments)
+    }
+
+    pub(crate) fn cli_as(&self, who: &[&str], arguments: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "--raw"])
+            .args(who)
+            .args(arguments)
+            .stderr(Stdio::null())
+            .output()
+            .expect("redis-cli is installed: make setup");
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// kill -9, and nothing is written down.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts again on the same port, with what is on its disk.
+    pub(crate) async fn restart(&mut self) {
+        let bind = || TcpListener::bind(self.address());
+        eventually("the port is free again", async || bind().is_ok()).await;
+        self.child = spawn(&self.folder, self.port, &self.arguments);
+        assert!(is_up(self.port, &mut self.child).await, "it starts again");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.signal("CONT");
+        self.kill();
+    }
+}
+
+pub(crate) fn signal(process: u32, name: &str) {
+    // The shell's own `kill` is everywhere.
+    let _ = Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -{name} {process} 2>/dev/null"))
+        .status();
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed: make setup")
+}
+
+/// Whether it answers; false when the process has ended.
+async fn is_up(port: u16, child: &mut Child) -> bool {
+    within("redis-server answers or ends", async {
+        loop {
+            if answers(port) {
+                return true;
+            }
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+fn answers(port: u16) -> bool {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let Ok(mut wire) = TcpStream::connect(address) else {
+        return false;
+    };
+    let _ = wire.set_read_timeout(Some(Duration::from_secs(1)));
+    let mut said = [0; 64];
+    // A password is asked for, or it is still loading: it is there all the same.
+    wire.write_all(b"PING\r\n").is_ok() && wire.read(&mut said).is_ok_and(|many| many > 0)
+}
