@@ -93,8 +93,7 @@ const POLL: Duration = Duration::from_secs(2);
 const PLUGIN_WEIGHT: f64 = 2.0;
 /// A long request occupies its node for longer, but not a core of it.
 const LONG_WEIGHT: f64 = 1.0;
-/// More is better where plugins compute and worse where they wait: `benches/README.md`.
-const PLUGIN_LONG_WEIGHT: f64 = 0.0;
+const PLUGIN_LONG_WEIGHT: f64 = 0.0; // `benches/README.md`: more costs where plugins wait
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;
 /// A daemon bears 60 to 120 s of silence; whoever closes earlier breaks what was sound.
@@ -117,7 +116,7 @@ const REPLAY_BODY: u64 = 4 << 20;
 const BUDGET_RATIO: f64 = 0.1;
 /// A quiet gateway may still repeat.
 const BUDGET_FLOOR: u32 = 3;
-/// nginx users write `proxy_next_upstream_timeout 30s`; later than that a user has asked again.
+/// nginx users write `proxy_next_upstream_timeout 30s`.
 const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 /// nginx counts to one and ejects on noise; three in a row are no noise.
 const MAX_FAILS: u32 = 3;
