@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("admin", 5),
     ("server", 6),
     ("demo", 6),
+    ("adopt", 6),
     ("cli", 7),
 ];
 

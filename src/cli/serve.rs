@@ -45,7 +45,7 @@ pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
     }
 }
 
-pub(super) fn check(from: &From, builder: &Builder, print: bool) -> ExitCode {
+pub(super) fn check(from: &From, builder: &Builder, print: bool, online: bool) -> ExitCode {
     let (loaded, file) = match load(from, builder) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
@@ -80,6 +80,9 @@ pub(super) fn check(from: &From, builder: &Builder, print: bool) -> ExitCode {
         "{place}: ok ({told}, strategy {})\n",
         strategies.join(", ")
     ));
+    if online {
+        return super::online::online(&loaded.config);
+    }
     ExitCode::SUCCESS
 }
 

@@ -31,6 +31,7 @@ mod unit;
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
 pub use pool::{
