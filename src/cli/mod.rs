@@ -35,8 +35,8 @@ pub fn main() -> ExitCode {
 pub fn main_with(builder: Builder) -> ExitCode {
     let typed = Typed::parse();
     let from = &typed.from;
-    match typed.command.unwrap_or(Command::Run) {
-        Command::Run => serve::run(from, builder),
+    match typed.command.unwrap_or(Command::Run { upgrade: false }) {
+        Command::Run { upgrade } => serve::run(from, builder.upgrading(upgrade)),
         Command::Check { print, online } => serve::check(from, &builder, print, online),
         Command::Demo {
             seconds,

@@ -21,8 +21,10 @@ pub(super) fn load(from: &From, builder: &Builder) -> Result<(Loaded, Option<Pat
         .map_err(|problems| problems.render())
 }
 
-/// Of Pingora only what went wrong, and which nodes came back.
-const LOG: &str = "info,pingora=warn,pingora_load_balancing=info";
+/// Of Pingora only what went wrong, and which nodes came back. That a successor has to wait for the
+/// listeners is no error.
+const LOG: &str =
+    "info,pingora=warn,pingora_load_balancing=info,pingora_core::server::transfer_fd=off";
 
 pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
     crate::observe::init_log(LOG);

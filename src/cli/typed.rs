@@ -32,7 +32,11 @@ pub(super) struct From {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve (the default)
-    Run,
+    Run {
+        /// Take the listeners over from the program that started this one; SIGQUIT does it
+        #[arg(long)]
+        upgrade: bool,
+    },
     /// Read the configuration, print every problem, serve nothing
     Check {
         /// Print the effective configuration; secrets are masked

@@ -23,6 +23,7 @@ mod problem;
 mod resolve;
 mod sections;
 mod share;
+mod shutdown;
 mod snippet;
 mod table;
 mod tree;
@@ -41,7 +42,8 @@ pub use pool::{
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
-    Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
+    Timeouts,
 };
 pub use share::{Sentinel, Share};
+pub use shutdown::Shutdown;

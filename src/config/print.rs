@@ -9,9 +9,7 @@ use super::pool::{
     Waiting, When,
 };
 use super::print_discover::discover;
-use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
-};
+use super::sections::{Config, Cooldown, Health, Kinds, Learn, Loops, Retry, State, Tcp, Timeouts};
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
 use crate::model::{Class, Pin, Score, Secret, Threshold, Unknown};
@@ -76,7 +74,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("debug", debug_tree(*debug_headers, *decisions)),
         ("share", share.tree()),
         ("state", state_tree(state)),
-        ("shutdown", shutdown_tree(shutdown)),
+        ("shutdown", super::shutdown::tree(shutdown)),
         (
             "reload",
             table([("poll", reload.poll.map_or(text("off"), time))]),
@@ -331,13 +329,6 @@ fn state_tree(state: &State) -> Tree {
     table([
         ("file", path(state.file.as_ref())),
         ("interval", time(state.interval)),
-    ])
-}
-
-fn shutdown_tree(shutdown: &Shutdown) -> Tree {
-    table([
-        ("pre_stop_delay", time(shutdown.pre_stop_delay)),
-        ("deadline", time(shutdown.deadline)),
     ])
 }
 

@@ -15,7 +15,9 @@ mod run;
 mod services;
 mod signals;
 mod state;
+mod systemd;
 mod turns;
+mod upgrade;
 
 pub use assemble::Options;
 pub use builder::{Builder, Gateway};

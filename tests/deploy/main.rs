@@ -11,6 +11,7 @@ mod compose;
 mod doctor;
 mod files;
 mod kubernetes;
+mod upgrade;
 mod verify;
 
 use serde_json::Value;
