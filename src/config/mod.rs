@@ -6,6 +6,7 @@
 //! wrong any more. The way back: `print` writes a `Config` with its secrets masked, `diff` compares
 //! two.
 
+mod access_log;
 mod address;
 mod check;
 mod defaults;
@@ -28,6 +29,7 @@ mod table;
 mod tree;
 mod unit;
 
+pub use access_log::{AccessLog, LogTarget};
 pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};

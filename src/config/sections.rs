@@ -1,5 +1,6 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
+use super::access_log::AccessLog;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
 use crate::model::{LearnRules, Part, Secret};
@@ -50,6 +51,8 @@ pub struct Config {
     pub debug_headers: bool,
     /// So many of the last decisions are kept for the operator; 0 = none.
     pub decisions: usize,
+    /// Who asked for what, line by line.
+    pub access_log: AccessLog,
     /// How several gateways act as one.
     pub share: Share,
     /// Where learned durations survive a restart.

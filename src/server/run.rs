@@ -71,8 +71,13 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
-    let Signals { hangup, stops } = listening.map_err(|error| other(&error))?;
+    let Signals {
+        hangup,
+        reopen,
+        stops,
+    } = listening.map_err(|error| other(&error))?;
     background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
+    background.spawn(signals::reopen_on_usr1(reopen, Arc::clone(&live)));
     start_background(&background, &live, &reloader, closed);
 
     add_services(&mut server, &live, reloader, &ports);
@@ -88,7 +93,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
             closing,
         }),
     });
-    state::save_of(&live);
+    state::save_all(&live);
     Ok(())
 }
 
@@ -151,7 +156,7 @@ fn start_background(
     let live = Arc::clone(live);
     background.spawn(async move {
         signals::drained(&live, closed).await;
-        state::save_of(&live);
+        state::save_all(&live);
         live.fleet.state.leave().await;
         drop(never);
         // Pingora's main thread sleeps through its whole grace period by now.

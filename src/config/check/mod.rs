@@ -2,6 +2,7 @@
 //!
 //! Whatever is wrong counts as its default, so that the reading goes on to the next problem.
 
+mod access_log;
 mod debug;
 mod discover;
 mod env;
@@ -83,6 +84,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
             value.whole(0..=100_000, "0 keeps none; each takes a quarter of a KiB")
         }),
+        access_log: access_log::access_log(&root.section("access_log")),
         share: share::share(&root.section("share")),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),

@@ -230,6 +230,37 @@ fn the_tcp_listener_is_checked_and_off_unless_it_is_wanted() {
 }
 
 #[test]
+fn the_access_log_is_checked_and_off_unless_it_is_wanted() {
+    assert_eq!(good(NODES).access_log.to, None);
+    for (entry, at, what) in [
+        (
+            "to: access.log",
+            "access_log.to",
+            "neither a place nor a file",
+        ),
+        ("format: jsn", "access_log.format", "did you mean `json`?"),
+        (
+            "always: [slo]",
+            "access_log.always[0]",
+            "did you mean `slow`?",
+        ),
+        ("always: [6xx]", "access_log.always[0]", "not a condition"),
+        ("always: slow", "access_log.always", "expected a list"),
+        ("sample: 1.5", "access_log.sample", "from 0 to 1"),
+        ("slow: 0s", "access_log.slow", "must be above 0"),
+        ("large: 0", "access_log.large", "must be above 0"),
+        ("queue: 0", "access_log.queue", "must be from 1"),
+        ("file: /x", "access_log.file", "unknown key `file`"),
+    ] {
+        refused_section("access_log", entry, at, what);
+    }
+    let log = good(&format!(
+        "{NODES}access_log: {{to: ./a.log, always: [], sample: 0}}\n"
+    ));
+    assert!(log.access_log.rules.always.is_empty());
+}
+
+#[test]
 fn listeners_are_checked() {
     for (text, at, what) in [
         ("listen: [5002, 5002]\n", "listen[1]", "listed twice"),
