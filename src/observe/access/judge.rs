@@ -59,21 +59,38 @@ mod tests {
 
     #[test]
     fn f213_each_condition_is_judged_at_the_end() {
-        let rows: [(Notable, fn(&mut Record<'_>)); 10] = [
-            (Notable::Slow, |record| record.took = Duration::from_secs(1)),
-            (Notable::Large, |record| record.bytes_out = 101),
-            (Notable::Large, |record| record.bytes_in = 101),
+        type Make = fn(&mut Record<'_>);
+        let rows: [(Notable, Make); 10] = [
+            (Notable::Slow, |record| {
+                record.took = Duration::from_secs(1);
+            }),
+            (Notable::Large, |record| {
+                record.bytes_out = 101;
+            }),
+            (Notable::Large, |record| {
+                record.bytes_in = 101;
+            }),
             (Notable::Waited, |record| {
-                record.waited = Duration::from_millis(1)
+                record.waited = Duration::from_millis(1);
             }),
-            (Notable::Retried, |record| record.attempts = 2),
-            (Notable::Rejected, |record| record.ending = Ending::Rejected),
+            (Notable::Retried, |record| {
+                record.attempts = 2;
+            }),
+            (Notable::Rejected, |record| {
+                record.ending = Ending::Rejected;
+            }),
             (Notable::ClientGone, |record| {
-                record.ending = Ending::ClientGone
+                record.ending = Ending::ClientGone;
             }),
-            (Notable::Broken, |record| record.ending = Ending::Broken),
-            (Notable::Status(429), |record| record.status = Some(429)),
-            (Notable::Hundred(5), |record| record.status = Some(503)),
+            (Notable::Broken, |record| {
+                record.ending = Ending::Broken;
+            }),
+            (Notable::Status(429), |record| {
+                record.status = Some(429);
+            }),
+            (Notable::Hundred(5), |record| {
+                record.status = Some(503);
+            }),
         ];
         let all: Vec<_> = rows.iter().map(|(notable, _)| *notable).collect();
         assert_eq!(judge(&rules(&all, 0.0), &record(), 0.0), None);
