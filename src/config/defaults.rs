@@ -8,6 +8,7 @@ use super::sections::{
     Tcp, Timeouts,
 };
 use super::share::Share;
+use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -153,6 +154,7 @@ impl Config {
         };
         Self {
             listen: vec![LISTEN],
+            tls: Tls::default(),
             admin: Admin::default(),
             threads: 0,
             pools: vec![pool],

@@ -28,6 +28,7 @@ pub fn masked(config: &Config) -> String {
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
+        tls,
         admin,
         threads,
         pools,
@@ -55,6 +56,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
+        ("tls", tls.tree()),
         (
             "admin",
             table([("listen", text(admin.listen)), ("token", token)]),

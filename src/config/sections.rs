@@ -3,6 +3,7 @@
 use super::access_log::AccessLog;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
+use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +14,10 @@ use std::time::Duration;
 /// `conf/reference.yaml` lists every key with its default and its reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where clients connect; the data port. At least one.
+    /// Where clients connect without TLS; the data port. At least one, or one in `tls`.
     pub listen: Vec<SocketAddr>,
+    /// Where clients connect with TLS.
+    pub tls: Tls,
     /// Where the operator looks.
     pub admin: Admin,
     /// Proxy threads; 0 = one per core.

@@ -219,6 +219,11 @@ impl Metrics {
         }
     }
 
+    /// A client and we did not agree on TLS.
+    pub fn handshake_failed(&self) {
+        self.gateway.handshake_failures.inc();
+    }
+
     /// A reload was taken or refused.
     pub fn reloaded(&self, taken: bool) {
         let result = if taken { "success" } else { "failure" };

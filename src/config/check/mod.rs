@@ -15,6 +15,7 @@ mod sections;
 mod share;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod waiting;
 
 use super::defaults;
@@ -56,12 +57,16 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     own.push(admin.listen);
     let tcp = debug::tcp(&root.section("tcp"), &own);
     own.extend(tcp.listen);
+    let tls = tls::tls(&root.section("tls"), &own);
+    sections::reachable(root, &listen, &tls);
+    own.extend(&tls.listen);
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
     debug::no_loop(root, &tcp, &pools);
     discover::need_token(root, &admin, &pools);
     let shown = root.section("debug");
     Config {
         listen,
+        tls,
         admin,
         threads: root.or("threads", 0, |value| {
             value.whole(0..=1024, "0 is one per core")

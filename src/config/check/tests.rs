@@ -261,10 +261,74 @@ fn the_access_log_is_checked_and_off_unless_it_is_wanted() {
 }
 
 #[test]
+fn tls_is_checked_and_off_unless_it_is_wanted() {
+    assert!(good(NODES).tls.listen.is_empty());
+    const PAIR: &str = "certificates: [{cert: a.crt, key: a.key}]";
+    for (entry, at, what) in [
+        (
+            "{listen: 5443}",
+            "tls.listen",
+            "no certificate to show there",
+        ),
+        (
+            "{listen: 5002, P}",
+            "tls.listen",
+            "the port of another listener as well",
+        ),
+        (
+            "{listen: 5012, P}",
+            "tls.listen",
+            "the port of another listener as well",
+        ),
+        (
+            "{listen: [5443, 5443], P}",
+            "tls.listen[1]",
+            "another listener",
+        ),
+        (
+            "{certificates: [{cert: a.crt}]}",
+            "tls.certificates[0]",
+            "`key` is missing",
+        ),
+        (
+            "{certificates: [{cert: '', key: a}]}",
+            "tls.certificates[0].cert",
+            "an empty name",
+        ),
+        (
+            "{certificates: [a.crt]}",
+            "tls.certificates[0]",
+            "expected a table",
+        ),
+        (
+            "{client: {certificate: required}}",
+            "tls.client.certificate",
+            "no authority is named",
+        ),
+        (
+            "{client: {certificate: on}}",
+            "tls.client.certificate",
+            "unknown rule `on`",
+        ),
+        ("{https: true}", "tls.https", "did you mean `http2`?"),
+    ] {
+        let text = format!("{NODES}tls: {}\n", entry.replace('P', PAIR));
+        refused(&text, at, 2, what);
+    }
+    let text = format!("{NODES}listen: []\ntls: {{listen: 5002, {PAIR}}}\n");
+    let config = good(&text);
+    assert!(config.listen.is_empty() && config.tls.listen.len() == 1);
+}
+
+#[test]
 fn listeners_are_checked() {
     for (text, at, what) in [
         ("listen: [5002, 5002]\n", "listen[1]", "listed twice"),
-        ("listen: []\n", "listen", "the list is empty"),
+        (
+            "listen: []\n",
+            "listen",
+            "the list is empty, and so is `tls.listen`",
+        ),
         (
             "listen: localhost:5002\n",
             "listen",
