@@ -165,8 +165,7 @@ fn belongs_further_down(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'
     })
 }
 
-/// RFC 6125: what the certificate is for stands in its alternative names; the common name has been
-/// no such place for twenty years.
+/// RFC 6125: what the certificate is for stands in its alternative names, and nowhere else.
 fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(alternatives)) = leaf.subject_alternative_name() else {
         return Vec::new();

@@ -60,7 +60,10 @@ async fn the_certificate_is_the_one_for_the_name_and_else_the_first() {
     // A wildcard is one label; and who asks for what nobody has is shown the first, and says so.
     for stranger in ["x.y.wild.test", "wild.test", "c.test"] {
         let refused = peer.connect(to, stranger).await.unwrap_err().to_string();
-        assert!(refused.contains("NotValidForName"), "{stranger}: {refused}");
+        assert!(
+            refused.contains("not valid for name"),
+            "{stranger}: {refused}"
+        );
     }
 }
 
@@ -119,7 +122,7 @@ async fn openssl_is_shown_the_right_certificate_and_agrees_on_http2_and_tls_1_2(
         assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
     }
     let old = tokio::task::block_in_place(|| s_client(to, &pki, &["-tls1_1"]));
-    assert!(!old.contains("Verify return code: 0"), "{old}");
+    assert!(old.contains("no peer certificate available"), "{old}");
 }
 
 /// A client of HTTP/2 on one connection.

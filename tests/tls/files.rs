@@ -22,148 +22,81 @@ fn write(pki: &Pki, name: &str, content: &[u8]) -> PathBuf {
     file
 }
 
+/// Certificate, key, which of them is refused, and what is said.
+const MISTAKES: &str = "
+    good.pem   | other.key  | key  | does not belong to the certificate in
+    good.key   | good.pem   | cert | no certificate in it
+    good.pem   | good.pem   | key  | are certificate and key swapped?
+    good.pem   | locked.key | key  | locked with a passphrase
+    good.pem   | old.key    | key  | openssl pkey -in KEY
+    good.pem   | kind.key   | key  | ECDSA P-256
+    good.pem   | half.key   | key  | broken off
+    good.pem   | none.key   | key  | is the path right
+    none.pem   | good.key   | cert | cannot be read
+    turned.pem | good.key   | cert | put the certificate of this key first
+    broken.pem | good.key   | cert | -----BEGIN CERTIFICATE-----
+    empty.pem  | good.key   | cert | no certificate in it
+";
+const BROKEN: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+/// The files that the mistakes are made with.
+fn spoil(pki: &Pki, good: &Pair) {
+    let lock = |how: &str, to: &str| {
+        let more = [
+            "-in",
+            "good.key",
+            "-aes128",
+            "-passout",
+            "pass:hunter2",
+            "-out",
+        ];
+        openssl(pki.folder(), &[&[how], &more[..], &[to]].concat());
+    };
+    lock("ec", "old.key");
+    lock("pkey", "locked.key");
+    let kind = ["genpkey", "-algorithm", "X25519", "-out", "kind.key"];
+    openssl(pki.folder(), &kind);
+    let (cert, key) = (fs::read(&good.cert).unwrap(), fs::read(&good.key).unwrap());
+    let turned = [fs::read(pki.ca()).unwrap(), cert].concat();
+    write(pki, "turned.pem", &turned);
+    write(pki, "broken.pem", BROKEN);
+    write(pki, "empty.pem", b"");
+    write(pki, "half.key", &key[..key.len() / 2]);
+}
+
 #[test]
 fn every_mistake_with_a_file_is_refused_with_the_file_and_the_cure() {
     let pki = Pki::new();
     let (good, other) = (pki.issue("good", "DNS:a"), pki.issue("other", "DNS:b"));
     load(&pki, &[&good, &other], "").expect("these are good");
-    let cert = fs::read(&good.cert).unwrap();
-    let key = fs::read(&good.key).unwrap();
-    let ca = fs::read(pki.ca()).unwrap();
-    let folder = pki.folder();
-    openssl(
-        folder,
-        &[
-            "ec",
-            "-in",
-            "good.key",
-            "-aes128",
-            "-passout",
-            "pass:hunter2",
-            "-out",
-            "old.key",
-        ],
-    );
-    openssl(
-        folder,
-        &[
-            "pkey",
-            "-in",
-            "good.key",
-            "-aes128",
-            "-passout",
-            "pass:hunter2",
-            "-out",
-            "locked.key",
-        ],
-    );
-    openssl(
-        folder,
-        &["genpkey", "-algorithm", "X25519", "-out", "kind.key"],
-    );
-    let turned = write(&pki, "turned.pem", &[ca, cert.clone()].concat());
-    let broken = write(
-        &pki,
-        "broken.pem",
-        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    );
-    let empty = write(&pki, "empty.pem", b"");
-    let half = write(&pki, "half.key", &key[..key.len() / 2]);
-    let file = |name: &str| folder.join(name);
-    let rows = [
-        (
-            &good.cert,
-            &other.key,
-            "key",
-            "other.key",
-            "does not belong to the certificate in",
-        ),
-        (
-            &good.key,
-            &good.cert,
-            "cert",
-            "good.key",
-            "no certificate in it",
-        ),
-        (
-            &good.cert,
-            &good.cert,
-            "key",
-            "good.pem",
-            "are certificate and key swapped?",
-        ),
-        (
-            &good.cert,
-            &file("locked.key"),
-            "key",
-            "locked.key",
-            "locked with a passphrase",
-        ),
-        (
-            &good.cert,
-            &file("old.key"),
-            "key",
-            "old.key",
-            "openssl pkey -in KEY",
-        ),
-        (
-            &good.cert,
-            &file("kind.key"),
-            "key",
-            "kind.key",
-            "ECDSA P-256",
-        ),
-        (&good.cert, &half, "key", "half.key", "broken off"),
-        (
-            &good.cert,
-            &file("none.key"),
-            "key",
-            "none.key",
-            "is the path right",
-        ),
-        (
-            &file("none.pem"),
-            &good.key,
-            "cert",
-            "none.pem",
-            "cannot be read",
-        ),
-        (
-            &turned,
-            &good.key,
-            "cert",
-            "turned.pem",
-            "put the certificate of this key first",
-        ),
-        (&broken, &good.key, "cert", "broken.pem", ""),
-        (
-            &empty,
-            &good.key,
-            "cert",
-            "empty.pem",
-            "-----BEGIN CERTIFICATE-----",
-        ),
-    ];
-    for (cert, key, place, name, what) in rows {
-        let pair = Pair {
-            cert: cert.clone(),
-            key: key.clone(),
+    spoil(&pki, &good);
+    let secret = fs::read_to_string(&good.key).unwrap();
+    let secret = secret.lines().nth(1).unwrap();
+    for row in MISTAKES.trim().lines() {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [cert, key, refused, what] = cells[..] else {
+            panic!("four cells in {row}");
         };
-        let problems = load(&pki, &[&good, &pair], "").expect_err(name);
+        let pair = Pair {
+            cert: pki.folder().join(cert),
+            key: pki.folder().join(key),
+        };
+        let problems = load(&pki, &[&good, &pair], "").expect_err(row);
         let [problem] = problems.list.as_slice() else {
             panic!("one problem, not these: {problems}");
         };
         let text = problem.to_string();
-        assert_eq!(problem.at, format!("tls.certificates[1].{place}"), "{text}");
-        assert_eq!(problem.line, 6, "{text}");
-        assert!(
-            problem.help.is_some() && text.contains(name) && text.contains(what),
+        assert_eq!(
+            problem.at,
+            format!("tls.certificates[1].{refused}"),
             "{text}"
         );
-        let secret = String::from_utf8_lossy(&fs::read(&good.key).unwrap()).into_owned();
-        let line = secret.lines().nth(1).unwrap();
+        assert_eq!(problem.line, 6, "{text}");
+        let file = if refused == "key" { key } else { cert };
+        assert!(text.contains(file) && text.contains(what), "{row}: {text}");
+        assert!(problem.help.is_some(), "{text}");
         assert!(
-            !problems.render().contains(line),
+            !problems.render().contains(secret),
             "nothing of a key is shown"
         );
     }

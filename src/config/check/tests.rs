@@ -296,11 +296,6 @@ fn tls_is_checked_and_off_unless_it_is_wanted() {
             "an empty name",
         ),
         (
-            "{certificates: [a.crt]}",
-            "tls.certificates[0]",
-            "expected a table",
-        ),
-        (
             "{client: {certificate: required}}",
             "tls.client.certificate",
             "no authority is named",
