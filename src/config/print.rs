@@ -26,6 +26,7 @@ pub fn masked(config: &Config) -> String {
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
+        tls,
         admin,
         threads,
         pools,
@@ -44,6 +45,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         loops,
         debug_headers,
         decisions,
+        access_log,
         share,
         state,
         shutdown,
@@ -52,6 +54,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
+        ("tls", tls.tree()),
         (
             "admin",
             table([("listen", text(admin.listen)), ("token", token)]),
@@ -72,6 +75,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", super::shutdown::tree(shutdown)),

@@ -9,6 +9,7 @@ mod builder;
 mod chores;
 mod embedded;
 mod fleet;
+mod handshakes;
 mod panics;
 mod reload;
 mod run;
@@ -16,6 +17,7 @@ mod services;
 mod signals;
 mod state;
 mod systemd;
+mod tls;
 mod turns;
 mod upgrade;
 

@@ -1,4 +1,5 @@
-//! Which signals mean what? HUP reload, TERM drain, INT fast, QUIT upgrade; a second one exits now.
+//! Which signals mean what? HUP reload, USR1 reopen the access log, TERM drain, INT fast, QUIT upgrade;
+//! a second one exits now.
 
 use super::reload::Reloader;
 use super::upgrade::{BOTH, Succession};
@@ -27,10 +28,21 @@ pub(super) async fn reload_on_hangup(mut hangup: Signal, reloader: Arc<Reloader>
     }
 }
 
+/// Opens the access log again on SIGUSR1, after logrotate or somebody moved it away.
+pub(super) async fn reopen_on_usr1(mut reopen: Signal, live: Arc<Live>) {
+    while reopen.recv().await.is_some() {
+        match &live.snapshot().access {
+            Some(sink) => sink.reopen(),
+            None => log::info!("asked to open the access log again, and there is none"),
+        }
+    }
+}
+
 /// The signals we act on. Listened for before anything is served: until then each of them would
 /// end the process, or be lost.
 pub(super) struct Signals {
     pub(super) hangup: Signal,
+    pub(super) reopen: Signal,
     pub(super) stops: Stops,
 }
 
@@ -46,6 +58,7 @@ impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
             stops: Stops {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
@@ -108,7 +121,7 @@ impl Shutdown {
     /// Whether a successor is there to take the listeners. If not, nothing has changed.
     async fn prepare(&self) -> bool {
         // It begins with what we learned.
-        state::save_of(&self.live);
+        state::save_all(&self.live);
         let socket = self.live.snapshot().config.shutdown.upgrade_socket.clone();
         match self.succession.prepare(&socket).await {
             Ok(()) => true,
@@ -119,8 +132,9 @@ impl Shutdown {
         }
     }
 
-    /// While both accept we are as ready as ever; then we end as after SIGTERM.
+    /// While both accept, connections move over to the successor; then we end as after SIGTERM.
     fn leave_later(&self, stops: Stops) {
+        self.live.lifecycle.note_succeeded();
         let (live, closing) = (Arc::clone(&self.live), self.closing.clone());
         tokio::spawn(async move {
             tokio::time::sleep(BOTH).await;
@@ -155,7 +169,7 @@ fn exit_at_once_on(mut stops: Stops, live: &Arc<Live>) {
     tokio::spawn(async move {
         stops.any().await;
         log::warn!("signalled again, exiting now");
-        state::save_of(&live);
+        state::save_all(&live);
         std::process::exit(1);
     });
 }
