@@ -27,6 +27,7 @@ mod resolve;
 mod sections;
 mod share;
 mod shutdown;
+mod signals;
 mod snippet;
 mod table;
 mod tls;
@@ -55,4 +56,5 @@ pub use sections::{
 };
 pub use share::{Sentinel, Share};
 pub use shutdown::Shutdown;
+pub use signals::{EventLog, Tracing};
 pub use tls::{Certificate, ClientCertificates, Tls, Wanted};

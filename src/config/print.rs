@@ -9,7 +9,9 @@ use super::pool::{
     Waiting, When,
 };
 use super::print_discover::discover;
-use super::sections::{Config, Cooldown, Health, Kinds, Learn, Loops, Retry, State, Tcp, Timeouts};
+use super::sections::{
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
+};
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
 use crate::model::{Class, Pin, Score, Secret, Threshold, Unknown};
@@ -44,6 +46,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        log,
+        tracing,
         decisions,
         access_log,
         share,
@@ -51,14 +55,10 @@ pub(super) fn tree(config: &Config) -> Tree {
         shutdown,
         reload,
     } = config;
-    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
-        (
-            "admin",
-            table([("listen", text(admin.listen)), ("token", token)]),
-        ),
+        ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
@@ -75,15 +75,23 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("log", log.tree()),
+        ("tracing", tracing.tree()),
         ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", super::shutdown::tree(shutdown)),
-        (
-            "reload",
-            table([("poll", reload.poll.map_or(text("off"), time))]),
-        ),
+        ("reload", reload_tree(reload)),
     ])
+}
+
+fn admin_tree(admin: &Admin) -> Tree {
+    let token = secret(admin.token.as_ref());
+    table([("listen", text(admin.listen)), ("token", token)])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn debug_tree(headers: bool, decisions: usize) -> Tree {
