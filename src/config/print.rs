@@ -10,7 +10,7 @@ use super::pool::{
 };
 use super::print_discover::discover;
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -29,6 +29,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
         tls,
+        node_tls,
         admin,
         threads,
         pools,
@@ -53,14 +54,11 @@ pub(super) fn tree(config: &Config) -> Tree {
         shutdown,
         reload,
     } = config;
-    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
-        (
-            "admin",
-            table([("listen", text(admin.listen)), ("token", token)]),
-        ),
+        ("node_tls", node_tls.tree()),
+        ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
@@ -88,6 +86,11 @@ pub(super) fn tree(config: &Config) -> Tree {
     ])
 }
 
+fn admin_tree(admin: &Admin) -> Tree {
+    let token = secret(admin.token.as_ref());
+    table([("listen", text(admin.listen)), ("token", token)])
+}
+
 fn debug_tree(headers: bool, decisions: usize) -> Tree {
     table([
         ("headers", Tree::Flag(headers)),
@@ -112,6 +115,7 @@ fn kinds_tree(kinds: &Kinds) -> Tree {
             table([
                 ("body", text(write_size(kinds.hook_body))),
                 ("sticky", Tree::Flag(kinds.sticky_hooks)),
+                ("websocket", Tree::Flag(kinds.websocket_hooks)),
             ]),
         ),
         (
@@ -187,6 +191,7 @@ fn node(node: &NodeEntry) -> Tree {
         ("enabled", Tree::Flag(node.enabled)),
         ("drain", Tree::Flag(node.drain)),
         ("max_in_flight", max_in_flight(node.max_in_flight)),
+        ("server_name", maybe(node.server_name.as_ref())),
     ])
 }
 

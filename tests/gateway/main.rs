@@ -23,6 +23,7 @@ mod streaming;
 mod support;
 mod waiting;
 mod warming;
+mod websocket;
 
 use serde_json::{Value, json};
 use twolane::demo::daemon::{Daemon, Settings, World};
