@@ -2,6 +2,7 @@
 
 use super::access_log::AccessLog;
 use super::address::Address;
+use super::node_tls::NodeTls;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
@@ -153,6 +154,7 @@ impl Config {
         Self {
             listen: vec![LISTEN],
             tls: Tls::default(),
+            node_tls: NodeTls::default(),
             admin: Admin::default(),
             threads: 0,
             pools: vec![pool],
@@ -187,13 +189,14 @@ impl NodeEntry {
     #[must_use]
     pub fn at(address: Address) -> Self {
         Self {
-            id: NodeId::from(address.to_string()),
+            id: NodeId::from(address.place()),
             address,
             role: Role::default(),
             weight: WEIGHT,
             enabled: true,
             drain: false,
             max_in_flight: None,
+            server_name: None,
         }
     }
 }
@@ -288,6 +291,8 @@ impl Default for Kinds {
             hook_body: HOOK_BODY,
             // A busy hook would have one node only, however long what runs there takes.
             sticky_hooks: false,
+            // Whether it does is the plugin's word; seed 002 lets it.
+            websocket_hooks: true,
             management_read: SHORT_READ,
             management_write: READ,
             one_writer: true,

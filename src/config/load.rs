@@ -97,7 +97,7 @@ pub fn load_file(path: &Path, known: &Known) -> Result<Loaded, Problems> {
 /// Tells whether a file that the configuration names changed: certificates, keys, authorities.
 #[must_use]
 pub fn files_hash(config: &Config) -> u64 {
-    files::hash(config.tls.files())
+    files::hash(config.tls.files().chain(config.node_tls.files()))
 }
 
 /// Loads a text. `place` is its name in messages, `env` the environment. An empty text is a

@@ -18,6 +18,7 @@ mod files;
 mod finding;
 mod fingerprint;
 mod load;
+mod node_tls;
 mod pool;
 mod print;
 mod print_discover;
@@ -44,6 +45,7 @@ pub use fingerprint::fingerprint;
 pub use load::{
     Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
 };
+pub use node_tls::NodeTls;
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
     TwoNodes, Waiting, When,

@@ -112,6 +112,17 @@ pub struct NodeEntry {
     pub drain: bool,
     /// What it may have in flight, where that is not what its pool says.
     pub max_in_flight: Option<MaxInFlight>,
+    /// The name in its certificate, where that is not its host; only with `https://`.
+    pub server_name: Option<String>,
+}
+
+impl NodeEntry {
+    /// The name that its certificate must be for; none = it is reached without TLS.
+    #[must_use]
+    pub fn certified_as(&self) -> Option<&str> {
+        let name = self.server_name.as_ref().unwrap_or(&self.address.host);
+        self.address.tls.then_some(name)
+    }
 }
 
 /// Sends requests whose path begins with `path` to `pool`. The longest prefix wins.

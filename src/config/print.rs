@@ -29,6 +29,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
         tls,
+        node_tls,
         admin,
         threads,
         pools,
@@ -58,6 +59,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
+        ("node_tls", node_tls.tree()),
         ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
@@ -118,6 +120,7 @@ fn kinds_tree(kinds: &Kinds) -> Tree {
             table([
                 ("body", text(write_size(kinds.hook_body))),
                 ("sticky", Tree::Flag(kinds.sticky_hooks)),
+                ("websocket", Tree::Flag(kinds.websocket_hooks)),
             ]),
         ),
         (
@@ -193,6 +196,7 @@ fn node(node: &NodeEntry) -> Tree {
         ("enabled", Tree::Flag(node.enabled)),
         ("drain", Tree::Flag(node.drain)),
         ("max_in_flight", max_in_flight(node.max_in_flight)),
+        ("server_name", maybe(node.server_name.as_ref())),
     ])
 }
 

@@ -1,6 +1,7 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
 use super::access_log::AccessLog;
+use super::node_tls::NodeTls;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
 use super::shutdown::Shutdown;
@@ -20,6 +21,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where clients connect with TLS.
     pub tls: Tls,
+    /// How nodes with TLS are reached.
+    pub node_tls: NodeTls,
     /// Where the operator looks.
     pub admin: Admin,
     /// Proxy threads; 0 = one per core.
@@ -105,6 +108,8 @@ pub struct Kinds {
     pub hook_body: u64,
     /// True: a hook's requests go to one node while it may serve.
     pub sticky_hooks: bool,
+    /// True: a hook may become a WebSocket.
+    pub websocket_hooks: bool,
     /// Patience with reading management calls, between bytes.
     pub management_read: Duration,
     /// Patience with writing ones: uninstalling waits for running calls.

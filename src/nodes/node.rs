@@ -14,6 +14,7 @@ use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 pub struct Node {
     id: NodeId,
     address: SocketAddr,
+    /// The name in its certificate; none = it is reached without TLS.
+    pub(super) server_name: Option<Arc<str>>,
     role: AtomicU8,
     weight: AtomicU16,
     hand: AtomicU8,
@@ -71,6 +74,7 @@ impl Node {
         Self {
             id,
             address,
+            server_name: None,
             role: AtomicU8::new(role as u8),
             weight: AtomicU16::new(weight.max(1)),
             hand: AtomicU8::new(Hand::Ready as u8),
@@ -91,6 +95,12 @@ impl Node {
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
+    }
+
+    /// The name in its certificate; none = it is reached without TLS.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// The node's name.

@@ -28,6 +28,8 @@ pub struct Entry {
     pub boot: Option<u64>,
     /// How many requests it may have in flight.
     pub max_in_flight: Option<MaxInFlight>,
+    /// The name in its certificate; none = it is reached without TLS.
+    pub server_name: Option<Arc<str>>,
 }
 
 impl Entry {
@@ -42,6 +44,7 @@ impl Entry {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         }
     }
 }
@@ -121,7 +124,10 @@ impl Roster {
         let old = known
             .get(&entry.id)
             .and_then(|known| Some((known.node.upgrade()?, known.wanted, known.boot)))
-            .filter(|(node, ..)| node.address() == entry.address);
+            .filter(|(node, ..)| {
+                let same = node.server_name() == entry.server_name.as_deref();
+                node.address() == entry.address && same
+            });
         let new = old.is_none();
         let mut boot = entry.boot;
         let node = if let Some((node, wanted, known_boot)) = old {
@@ -139,12 +145,13 @@ impl Roster {
             boot = boot.or(known_boot);
             node
         } else {
-            let node = Node::new(
+            let mut node = Node::new(
                 entry.id.clone(),
                 entry.address,
                 (entry.role, entry.weight),
                 now,
             );
+            node.server_name.clone_from(&entry.server_name);
             node.set_hand(entry.hand);
             Arc::new(node)
         };
@@ -176,6 +183,7 @@ mod tests {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         }
     }
 

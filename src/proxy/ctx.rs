@@ -129,7 +129,7 @@ impl Attempt {
     pub(super) fn answered(&self) -> Outcome {
         let executed = self
             .status
-            .is_some_and(|status| (200..300).contains(&status));
+            .is_some_and(|status| (200..300).contains(&status) || status == 101);
         if executed && self.failed_in_band.is_none() {
             Outcome::Answered
         } else {

@@ -117,9 +117,20 @@ fn is_gone(kind: &ErrorType) -> bool {
 }
 
 fn is_unreached(kind: &ErrorType) -> bool {
-    use ErrorType::{ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, SocketError};
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, HandshakeError, InvalidCert,
+        SocketError, TLSHandshakeFailure, TLSHandshakeTimedout,
+    };
     matches!(
         kind,
-        ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout | SocketError
+        ConnectError
+            | ConnectNoRoute
+            | ConnectRefused
+            | ConnectTimedout
+            | HandshakeError
+            | InvalidCert
+            | SocketError
+            | TLSHandshakeFailure
+            | TLSHandshakeTimedout
     )
 }

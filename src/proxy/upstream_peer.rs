@@ -7,7 +7,7 @@ use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
 use crate::upstream::{Ask, Live, Pick};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -57,7 +57,7 @@ async fn attempt(
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
     let request = Request::new(routed.verdict.class, routed.plugin.place()).attempt(number);
     routed.body_sent = 0;
-    let read_timeout = routed.treatment.read;
+    let (read_timeout, websocket) = (routed.treatment.read, routed.treatment.websocket);
     tracing::candidates(ctx, &request, clock::now());
     let Some(routed) = &ctx.routed else {
         return Err(NoSeat::Nobody(NoCandidate::default()));
@@ -77,6 +77,10 @@ async fn attempt(
     );
     let (mut pick, lease) = seated?;
     pick.peer.options.read_timeout = Some(read_timeout);
+    if !websocket {
+        let policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        pick.peer.options.http_upstream_request_policy = policy;
+    }
     begin(live, ctx, lease, pick.why);
     Ok(pick.peer)
 }

@@ -1,6 +1,7 @@
 //! Is a node alive? Our check, in Pingora's health check service.
 
 use super::errand::{Bounds, Errands};
+use super::secure::Trust;
 use crate::config::Health;
 use crate::dify::health::judge;
 use crate::model::clock;
@@ -42,9 +43,20 @@ impl NodeCheck {
             longest: LONGEST_ANSWER,
             idle: settings.interval * 2,
         };
-        self.errands
-            .run(address, request, Bytes::new(), bounds)
-            .await
+        // Pools may share one daemon under two names: the same process answers.
+        let nodes = self.roster.at(address);
+        match nodes.iter().find(|node| node.server_name().is_some()) {
+            Some(node) => {
+                self.errands
+                    .visit(node, request, Bytes::new(), bounds)
+                    .await
+            }
+            None => {
+                self.errands
+                    .run(address, request, Bytes::new(), bounds)
+                    .await
+            }
+        }
     }
 
     async fn probe(&self, address: SocketAddr) -> Result<()> {
@@ -192,6 +204,16 @@ impl Checks {
 
     pub(super) const fn registry(&self) -> &Arc<HealthRegistry> {
         &self.registry
+    }
+
+    /// Whom to believe to be a node, from the next check on.
+    pub(super) fn trust(&self, trust: &Arc<Trust>) {
+        self.check.errands.trust(trust);
+    }
+
+    /// Whom the checks believe to be a node.
+    pub(super) fn trusted(&self) -> Arc<Trust> {
+        self.check.errands.trusted()
     }
 
     /// New settings; path, timeout and thresholds hold from the next check on. Switched off, every

@@ -93,7 +93,7 @@ fn without(nodes: &[Arc<Node>], others: &[Arc<Node>]) -> Vec<Arc<Node>> {
 /// is kept by address alone.
 fn mark(node: &Node) -> usize {
     let mut hasher = DefaultHasher::new();
-    node.id().hash(&mut hasher);
+    (node.id(), node.server_name()).hash(&mut hasher);
     1 + usize::from(u16::from_le_bytes([
         hasher.finish().to_le_bytes()[0],
         hasher.finish().to_le_bytes()[1],

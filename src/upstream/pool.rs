@@ -73,6 +73,7 @@ impl Pool {
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
             health: config.health.clone(),
+            trust: checks.trusted(),
         });
         let registry = Arc::clone(checks.registry());
         let view = Backends::new_with_health_registry(Box::new(membership), registry);
@@ -150,7 +151,7 @@ impl Pool {
         let mut peer = Box::new(said.members.peers[said.at].clone());
         // Pingora keeps connections by group. Those from before the node was down may be dead
         // without a word: none of them is used again, and their idle time ends them.
-        peer.group_key = node.came_up().unwrap_or(0);
+        peer.group_key ^= node.came_up().unwrap_or(0);
         Ok(Pick {
             node,
             peer,

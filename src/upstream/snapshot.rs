@@ -4,6 +4,7 @@ use super::Checks;
 use super::discovery::Sources;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
+use super::secure::Trust;
 use super::waiting::Rooms;
 use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
@@ -64,7 +65,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When a word is unknown: a configuration that was not checked against this program. When the
-    /// access log cannot be opened.
+    /// access log cannot be opened, or a certificate for nodes cannot be used.
     pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
         // Everything that can be refused comes before anything that is applied.
         let strategies = config
@@ -72,13 +73,7 @@ impl Snapshot {
             .iter()
             .map(|pool| chooser(pool, &config.strategies, &parts.own))
             .collect::<Result<Vec<_>, _>>()?;
-        let classifier = config.learn.classifier.as_deref();
-        let classifier = classifier
-            .map(|word| {
-                let found = parts.own.classifier(word);
-                found.ok_or_else(|| format!("no classifier {word}"))
-            })
-            .transpose()?;
+        let classifier = classifier(&config, &parts.own)?;
         let sources = config
             .pools
             .iter()
@@ -88,6 +83,8 @@ impl Snapshot {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let access = access(&config.access_log, &parts.sinks)?;
+        let trust = Arc::new(Trust::read(&config.node_tls)?);
+        parts.checks.trust(&trust);
         let made = strategies.into_iter().zip(sources);
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
@@ -177,6 +174,15 @@ impl Snapshot {
             .flat_map(|pool| pool.nodes().iter().cloned().collect::<Vec<_>>())
             .collect()
     }
+}
+
+fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
+    let word = config.learn.classifier.as_deref();
+    word.map(|word| {
+        let found = own.classifier(word);
+        found.ok_or_else(|| format!("no classifier {word}"))
+    })
+    .transpose()
 }
 
 fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, String> {

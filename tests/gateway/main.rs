@@ -25,6 +25,7 @@ mod support;
 mod tracing;
 mod waiting;
 mod warming;
+mod websocket;
 
 use serde_json::{Value, json};
 use twolane::demo::daemon::{Daemon, Settings, World};

@@ -165,6 +165,7 @@ fn usual() -> Address {
     Address {
         host: "redis".to_owned(),
         port: defaults::REDIS_PORT,
+        tls: false,
     }
 }
 

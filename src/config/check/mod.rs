@@ -68,6 +68,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     Config {
         listen,
         tls,
+        node_tls: tls::node_tls(&root.section("node_tls")),
         admin,
         threads: root.or("threads", 0, |value| {
             value.whole(0..=1024, "0 is one per core")

@@ -154,6 +154,7 @@ pub(super) fn kinds(section: &Table<'_>) -> Kinds {
         denied: denied.unwrap_or(default.denied),
         hook_body: hook.or("body", default.hook_body, Value::size),
         sticky_hooks: hook.or("sticky", default.sticky_hooks, Value::flag),
+        websocket_hooks: hook.or("websocket", default.websocket_hooks, Value::flag),
         management_read: time(&management, "read", default.management_read),
         management_write: time(&management, "write", default.management_write),
         one_writer: management.or("writer", default.one_writer, writer),

@@ -91,7 +91,10 @@ const POOLS: &str = r#"
     nodes:¶  - {address: a, role: primary}¶  - {address: b, role: primary}¶ ; nodes[1] ; 3 ; a second primary
     nodes:¶  - {address: a, role: backup}¶ ; nodes ; 2 ; only backups
     nodes:¶  - a¶  - {address: b, role: backup, backup: true}¶ ; nodes[1].backup ; 3 ; another name for `role`
-    nodes: [https://a:5002]¶ ; nodes[0] ; 1 ; TLS to nodes comes later
+    nodes: [https://a]¶ ; nodes[0] ; 1 ; no port in the URL
+    nodes: [a:5002, https://a:5002]¶ ; nodes[1] ; 1 ; a second node with this address
+    nodes:¶  - {address: a, server_name: b}¶ ; nodes[0].server_name ; 2 ; no certificate is looked at
+    nodes:¶  - {address: 'https://a:1', server_name: ''}¶ ; nodes[0].server_name ; 2 ; neither a host name
     nodes: [http://a:5002/x]¶ ; nodes[0] ; 1 ; an address has no path
     nodes: [5002]¶ ; nodes[0] ; 1 ; expected a text, found a number
     nodes: [127.0.0.1:5002]¶ ; nodes[0] ; 1 ; the gateway's own address
@@ -310,6 +313,8 @@ fn tls_is_checked_and_off_unless_it_is_wanted() {
         let text = format!("{NODES}tls: {}\n", entry.replace('P', PAIR));
         refused(&text, at, 2, what);
     }
+    let lacking = format!("{NODES}node_tls: {{cert: a.crt}}\n");
+    refused(&lacking, "node_tls", 2, "`key` is missing");
     let text = format!("{NODES}listen: []\ntls: {{listen: 5002, {PAIR}}}\n");
     let config = good(&text);
     assert!(config.listen.is_empty() && config.tls.listen.len() == 1);
@@ -543,7 +548,7 @@ fn no_file_at_all_takes_the_nodes_of_the_environment() {
 
     for (value, what) in [
         ("a,a", "the same address twice"),
-        ("a,https://b", "https to nodes"),
+        ("a,https://b", "no port in the URL"),
         ("127.0.0.1:5002", "own address"),
     ] {
         let problems = with("TWOLANE_NODES", value).expect_err(value);

@@ -53,6 +53,7 @@ impl Discovery for Fixed {
                 hand: hand(node),
                 boot: None,
                 max_in_flight: node.max_in_flight,
+                server_name: node.certified_as().map(Arc::from),
             }));
         }
         if entries.is_empty() {
@@ -83,12 +84,14 @@ mod tests {
             address: Address {
                 host: host.into(),
                 port: 5002,
+                tls: false,
             },
             role: Role::Primary,
             weight: 3,
             enabled: true,
             drain: true,
             max_in_flight: None,
+            server_name: None,
         }
     }
 
