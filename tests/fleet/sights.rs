@@ -171,8 +171,11 @@ pub(crate) fn all_agree(all: &[&Sights], ever: &HashSet<Sighted>, now: Instant) 
         for sights in all {
             let got = sights.get(place, now);
             // A presence is not told where nobody believes otherwise.
-            let fits =
-                got == last.meaning(now) || (last.present && !contested && got != Presence::Absent);
+            let untold = last.present && !contested && got != Presence::Absent;
+            // Who saw it there too, it does not know when, and was told otherwise since.
+            let saw = sights.own.get(&place).is_some_and(|own| own.present);
+            let in_doubt = saw && got == Presence::Unknown;
+            let fits = got == last.meaning(now) || untold || in_doubt;
             assert!(
                 fits,
                 "{} believes {got:?} of {place:?}, last was {last:?} of {seen:?}",
