@@ -319,6 +319,11 @@ impl Node {
         self.presences.keep_absent(plugin, now, lasting);
     }
 
+    /// While a probe is under way, what we know to be absent stays so for at least so long.
+    pub fn prolong_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
+        self.presences.prolong_absent(plugin, now, lasting);
+    }
+
     /// How long the node will still rest after failures; zero when it does not.
     #[must_use]
     pub fn resting(&self, now: Instant) -> Duration {
@@ -385,6 +390,10 @@ impl Node {
         let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
         self.runtimes.count_down(class, plugin);
+    }
+
+    pub(super) const fn presences(&self) -> &Presences {
+        &self.presences
     }
 
     pub(super) const fn places(&self) -> &Places {

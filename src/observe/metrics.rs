@@ -258,6 +258,11 @@ impl Metrics {
         self.gateway.reloads.with_label_values(&[result]).inc();
         self.gateway.taken(taken);
     }
+
+    /// Those of the embedding program.
+    pub const fn own(&self) -> Option<&OwnMetrics> {
+        self.own.as_ref()
+    }
 }
 
 const BASES: [&str; 5] = ["pinned", "learned", "promoted", "custom", "prior"];

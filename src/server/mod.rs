@@ -14,6 +14,7 @@ mod panics;
 mod reload;
 mod run;
 mod services;
+mod sights;
 mod signals;
 mod state;
 mod systemd;
