@@ -20,6 +20,7 @@ pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let gauges = Gauges {
         open_requests: count(live.lifecycle.open()),
+        connections: count(live.crowd.inside()),
         operations: count(live.learner.len()),
         other_gateways: count(live.fleet.others(clock::now()).len()),
         long_threshold: live.learner.threshold(),

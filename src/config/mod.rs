@@ -14,6 +14,7 @@ mod discover;
 mod file;
 mod finding;
 mod fingerprint;
+mod limits;
 mod load;
 mod pool;
 mod print;
@@ -32,6 +33,7 @@ pub use address::{Address, BadAddress};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use fingerprint::fingerprint;
+pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
@@ -40,7 +42,7 @@ pub use pool::{
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
-    Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp,
+    Timeouts,
 };
 pub use share::{Sentinel, Share};

@@ -1,9 +1,11 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
+use super::limits::{Limits, is_in};
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
 use crate::model::{LearnRules, Part, Secret};
-use std::net::SocketAddr;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,8 +44,10 @@ pub struct Config {
     pub cooldown: Cooldown,
     /// How long we wait for whom.
     pub timeouts: Timeouts,
-    /// What is too large.
+    /// What of a client is too large, too slow, too many and too often.
     pub limits: Limits,
+    /// Networks of the proxies before us whose word about their clients is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Loop detection.
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
@@ -58,6 +62,14 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// How changes of the file are noticed.
     pub reload: Reload,
+}
+
+impl Config {
+    /// Whether this is the address of a proxy whose word about its clients is taken.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        is_in(&self.trusted_proxies, address)
+    }
 }
 
 /// The admin listener.
@@ -190,19 +202,15 @@ pub struct Timeouts {
     pub write: Duration,
     /// A client's idle connection is closed after this.
     pub client_idle: Duration,
+    /// For the whole head of a client's request, from its first byte on; and for that byte on a
+    /// new connection.
+    pub client_header: Duration,
     /// For each piece of a client's request body.
     pub client_read: Duration,
     /// For a client to take a piece of the answer.
     pub client_write: Duration,
     /// An idle connection to a node is closed after this.
     pub node_idle: Duration,
-}
-
-/// What is too large.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Of a request's body, in bytes.
-    pub body: u64,
 }
 
 /// Loop detection.

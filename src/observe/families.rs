@@ -351,7 +351,12 @@ impl Share {
     }
 }
 
-fn counter(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+pub(super) fn counter(
+    into: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec> {
     let family = IntCounterVec::new(Opts::new(name, help), labels)?;
     into.register(Box::new(family.clone()))?;
     Ok(family)
@@ -369,7 +374,7 @@ fn measures(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<
     Ok(family)
 }
 
-fn gauge(into: &Registry, name: &str, help: &str) -> Result<IntGauge> {
+pub(super) fn gauge(into: &Registry, name: &str, help: &str) -> Result<IntGauge> {
     let gauge = IntGauge::new(name, help)?;
     into.register(Box::new(gauge.clone()))?;
     Ok(gauge)

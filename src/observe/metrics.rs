@@ -1,8 +1,9 @@
 //! What is counted, and how is it shown to Prometheus?
 
 use super::OwnMetrics;
+use super::door::DoorMetrics;
 use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Share, Waits};
-use super::shown::{Looking, NodeState, PoolState};
+use super::shown::{Gauges, Looking, NodeState, PoolState};
 use super::waits::WaitMetrics;
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
@@ -125,6 +126,8 @@ pub struct Metrics {
     gateway: Gateway,
     share: Share,
     waits: Waits,
+    /// How clients come in.
+    pub door: DoorMetrics,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -151,6 +154,7 @@ impl Metrics {
         let share = Share::register(&registry)?;
         share.up.set(1);
         let waits = Waits::register(&registry)?;
+        let door = DoorMetrics::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.reload_successful.set(1);
@@ -172,6 +176,7 @@ impl Metrics {
             gateway,
             share,
             waits,
+            door,
             verdicts,
         })
     }
@@ -272,6 +277,7 @@ impl Metrics {
         self.forget_attempts(nodes);
         self.show_pools(pools);
         self.requests.open.set(gauges.open_requests);
+        self.door.open(gauges.connections);
         self.gateway.operations.set(gauges.operations);
         self.share.others.set(gauges.other_gateways);
         self.gateway
@@ -375,21 +381,6 @@ impl Metrics {
             }
         }
     }
-}
-
-/// What other rooms count.
-#[derive(Clone, Copy, Debug)]
-pub struct Gauges {
-    /// Requests between header and end.
-    pub open_requests: i64,
-    /// Operations remembered.
-    pub operations: i64,
-    /// Other gateways whose word still holds.
-    pub other_gateways: i64,
-    /// The effective threshold.
-    pub long_threshold: Duration,
-    /// Times that classifiers from outside failed.
-    pub classifier_failures: u64,
 }
 
 const BASES: [&str; 5] = ["pinned", "learned", "promoted", "custom", "prior"];

@@ -2,6 +2,7 @@
 //! for?
 
 use crate::model::{Class, NodeId};
+use std::time::Duration;
 
 /// What the metrics page shows of one node.
 #[derive(Clone, Debug)]
@@ -46,4 +47,21 @@ pub struct Looking {
     pub up: bool,
     /// Its nodes.
     pub members: usize,
+}
+
+/// What other rooms count.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauges {
+    /// Requests between header and end.
+    pub open_requests: i64,
+    /// Connections of clients.
+    pub connections: i64,
+    /// Operations remembered.
+    pub operations: i64,
+    /// Other gateways whose word still holds.
+    pub other_gateways: i64,
+    /// The effective threshold.
+    pub long_threshold: Duration,
+    /// Times that classifiers from outside failed.
+    pub classifier_failures: u64,
 }

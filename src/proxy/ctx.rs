@@ -1,6 +1,7 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use super::limited::Stays;
 use crate::admit::Patience;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
@@ -47,6 +48,8 @@ pub struct Ctx {
     pub(super) ending: Option<Ending>,
     /// Why we answered ourselves, if we did.
     pub(super) rejection: Option<Rejection>,
+    /// Counts it as inside by the limits that go by so many at once.
+    pub(super) stays: Stays,
     /// Counts it as inside until it is dropped.
     _passage: Passage,
 }
@@ -140,6 +143,7 @@ impl Ctx {
             held: None,
             ending: None,
             rejection: None,
+            stays: Stays::new(),
             _passage: live.lifecycle.enter(),
         }
     }

@@ -5,7 +5,6 @@ use super::reload::Reloader;
 use super::{Options, assemble, chores, services};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
-use crate::proxy::Proxy;
 use crate::upstream::Live;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service;
@@ -72,7 +71,7 @@ impl Embedded {
         live.lifecycle.note_ready();
         chores::spawn(&live, &reloader, &stopped);
 
-        let mut data_service = services::data(&conf, Proxy::new(Arc::clone(&live)));
+        let mut data_service = services::data(&conf, &live);
         data.iter()
             .for_each(|address| data_service.add_tcp(&address.to_string()));
         let hands: Arc<dyn Hands> = Arc::clone(&reloader) as _;

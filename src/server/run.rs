@@ -2,10 +2,9 @@
 
 use super::reload::Reloader;
 use super::signals::{self, Shutdown, Signals};
-use super::{Options, assemble, chores, panics, services, state};
+use super::{Options, assemble, chores, descriptors, panics, services, state};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
-use crate::proxy::Proxy;
 use crate::upstream::Live;
 use parking_lot::Mutex;
 use pingora::server::configuration::Opt;
@@ -47,6 +46,7 @@ impl std::error::Error for StartError {}
 /// When it cannot start.
 pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<(), StartError> {
     panics::install();
+    descriptors::raise();
     let other = |error: &dyn fmt::Display| StartError::Other(error.to_string());
     let mut config = loaded.config;
     settle_ports(&mut config)?;
@@ -120,7 +120,7 @@ impl fmt::Display for Ports {
 }
 
 fn add_services(server: &mut Server, live: &Arc<Live>, reloader: Arc<Reloader>, ports: &Ports) {
-    let mut data = services::data(&server.configuration, Proxy::new(Arc::clone(live)));
+    let mut data = services::data(&server.configuration, live);
     for address in &ports.data {
         data.add_tcp(&address.to_string());
     }

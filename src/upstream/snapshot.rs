@@ -2,9 +2,11 @@
 
 use super::Checks;
 use super::discovery::Sources;
+use super::limits::Limiters;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
+use crate::admit::Limit;
 use crate::config::{self, Config};
 use crate::learn::Classifier;
 use crate::model::Owner;
@@ -27,6 +29,8 @@ pub struct Snapshot {
     fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
+    /// How often requests may come.
+    pub limits: Box<[Arc<Limit>]>,
     /// Who says what is long, when not what was learned.
     pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
@@ -47,6 +51,8 @@ pub struct Parts {
     pub sources: Sources,
     /// Where requests wait, across reloads too.
     pub rooms: Rooms,
+    /// How often requests came, likewise.
+    pub limiters: Limiters,
     /// What is counted.
     pub metrics: Metrics,
     /// What the embedding program brings.
@@ -109,6 +115,7 @@ impl Snapshot {
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
+            limits: parts.limiters.muster(&config.limits),
             fingerprint: config::fingerprint(&config),
             config,
             version,

@@ -6,6 +6,7 @@ mod debug;
 mod discover;
 mod env;
 mod learn;
+mod limits;
 mod nodes;
 mod own;
 mod pools;
@@ -69,7 +70,6 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         rules: rules::rules(root, &pools),
         debug_plugins: debug::debug_plugins(root, &pools),
         tcp,
-        pools,
         kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),
         learn: learn::learn(&root.section("learn"), around),
@@ -77,7 +77,8 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         retry: sections::retry(&root.section("retry")),
         cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
-        limits: sections::limits(&root.section("limits")),
+        limits: limits::limits(&root.section("limits"), &pools),
+        trusted_proxies: limits::trusted_proxies(root),
         loops: sections::loops(&root.section("loops")),
         debug_headers: shown.or("headers", false, Value::flag),
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
@@ -87,5 +88,6 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),
+        pools,
     }
 }
