@@ -14,8 +14,9 @@
 
 #[path = "../through/daemon.rs"]
 mod daemon;
+#[path = "../through/wire.rs"]
+mod wire;
 
-use daemon::whole;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -24,6 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use wire::whole;
 
 const CALL: &[u8] =
     b"POST /plugin/t/dispatch/tool/invoke HTTP/1.1\r\nHost: d\r\nX-Plugin-ID: a/b\r\n\

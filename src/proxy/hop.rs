@@ -36,8 +36,13 @@ pub(super) fn strip(response: &mut ResponseHeader) {
 
 /// Refuses an answer whose end can be read in two ways: what is behind it would be taken for the
 /// answer to somebody else's request.
-pub(super) fn check_framing(response: &ResponseHeader) -> Result<()> {
+pub(super) fn check_framing(session: &Session, response: &ResponseHeader) -> Result<()> {
     let headers = &response.headers;
+    let switched = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    if switched && !session.req_header().headers.contains_key(header::UPGRADE) {
+        let what = "the node speaks another protocol, which nobody asked for";
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
+    }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let sound = match (lengths.next(), codings.next()) {

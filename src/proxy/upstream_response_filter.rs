@@ -17,7 +17,7 @@ pub(super) fn run(
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
-    hop::check_framing(response)?;
+    hop::check_framing(session, response)?;
     hop::strip(response);
     if let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) {
         attempt.status = Some(response.status.as_u16());

@@ -29,7 +29,8 @@ async fn f001_a_hundred_requests_through_three_nodes_without_redis() {
 
 /// A gateway that shows nothing of itself, before one daemon that nobody else asks.
 async fn bare() -> Rig {
-    Rig::new(1, &format!("{UNCHECKED}debug: {{ headers: false }}\n")).await
+    let trusting = "debug: { headers: false }\ntrusted_proxies: [127.0.0.1]\n";
+    Rig::new(1, &format!("{UNCHECKED}{trusting}")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +106,13 @@ struct Exchanged {
 }
 
 fn end_to_end(headers: &[(String, String)]) -> Vec<(String, String)> {
-    let added = ["connection", "via", "x-plugin-forwarded"];
+    let added = [
+        "connection",
+        "via",
+        "x-forwarded-for",
+        "x-plugin-forwarded",
+        "x-real-ip",
+    ];
     let lower = headers
         .iter()
         .map(|(name, value)| (name.to_lowercase(), value.clone()))
@@ -149,6 +156,9 @@ async fn same(rig: &Rig, line: (&str, &str), headers: &[(&str, &str)], body: &[u
     let mut all = vec![
         ("Host", "plugin-daemon.example:5002"),
         ("X-Request-Id", "the same"),
+        // Of a proxy that is trusted, these are kept; `tests/hostile` is about all others.
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "shop.example"),
     ];
     all.extend(headers);
     let node = Dify::new(rig.nodes[0].addr(), Some("a key"));
