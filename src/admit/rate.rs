@@ -210,6 +210,7 @@ impl Limit {
 mod tests {
     use super::*;
     use crate::config::Rate;
+    use crate::model::clock;
     use proptest::prelude::*;
 
     fn limit(count: u32, burst: u32, at_once: Option<u32>) -> Limit {
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn f203_one_a_second_and_a_burst_of_two_is_three_at_once() {
-        let (limit, now) = (limit(1, 2, None), Instant::now());
+        let (limit, now) = (limit(1, 2, None), clock::now());
         let passed = (0..5).filter(|_| limit.take(1, now).is_ok()).count();
         assert_eq!(passed, 3);
         let Err(refused) = limit.take(1, now) else {
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn f205_each_user_has_a_bucket_of_its_own() {
-        let (limit, now) = (limit(50, 100, None), Instant::now());
+        let (limit, now) = (limit(50, 100, None), clock::now());
         let users = (0..400).map(|user| limit.hash(user));
         assert!(users.clone().all(|user| limit.take(user, now).is_ok()));
         let one = limit.hash("one");
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn those_inside_are_counted_until_they_leave() {
-        let (limit, now) = (limit(0, 0, Some(2)), Instant::now());
+        let (limit, now) = (limit(0, 0, Some(2)), clock::now());
         let first = limit.take(7, now).unwrap();
         let second = limit.take(7, now).unwrap();
         assert_eq!(limit.take(7, now).unwrap_err(), Refused::TooMany);
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_million_keys_stay_within_the_table() {
-        let (limit, now) = (limit(1, 0, None), Instant::now());
+        let (limit, now) = (limit(1, 0, None), clock::now());
         for key in 0..1_000_000_u64 {
             assert!(limit.take(limit.hash(key), now).is_ok());
         }
@@ -287,7 +288,7 @@ mod tests {
             pauses in prop::collection::vec(0_u64..200, 1..120),
         ) {
             let limit = limit(count, burst, None);
-            let start = Instant::now();
+            let start = clock::now();
             let (mut now, mut passed) = (start, Vec::new());
             for pause in pauses {
                 now += Duration::from_millis(pause);

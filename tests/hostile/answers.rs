@@ -2,6 +2,44 @@
 
 use crate::rig::{FINE, Rig};
 
+const NO_ANSWERS: [(&str, &[u8]); 11] = [
+    ("garbage", b"garbage\r\n\r\n"),
+    ("nothing", b""),
+    (
+        "a status of four digits",
+        b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nok",
+    ),
+    (
+        "a status below 100",
+        b"HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\nok",
+    ),
+    (
+        "NUL in the head",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok",
+    ),
+    (
+        "a bare CR in the head",
+        b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok",
+    ),
+    (
+        "a negative length",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
+    ),
+    (
+        "two lengths",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+    ),
+    (
+        "length and chunks",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: cow\r\n\r\nok",
+    ),
+    ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"),
+    (
+        "a switch nobody asked for",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn row_64_what_is_no_answer_is_a_502_and_poisons_nothing() {
     let rig = Rig::new("").await;
@@ -9,46 +47,9 @@ async fn row_64_what_is_no_answer_is_a_502_and_poisons_nothing() {
         "HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 2\r\n\r\nok",
         "x".repeat(2 << 20)
     );
-    let answers: [(&str, &[u8]); 12] = [
-        ("garbage", b"garbage\r\n\r\n"),
-        ("nothing", b""),
-        (
-            "a status of four digits",
-            b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a status below 100",
-            b"HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "NUL in the head",
-            b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a bare CR in the head",
-            b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a negative length",
-            b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
-        ),
-        (
-            "two lengths",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
-        ),
-        (
-            "length and chunks",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: cow\r\n\r\nok",
-        ),
-        ("a head that is too large", huge.as_bytes()),
-        ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"),
-        (
-            "a switch nobody asked for",
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
-        ),
-    ];
     let mut otherwise = Vec::new();
-    for (what, bytes) in answers {
+    let large = ("a head that is too large", huge.as_bytes());
+    for (what, bytes) in NO_ANSWERS.into_iter().chain([large]) {
         println!("{what}");
         rig.witness.answers(bytes);
         let post = b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

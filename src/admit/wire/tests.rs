@@ -1,9 +1,10 @@
 //! What is a head, what is a body, and does it matter in which pieces they come?
 
 use super::*;
+use crate::model::clock;
 use crate::model::rejection::Reason;
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RULES: HeadRules = HeadRules {
     bytes: 4096,
@@ -218,7 +219,7 @@ fn a_client_is_given_its_grace_and_what_it_earned() {
         rate: 500,
         grace: Duration::from_secs(20),
     };
-    let start = Instant::now();
+    let start = clock::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut pace = Pace::default();
     assert_eq!(pace.waits(&rules, at(0)), Ok(Some(at(20))));

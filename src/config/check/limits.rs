@@ -172,95 +172,98 @@ mod tests {
         assert_eq!(nets, ["10.0.0.0/8", "::1/128"]);
     }
 
+    /// Text, place, message.
+    const WRONG: [(&str, &str, &str); 18] = [
+        (
+            "limits: {rates: [{rate: 1/s}]}",
+            "limits.rates[0]",
+            "`by` is missing",
+        ),
+        (
+            "limits: {rates: [{by: adress, rate: 1/s}]}",
+            "limits.rates[0].by",
+            "address",
+        ),
+        (
+            "limits: {rates: [{by: address}]}",
+            "limits.rates[0]",
+            "`rate` is missing",
+        ),
+        (
+            "limits: {rates: [{by: address, rate: 5}]}",
+            "limits.rates[0].rate",
+            "not a rate",
+        ),
+        (
+            "limits: {rates: [{by: address, rate: 0/s}]}",
+            "limits.rates[0].rate",
+            "not a rate",
+        ),
+        (
+            "limits: {rates: [{by: tenant, rate: 1/s, burst: 0}]}",
+            "limits.rates[0].burst",
+            "from 1",
+        ),
+        (
+            "limits: {rates: [{by: tenant, at_once: 1, burst: 2}]}",
+            "limits.rates[0].burst",
+            "without `rate`",
+        ),
+        (
+            "limits: {rates: [{by: tenant, at_once: 0}]}",
+            "limits.rates[0].at_once",
+            "from 1",
+        ),
+        (
+            "limits: {rates: [{by: tenant, rate: 1/s, pool: x}]}",
+            "limits.rates[0].pool",
+            "unknown pool",
+        ),
+        (
+            "limits: {rates: [{by: 'header:a b', rate: 1/s}]}",
+            "limits.rates[0].by",
+            "name of a header",
+        ),
+        (
+            "limits: {rates: [{by: tenant, rate: 1/s, per: 1}]}",
+            "limits.rates[0].per",
+            "unknown",
+        ),
+        ("limits: {header: 10}", "limits.header", "1KiB"),
+        (
+            "limits: {header: 2KiB, target: 4KiB}",
+            "limits.target",
+            "not below",
+        ),
+        (
+            "limits: {header_fields: 1000}",
+            "limits.header_fields",
+            "256",
+        ),
+        ("limits: {connections: 0}", "limits.connections", "from 1"),
+        ("limits: {client_rate: -1}", "limits.client_rate", "from 0"),
+        (
+            "trusted_proxies: [x]",
+            "trusted_proxies[0]",
+            "not a network",
+        ),
+        (
+            "timeouts: {client_header: 0s}",
+            "timeouts.client_header",
+            "above 0",
+        ),
+    ];
+
     #[test]
     fn every_mistake_is_told_with_its_place_and_cure() {
-        for (text, place, what) in [
-            (
-                "limits: {rates: [{rate: 1/s}]}",
-                "limits.rates[0]",
-                "`by` is missing",
-            ),
-            (
-                "limits: {rates: [{by: adress, rate: 1/s}]}",
-                "limits.rates[0].by",
-                "address",
-            ),
-            (
-                "limits: {rates: [{by: address}]}",
-                "limits.rates[0]",
-                "`rate` is missing",
-            ),
-            (
-                "limits: {rates: [{by: address, rate: 5}]}",
-                "limits.rates[0].rate",
-                "not a rate",
-            ),
-            (
-                "limits: {rates: [{by: address, rate: 0/s}]}",
-                "limits.rates[0].rate",
-                "not a rate",
-            ),
-            (
-                "limits: {rates: [{by: tenant, rate: 1/s, burst: 0}]}",
-                "limits.rates[0].burst",
-                "from 1",
-            ),
-            (
-                "limits: {rates: [{by: tenant, at_once: 1, burst: 2}]}",
-                "limits.rates[0].burst",
-                "without `rate`",
-            ),
-            (
-                "limits: {rates: [{by: tenant, at_once: 0}]}",
-                "limits.rates[0].at_once",
-                "from 1",
-            ),
-            (
-                "limits: {rates: [{by: tenant, rate: 1/s, pool: x}]}",
-                "limits.rates[0].pool",
-                "unknown pool",
-            ),
-            (
-                "limits: {rates: [{by: 'header:a b', rate: 1/s}]}",
-                "limits.rates[0].by",
-                "name of a header",
-            ),
-            (
-                "limits: {rates: [{by: tenant, rate: 1/s, per: 1}]}",
-                "limits.rates[0].per",
-                "unknown",
-            ),
-            ("limits: {header: 10}", "limits.header", "1KiB"),
-            (
-                "limits: {header: 2KiB, target: 4KiB}",
-                "limits.target",
-                "not below",
-            ),
-            (
-                "limits: {header_fields: 1000}",
-                "limits.header_fields",
-                "256",
-            ),
-            ("limits: {connections: 0}", "limits.connections", "from 1"),
-            ("limits: {client_rate: -1}", "limits.client_rate", "from 0"),
-            (
-                "trusted_proxies: [x]",
-                "trusted_proxies[0]",
-                "not a network",
-            ),
-            (
-                "timeouts: {client_header: 0s}",
-                "timeouts.client_header",
-                "above 0",
-            ),
-        ] {
+        for (text, place, what) in WRONG {
             let problems = read(text).expect_err(text).to_string();
             assert!(
                 problems.contains(place) && problems.contains(what),
                 "{text}: {problems}"
             );
         }
-        let nine = vec!["{by: address, rate: 1/s}"; 9].join(", ");
+        let nine = ["{by: address, rate: 1/s}"; 9].join(", ");
         let problems = read(&format!("limits: {{rates: [{nine}]}}"))
             .expect_err("nine")
             .to_string();
