@@ -10,7 +10,7 @@ use super::pool::{
 };
 use super::print_discover::discover;
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
+    Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -28,6 +28,7 @@ pub fn masked(config: &Config) -> String {
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
+        tls,
         admin,
         threads,
         pools,
@@ -47,6 +48,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         loops,
         debug_headers,
         decisions,
+        access_log,
         share,
         state,
         shutdown,
@@ -55,6 +57,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
+        ("tls", tls.tree()),
         (
             "admin",
             table([("listen", text(admin.listen)), ("token", token)]),
@@ -76,13 +79,11 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("trusted_proxies", list(trusted_proxies, |net| text(net))),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
-        (
-            "reload",
-            table([("poll", reload.poll.map_or(text("off"), time))]),
-        ),
+        ("reload", reload_tree(reload)),
     ])
 }
 
@@ -91,6 +92,10 @@ fn debug_tree(headers: bool, decisions: usize) -> Tree {
         ("headers", Tree::Flag(headers)),
         ("decisions", whole(decisions)),
     ])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn loops_tree(loops: &Loops) -> Tree {

@@ -1,7 +1,9 @@
 //! What do we write down?
 
+pub mod access;
 mod decisions;
 mod door;
+mod ending;
 mod families;
 mod log_line;
 mod metrics;
@@ -11,8 +13,9 @@ mod waits;
 
 pub use decisions::{Brief, Decision, Decisions};
 pub use door::DoorMetrics;
+pub use ending::Ending;
 pub use log_line::init_log;
-pub use metrics::{Ending, Metrics, PoolMetrics, StrategyFailures};
+pub use metrics::{Metrics, PoolMetrics, StrategyFailures};
 pub use own::OwnMetrics;
 /// The crate that [`OwnMetrics`] takes families of, so that versions agree.
 pub use prometheus;

@@ -29,7 +29,8 @@ mod upstream_request_filter;
 mod upstream_response_body_filter;
 mod upstream_response_filter;
 mod wait;
+mod written;
 
 pub use ctx::Ctx;
-pub use door::Door;
+pub use door::{Door, Seats};
 pub use hooks::Proxy;

@@ -10,12 +10,14 @@ mod chores;
 mod descriptors;
 mod embedded;
 mod fleet;
+mod handshakes;
 mod panics;
 mod reload;
 mod run;
 mod services;
 mod signals;
 mod state;
+mod tls;
 mod turns;
 
 pub use assemble::Options;

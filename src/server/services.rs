@@ -1,14 +1,17 @@
 //! Which listeners are there?
 
 use super::descriptors;
+use super::handshakes::Handshakes;
+use super::tls::Credentials;
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::proxy::{Door, Proxy};
+use crate::proxy::{Door, Proxy, Seats};
 use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use pingora_proxy::http_proxy;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Attempts are limited per request by `retry.attempts`, which can be reloaded; Pingora's own limit
@@ -32,8 +35,16 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     }
 }
 
-/// The data listener's service, without an address yet.
-pub(super) fn data(conf: &Arc<ServerConf>, live: &Arc<Live>) -> Service<Door> {
+/// What a data listener drives: seats, TLS where that is spoken, and HTTP.
+pub(super) type Data = Seats<Handshakes<Door>>;
+
+/// The data listeners' service, without an address yet.
+pub(super) fn data(
+    conf: &Arc<ServerConf>,
+    live: &Arc<Live>,
+    credentials: &Arc<Credentials>,
+    tls: Vec<SocketAddr>,
+) -> Service<Data> {
     let mut proxy = http_proxy(conf, Proxy::new(Arc::clone(live)));
     let mut options = HttpServerOptions::default();
     // Plain HTTP/2 detection reads 24 bytes before it knows anything, and a shorter request
@@ -42,7 +53,10 @@ pub(super) fn data(conf: &Arc<ServerConf>, live: &Arc<Live>) -> Service<Door> {
     // Pingora keeps a silent HTTP/2 connection for ever.
     options.h2_idle_timeout = Some(live.snapshot().config.timeouts.client_idle);
     proxy.server_options = Some(options);
-    let door = Door::new(Arc::clone(live), proxy, descriptors::connections());
+    let door = Door::new(Arc::clone(live), proxy);
+    let credentials = Arc::clone(credentials);
+    let door = Handshakes::new(door, Arc::clone(live), credentials, tls);
+    let door = Seats::new(door, Arc::clone(live), descriptors::connections());
     Service::new("data".to_owned(), door)
 }
 

@@ -1,7 +1,6 @@
 //! What happens to a connection, from its first byte to its last?
 
 use super::refuse::refuse;
-use super::seats;
 use super::stream::{Guarded, returned};
 use crate::admit::wire::{Fault, Head, HeadRules, PaceRules};
 use crate::config::Config;
@@ -30,8 +29,6 @@ const KEPT: usize = 16 * 1024;
 pub struct Door {
     live: Arc<Live>,
     proxy: Arc<HttpProxy<Proxy>>,
-    /// Connections for which there are file descriptors.
-    most: usize,
 }
 
 /// What a client did.
@@ -72,11 +69,11 @@ impl Terms {
 }
 
 impl Door {
-    /// A door to this proxy, for at most so many connections at once.
+    /// A door to this proxy.
     #[must_use]
-    pub fn new(live: Arc<Live>, proxy: HttpProxy<Proxy>, most: usize) -> Self {
+    pub fn new(live: Arc<Live>, proxy: HttpProxy<Proxy>) -> Self {
         let proxy = Arc::new(proxy);
-        Self { live, proxy, most }
+        Self { live, proxy }
     }
 
     /// One HTTP/1 connection, message by message.
@@ -182,7 +179,6 @@ impl ServerApp for Door {
         stream: Stream,
         closing: &ShutdownWatch,
     ) -> Option<Stream> {
-        let _seat = seats::take(&self.live, &stream, self.most)?;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             // Its frames have one reading, and Pingora's limits for them.
             return self.proxy.process_new(stream, closing).await;
@@ -198,8 +194,6 @@ impl ServerApp for Door {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door")
-            .field("most", &self.most)
-            .finish_non_exhaustive()
+        f.debug_struct("Door").finish_non_exhaustive()
     }
 }

@@ -21,4 +21,5 @@ mod waits;
 
 pub use app::Door;
 pub(super) use refuse::ALLOWED;
+pub use seats::Seats;
 pub(super) use stream::fault_of;
