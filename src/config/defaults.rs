@@ -9,6 +9,7 @@ use super::sections::{
     Timeouts,
 };
 use super::share::Share;
+use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -175,6 +176,8 @@ impl Config {
             trusted_proxies: Vec::new(),
             loops: Loops::default(),
             debug_headers: false,
+            log: EventLog::default(),
+            tracing: Tracing::default(),
             access_log: AccessLog::default(),
             share: Share::default(),
             decisions: DECISIONS,

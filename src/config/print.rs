@@ -10,7 +10,8 @@ use super::pool::{
 };
 use super::print_discover::discover;
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp,
+    Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -47,6 +48,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         trusted_proxies,
         loops,
         debug_headers,
+        log,
+        tracing,
         decisions,
         access_log,
         share,
@@ -54,14 +57,10 @@ pub(super) fn tree(config: &Config) -> Tree {
         shutdown,
         reload,
     } = config;
-    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
-        (
-            "admin",
-            table([("listen", text(admin.listen)), ("token", token)]),
-        ),
+        ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
@@ -79,12 +78,23 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("trusted_proxies", list(trusted_proxies, |net| text(net))),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("log", log.tree()),
+        ("tracing", tracing.tree()),
         ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
         ("reload", reload_tree(reload)),
     ])
+}
+
+fn admin_tree(admin: &Admin) -> Tree {
+    let token = secret(admin.token.as_ref());
+    table([("listen", text(admin.listen)), ("token", token)])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn debug_tree(headers: bool, decisions: usize) -> Tree {

@@ -1,8 +1,8 @@
 //! How do we answer in our own name?
 
-use super::Ctx;
 use super::door::ALLOWED;
 use super::hold::Held;
+use super::{Ctx, tracing};
 use crate::dify::{envelope, health};
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
@@ -30,6 +30,7 @@ pub(super) async fn reject(
     if rejection.reason == Reason::MethodNotAllowed {
         header.insert_header(header::ALLOW, ALLOWED)?;
     }
+    tracing::tell_client(&mut header, ctx)?;
     live.parts.metrics.rejected(rejection.reason);
     let body = envelope::envelope(&rejection);
     ctx.ending = Some(Ending::Rejected);
@@ -40,7 +41,8 @@ pub(super) async fn reject(
 }
 
 /// Writes a node's error answer as it came.
-pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
+pub(super) async fn pass(session: &mut Session, ctx: &Ctx, mut held: Held) -> Result<u16> {
+    tracing::tell_client(&mut held.header, ctx)?;
     let status = held.header.status.as_u16();
     session.set_ignore_info_resp(false);
     // Pingora closes the connection after any error; the client must be told.
@@ -60,7 +62,7 @@ pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
 
 /// Writes the answer to `GET /health/check`, in the daemon's shape, so that probes written for a
 /// daemon keep working. Returns its status.
-pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
+pub(super) async fn health(live: &Live, session: &mut Session, ctx: &Ctx) -> Result<u16> {
     let nodes = live.snapshot().nodes();
     let healthy = nodes.iter().filter(|node| node.is_healthy()).count();
     let dispatching = nodes.iter().map(|node| node.total_in_flight()).sum();
@@ -78,7 +80,8 @@ pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
         status: if status == 200 { "ok" } else { "unavailable" },
         version: env!("CARGO_PKG_VERSION"),
     });
-    let header = ResponseHeader::build(status, Some(3))?;
+    let mut header = ResponseHeader::build(status, Some(3))?;
+    tracing::tell_client(&mut header, ctx)?;
     write(session, header, body).await?;
     Ok(status)
 }

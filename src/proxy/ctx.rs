@@ -2,6 +2,7 @@
 
 use super::hold::Held;
 use super::limited::Stays;
+use super::tracing::Names;
 use crate::admit::Patience;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
@@ -28,6 +29,8 @@ pub struct Ctx {
     pub(super) arrived: Instant,
     /// What it is called, where anybody will want to know.
     pub(super) id: Option<RequestId>,
+    /// By which names it is followed elsewhere.
+    pub(super) names: Names,
     /// Set by `request_filter`.
     pub(super) routed: Option<Routed>,
     /// The attempt that runs now.
@@ -144,6 +147,7 @@ impl Ctx {
             snapshot: live.snapshot(),
             arrived: clock::now(),
             id: None,
+            names: Names::default(),
             routed: None,
             attempt: None,
             tried: Tried::new(),

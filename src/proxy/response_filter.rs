@@ -1,6 +1,6 @@
 //! What does the client see besides the node's own answer? Nothing, unless asked for.
 
-use super::{Ctx, hop};
+use super::{Ctx, hop, tracing};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
@@ -10,7 +10,11 @@ pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ct
     // "100 Continue" is not the answer yet, and simple clients expect an empty line behind it.
     let interim = response.status.is_informational()
         && response.status != http::StatusCode::SWITCHING_PROTOCOLS;
-    if interim || !ctx.snapshot.config.debug_headers {
+    if interim {
+        return Ok(());
+    }
+    tracing::tell_client(response, ctx)?;
+    if !ctx.snapshot.config.debug_headers && !ctx.names.is_watched() {
         return Ok(());
     }
     let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());

@@ -112,6 +112,7 @@ fn end_to_end(headers: &[(String, String)]) -> Vec<(String, String)> {
         "x-forwarded-for",
         "x-plugin-forwarded",
         "x-real-ip",
+        "x-request-id",
     ];
     let lower = headers
         .iter()
@@ -155,7 +156,11 @@ async fn exchange(
 async fn same(rig: &Rig, line: (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Exchanged {
     let mut all = vec![
         ("Host", "plugin-daemon.example:5002"),
-        ("X-Request-Id", "the same"),
+        ("X-Request-Id", "the-same"),
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
         // Of a proxy that is trusted, these are kept; `tests/hostile` is about all others.
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "shop.example"),
