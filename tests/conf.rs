@@ -538,7 +538,7 @@ fn other_words(mut config: Config) -> Config {
     config.limits.rates = rates();
     config.limits.client_rate = 0;
     config.limits.header = 100_000;
-    config.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+    config.limits.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
     config
 }
 

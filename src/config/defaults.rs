@@ -173,7 +173,6 @@ impl Config {
             cooldown: Cooldown::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
-            trusted_proxies: Vec::new(),
             loops: Loops::default(),
             debug_headers: false,
             log: EventLog::default(),

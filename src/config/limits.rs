@@ -50,6 +50,9 @@ pub struct Limits {
     pub rates: Vec<RateEntry>,
     /// So many keys are counted per entry of `rates`.
     pub rate_keys: usize,
+    /// Networks of the proxies before us whose word about their clients is taken. A key of its own
+    /// in the file.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How often, and how much at once, requests with the same key may come.
@@ -91,6 +94,7 @@ impl Default for Limits {
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             rates: Vec::new(),
             rate_keys: RATE_KEYS,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -170,6 +174,12 @@ impl Limits {
             ("rates", list(&self.rates, RateEntry::tree)),
             ("rate_keys", whole(self.rate_keys)),
         ])
+    }
+}
+
+impl Limits {
+    pub(super) fn proxies(&self) -> Tree {
+        list(&self.trusted_proxies, |network| text(network))
     }
 }
 

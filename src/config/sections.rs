@@ -7,7 +7,6 @@ use super::share::Share;
 use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
-use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,8 +50,6 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What of a client is too large, too slow, too many and too often.
     pub limits: Limits,
-    /// Networks of the proxies before us whose word about their clients is taken.
-    pub trusted_proxies: Vec<IpNet>,
     /// Loop detection.
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
@@ -79,7 +76,7 @@ impl Config {
     /// Whether this is the address of a proxy whose word about its clients is taken.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
-        is_in(&self.trusted_proxies, address)
+        is_in(&self.limits.trusted_proxies, address)
     }
 }
 

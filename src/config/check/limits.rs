@@ -9,8 +9,9 @@ use ipnet::IpNet;
 /// What may be a header's size: Pingora reads up to a MiB.
 const HEADER: std::ops::RangeInclusive<u64> = 1024..=1_000_000;
 
-pub(super) fn limits(section: &Table<'_>, pools: &[Pool]) -> Limits {
+pub(super) fn limits(root: &Table<'_>, pools: &[Pool]) -> Limits {
     let default = Limits::default();
+    let section = &root.section("limits");
     let many =
         |value: &Value<'_>| value.whole(1..=10_000_000, "to allow all, write a large number");
     let bytes = |value: &Value<'_>| {
@@ -43,6 +44,7 @@ pub(super) fn limits(section: &Table<'_>, pools: &[Pool]) -> Limits {
         rate_keys: section.or("rate_keys", default.rate_keys, |value| {
             value.whole(16..=1_000_000, "each takes about 100 bytes")
         }),
+        trusted_proxies: trusted_proxies(root),
     };
     let target = section.path.key("target");
     if limits.target >= limits.header && section.findings.sound(&target) {
@@ -129,7 +131,7 @@ fn read_rate(value: &Value<'_>) -> Option<Rate> {
     rate
 }
 
-pub(super) fn trusted_proxies(root: &Table<'_>) -> Vec<IpNet> {
+fn trusted_proxies(root: &Table<'_>) -> Vec<IpNet> {
     let value = root.value("trusted_proxies");
     value.as_ref().map(networks).unwrap_or_default()
 }
@@ -158,13 +160,14 @@ mod tests {
         let config = read(text)
             .unwrap_or_else(|problems| panic!("{problems}"))
             .config;
-        let [first, second] = <[RateEntry; 2]>::try_from(config.limits.rates).expect("two");
+        let [first, second] = <[RateEntry; 2]>::try_from(config.limits.rates.clone()).expect("two");
         let per = Duration::from_secs(60);
         assert_eq!(first.rate, Some(Rate { count: 20, per }));
         assert_eq!((first.burst, first.at_once, first.pool), (20, None, None));
         assert_eq!(second.by, RateBy::Header("X-Team".to_owned()));
         assert_eq!((second.burst, second.at_once), (5, Some(3)));
         let nets: Vec<_> = config
+            .limits
             .trusted_proxies
             .iter()
             .map(ToString::to_string)

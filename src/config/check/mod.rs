@@ -84,8 +84,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         retry: sections::retry(&root.section("retry")),
         cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
-        limits: limits::limits(&root.section("limits"), &pools),
-        trusted_proxies: limits::trusted_proxies(root),
+        limits: limits::limits(root, &pools),
         loops: sections::loops(&root.section("loops")),
         debug_headers: shown.or("headers", false, Value::flag),
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
