@@ -92,10 +92,6 @@ fn admin_tree(admin: &Admin) -> Tree {
     table([("listen", text(admin.listen)), ("token", token)])
 }
 
-fn reload_tree(reload: &Reload) -> Tree {
-    table([("poll", reload.poll.map_or(text("off"), time))])
-}
-
 fn debug_tree(headers: bool, decisions: usize) -> Tree {
     table([
         ("headers", Tree::Flag(headers)),
