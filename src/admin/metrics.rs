@@ -32,6 +32,7 @@ fn gauges(live: &Live, now: Instant) -> Gauges {
     let alone = live.fleet.standing() == Standing::Alone;
     Gauges {
         open_requests: count(live.lifecycle.open()),
+        connections: count(live.crowd.inside()),
         operations: count(live.learner.len()),
         other_gateways: count(live.fleet.others(now).len()),
         leader: alone || leader.is_some_and(|leader| leader.gateway == live.identity.name),

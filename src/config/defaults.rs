@@ -3,10 +3,10 @@
 use super::access_log::AccessLog;
 use super::address::Address;
 use super::node_tls::NodeTls;
+use super::limits::Limits;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
-    Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 use super::share::Share;
 use super::shutdown::Shutdown;
@@ -75,13 +75,14 @@ const WRITE: Duration = Duration::from_secs(60);
 const CLIENT_IDLE: Duration = Duration::from_secs(75);
 /// nginx's `client_body_timeout`.
 const CLIENT_READ: Duration = Duration::from_secs(60);
-/// A stream may wait for its reader as long as for its writer.
-const CLIENT_WRITE: Duration = READ;
+/// nginx's `send_timeout`: a reader that takes nothing for a minute, or 64 KiB in more than one,
+/// holds memory for nobody.
+const CLIENT_WRITE: Duration = Duration::from_secs(60);
+/// A head is one packet or two; haproxy's usual `timeout http-request`.
+const CLIENT_HEADER: Duration = Duration::from_secs(10);
 /// nginx's `keepalive_timeout`, for the other side.
 const NODE_IDLE: Duration = Duration::from_secs(75);
 
-/// The daemon's `MAX_BUNDLE_PACKAGE_SIZE` (600 MiB) and room. It is streamed, never held.
-const BODY: u64 = 640 << 20;
 /// Gateway, a second one in front of it, and one more by mistake.
 const MAX_HOPS: u8 = 3;
 /// A crash loses at most this much of what was learned.
@@ -321,16 +322,11 @@ impl Default for Timeouts {
             read: READ,
             write: WRITE,
             client_idle: CLIENT_IDLE,
+            client_header: CLIENT_HEADER,
             client_read: CLIENT_READ,
             client_write: CLIENT_WRITE,
             node_idle: NODE_IDLE,
         }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { body: BODY }
     }
 }
 

@@ -17,6 +17,7 @@ mod file;
 mod files;
 mod finding;
 mod fingerprint;
+mod limits;
 mod load;
 mod node_tls;
 mod pool;
@@ -42,6 +43,7 @@ pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
+pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{
     Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
 };
@@ -53,8 +55,7 @@ pub use pool::{
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
-    Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 pub use share::{Sentinel, Share};
 pub use shutdown::Shutdown;

@@ -74,7 +74,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("retry", retry_tree(retry)),
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
-        ("limits", table([("body", text(write_size(limits.body)))])),
+        ("limits", limits.tree()),
+        ("trusted_proxies", limits.proxies()),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
         ("log", log.tree()),
@@ -92,15 +93,15 @@ fn admin_tree(admin: &Admin) -> Tree {
     table([("listen", text(admin.listen)), ("token", token)])
 }
 
-fn reload_tree(reload: &Reload) -> Tree {
-    table([("poll", reload.poll.map_or(text("off"), time))])
-}
-
 fn debug_tree(headers: bool, decisions: usize) -> Tree {
     table([
         ("headers", Tree::Flag(headers)),
         ("decisions", whole(decisions)),
     ])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn loops_tree(loops: &Loops) -> Tree {
@@ -335,6 +336,7 @@ fn timeouts_tree(timeouts: &Timeouts) -> Tree {
         ("read", time(timeouts.read)),
         ("write", time(timeouts.write)),
         ("client_idle", time(timeouts.client_idle)),
+        ("client_header", time(timeouts.client_header)),
         ("client_read", time(timeouts.client_read)),
         ("client_write", time(timeouts.client_write)),
         ("node_idle", time(timeouts.node_idle)),

@@ -2,6 +2,7 @@
 
 use super::access::AccessMetrics;
 use super::checks::CheckMetrics;
+use super::door::DoorMetrics;
 use super::families::{Discovery, Nodes, Pools, Requests, Waits};
 use super::gateway::Gateway;
 use super::known::Known;
@@ -94,6 +95,8 @@ pub struct Metrics {
     /// The nodes of the last page.
     pub(super) shown: Mutex<Vec<NodeId>>,
     access: AccessMetrics,
+    /// How clients come in.
+    pub door: DoorMetrics,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -121,6 +124,7 @@ impl Metrics {
         share.up.set(1);
         let waits = Waits::register(&registry)?;
         let access = AccessMetrics::register(&registry)?;
+        let door = DoorMetrics::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.taken(true);
@@ -149,6 +153,7 @@ impl Metrics {
             known,
             shown: Mutex::default(),
             access,
+            door,
             verdicts,
         })
     }

@@ -3,6 +3,7 @@
 pub mod access;
 mod checks;
 mod decisions;
+mod door;
 mod ending;
 mod families;
 mod gateway;
@@ -18,6 +19,7 @@ mod waits;
 
 pub use checks::{CheckEnd, CheckMetrics};
 pub use decisions::{Brief, Decision, Decisions};
+pub use door::DoorMetrics;
 pub use ending::Ending;
 pub use log_line::init_log;
 pub use metrics::{Metrics, PoolMetrics, StrategyFailures};

@@ -20,6 +20,7 @@ impl Metrics {
         self.known.show(&of.known);
         let gauges = &of.gauges;
         self.requests.open.set(gauges.open_requests);
+        self.door.open(gauges.connections);
         self.gateway.operations.set(gauges.operations);
         self.share.others.set(gauges.other_gateways);
         self.share.leader.set(i64::from(gauges.leader));

@@ -22,6 +22,8 @@ pub struct Shown {
 pub struct Gauges {
     /// Requests between header and end.
     pub open_requests: i64,
+    /// Connections of clients.
+    pub connections: i64,
     /// Operations remembered.
     pub operations: i64,
     /// Other gateways whose word still holds.

@@ -1,6 +1,7 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use super::limited::Stays;
 use super::tracing::Names;
 use crate::admit::Patience;
 use crate::dify::Kind;
@@ -52,6 +53,8 @@ pub struct Ctx {
     pub(super) ending: Option<Ending>,
     /// Why we answered ourselves, if we did.
     pub(super) rejection: Option<Rejection>,
+    /// Counts it as inside by the limits that go by so many at once.
+    pub(super) stays: Stays,
     /// Counts it as inside until it is dropped.
     _passage: Passage,
 }
@@ -156,6 +159,7 @@ impl Ctx {
             held: None,
             ending: None,
             rejection: None,
+            stays: Stays::new(),
             _passage: live.lifecycle.enter(),
         }
     }

@@ -1,5 +1,6 @@
 //! It cannot be served: what do we say, if anybody still listens?
 
+use super::door::fault_of;
 use super::hold::Held;
 use super::upstream_peer::no_node;
 use super::{Ctx, answer};
@@ -87,6 +88,9 @@ fn rejection(error: &Error, ctx: &Ctx) -> Option<Rejection> {
         .and_then(|cause| cause.downcast_ref::<Rejection>())
     {
         return Some(ours.clone());
+    }
+    if let Some(fault) = fault_of(error) {
+        return Some(fault.rejection());
     }
     let rejection = match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, kind) if is_gone(kind) => return None,

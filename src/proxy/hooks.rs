@@ -111,11 +111,11 @@ impl ProxyHttp for Proxy {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        response_filter::run(response, ctx)
+        response_filter::run(session, response, ctx)
     }
 
     fn error_while_proxy(

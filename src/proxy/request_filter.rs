@@ -3,7 +3,7 @@
 use super::answer;
 use super::ctx::{Ctx, Routed, Standing};
 use super::keep::{self, Kept};
-use super::tracing;
+use super::{limited, tracing};
 use crate::dify::{Kind, Names, describe};
 use crate::model::clock;
 use crate::observe::Ending;
@@ -38,6 +38,13 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
     let keeps = told_apart && post && asked.kind == Kind::Dispatch;
     let incoming = incoming(request);
     if let Err(rejection) = incoming.check(&live.identity.name, &ctx.snapshot, &treatment) {
+        Box::pin(answer::reject(live, session, ctx, rejection)).await?;
+        return Ok(true);
+    }
+    // Nothing is counted where nothing is limited.
+    if !ctx.snapshot.limits.is_empty()
+        && let Err(rejection) = limited::count(live, session, ctx, &incoming, asked.tenant)
+    {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
     }

@@ -7,6 +7,7 @@
 mod assemble;
 mod builder;
 mod chores;
+mod descriptors;
 mod embedded;
 mod fleet;
 mod handshakes;

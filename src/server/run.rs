@@ -4,7 +4,7 @@ use super::reload::Reloader;
 use super::signals::{self, Shutdown, Signals};
 use super::tls::Credentials;
 use super::upgrade::{self, Succession};
-use super::{Options, assemble, chores, panics, services, state, systemd};
+use super::{Options, assemble, chores, descriptors, panics, services, state, systemd};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::upstream::Live;
@@ -48,6 +48,7 @@ impl std::error::Error for StartError {}
 /// When it cannot start.
 pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<(), StartError> {
     panics::install();
+    descriptors::raise();
     let other = |error: &dyn fmt::Display| StartError::Other(error.to_string());
     let succession = Succession::new(file.clone());
     let upgrade = options.upgrade;

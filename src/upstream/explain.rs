@@ -1,10 +1,12 @@
 //! What would happen to this request, if it came now? Nothing is sent, leased, counted or learned.
 
+use super::limits::over_limit;
 use super::plan::{Incoming, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
 use super::told::{Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, NodeTold, Told};
 use super::{Live, Snapshot};
+use crate::admit::{Traits, client};
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
 use crate::model::{Basis, Class, Dice, Request, Verdict, clock};
@@ -14,6 +16,7 @@ use crate::nodes::{
 use crate::route::Treatment;
 use crate::select::{self, Preview, Strategy, Why};
 use http::header;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,7 +49,8 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
             plugin: plan.plugin.map(str::to_owned),
             tenant: plan.asked.tenant.map(str::to_owned),
         },
-        refused: refusal(live, &snapshot, &incoming, &treatment),
+        refused: refusal(live, &snapshot, &incoming, &treatment)
+            .or_else(|| over_a_limit(&snapshot, &incoming, &plan, now)),
         treatment: Care {
             read_ms: u64::try_from(treatment.read.as_millis()).unwrap_or(u64::MAX),
             body_limit: treatment.body,
@@ -108,6 +112,29 @@ fn refusal(
         .check(&live.identity.name, snapshot, treatment)
         .err()?;
     Some(rejection.to_string())
+}
+
+/// What limits would say. The client's address is the one that `X-Forwarded-For` names.
+fn over_a_limit(
+    snapshot: &Snapshot,
+    incoming: &Incoming<'_>,
+    plan: &Plan<'_>,
+    now: Instant,
+) -> Option<String> {
+    let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let said = incoming.headers.get_all("x-forwarded-for").iter().rev();
+    let lines = said.filter_map(|line| line.to_str().ok());
+    let trusts = |address| address == proxy || snapshot.config.trusts(address);
+    let of = Traits {
+        address: Some(client(proxy, lines, trusts)).filter(|address| *address != proxy),
+        tenant: plan.asked.tenant,
+        headers: incoming.headers,
+        pool: plan.pool.name(),
+    };
+    snapshot.limits.iter().find_map(|limit| {
+        let refused = limit.look(limit.key(&of)?, now).err()?;
+        Some(over_limit(limit.entry(), refused).to_string())
+    })
 }
 
 fn judge(

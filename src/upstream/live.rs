@@ -4,7 +4,7 @@ use super::fleet::Fleet;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
-use crate::admit::PSEUDONYM;
+use crate::admit::{Crowd, PSEUDONYM};
 use crate::learn::{Classifier, Learner};
 use crate::model::{GivenId, RequestId, clock};
 use crate::nodes::{Plugins, Tunnels};
@@ -25,6 +25,8 @@ pub struct Live {
     pub plugins: Plugins,
     /// The plain TCP connections that pass through.
     pub tunnels: Arc<Tunnels>,
+    /// The connections of clients.
+    pub crowd: Arc<Crowd>,
     /// How one would ask for them.
     pub sightings: Sightings,
     /// What was learned.
@@ -118,6 +120,7 @@ impl Live {
             parts,
             plugins: Plugins::new(),
             tunnels: Arc::default(),
+            crowd: Arc::default(),
             sightings: Sightings::new(clock::now()),
             learner,
             decisions,

@@ -69,6 +69,25 @@ impl<'r> Incoming<'r> {
         describe(self.method, self.path, names)
     }
 
+    /// The pool it goes to.
+    #[must_use]
+    pub fn pool<'s>(&self, snapshot: &'s Snapshot) -> &'s Arc<Pool> {
+        self.pool_by(snapshot, self.rule(snapshot, &self.asked()))
+    }
+
+    fn rule(&self, snapshot: &Snapshot, asked: &Asked<'_>) -> Option<Rule> {
+        snapshot
+            .rules
+            .find(asked, |name| self.headers.get(name)?.to_str().ok())
+    }
+
+    fn pool_by<'s>(&self, snapshot: &'s Snapshot, rule: Option<Rule>) -> &'s Arc<Pool> {
+        match rule.and_then(|rule| rule.pool) {
+            Some(pool) => &snapshot.pools()[pool],
+            None => snapshot.pool_for(self.path),
+        }
+    }
+
     /// May it pass? `gateway` is our own name.
     ///
     /// # Errors
@@ -95,6 +114,9 @@ impl<'r> Incoming<'r> {
         });
         let length = self.text(&header::CONTENT_LENGTH);
         let arrival = Arrival {
+            method: self.method,
+            path: self.path,
+            headers: Some(self.headers),
             content_length: length.and_then(|value| value.parse().ok()),
             via: joined
                 .as_deref()
@@ -115,18 +137,13 @@ impl<'r> Plan<'r> {
     ) -> Self {
         let asked = incoming.asked();
         let told_apart = snapshot.treatments.is_on();
-        let rule = snapshot
-            .rules
-            .find(&asked, |name| incoming.headers.get(name)?.to_str().ok());
+        let rule = incoming.rule(snapshot, &asked);
         let key = &snapshot.config.learn.key;
         let learnable = told_apart && asked.learnable();
         let plugin = asked.plugin.filter(|_| told_apart);
         let writer = asked.tenant.filter(|_| treatment.one_writer);
         let hook = asked.plugin.filter(|_| treatment.sticky);
-        let pool = match rule.and_then(|rule| rule.pool) {
-            Some(pool) => &snapshot.pools()[pool],
-            None => snapshot.pool_for(incoming.path),
-        };
+        let pool = incoming.pool_by(snapshot, rule);
         Self {
             rule,
             pool: Arc::clone(pool),

@@ -2,10 +2,12 @@
 
 use super::Checks;
 use super::discovery::Sources;
+use super::limits::Limiters;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
 use super::secure::Trust;
 use super::waiting::Rooms;
+use crate::admit::Limit;
 use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
 use crate::model::Owner;
@@ -29,6 +31,8 @@ pub struct Snapshot {
     fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
+    /// How often requests may come.
+    pub limits: Box<[Arc<Limit>]>,
     /// Where requests are written down; none = nowhere.
     pub access: Option<Arc<Sink>>,
     /// Who says what is long, when not what was learned.
@@ -51,6 +55,8 @@ pub struct Parts {
     pub sources: Sources,
     /// Where requests wait, across reloads too.
     pub rooms: Rooms,
+    /// How often requests came, likewise.
+    pub limiters: Limiters,
     /// What is counted.
     pub metrics: Metrics,
     /// Where requests are written down.
@@ -113,6 +119,7 @@ impl Snapshot {
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
+            limits: parts.limiters.muster(&config.limits),
             fingerprint: config::fingerprint(&config),
             config,
             version,
@@ -198,6 +205,16 @@ fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, Stri
         )
     })?;
     Ok(Some(sink))
+}
+
+/// Who says what is long, when not what was learned.
+fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
+    let word = config.learn.classifier.as_deref();
+    let found = word.map(|word| {
+        let found = own.classifier(word);
+        found.ok_or_else(|| format!("no classifier {word}"))
+    });
+    found.transpose()
 }
 
 /// A pool's strategy and, as another one, its shadow.

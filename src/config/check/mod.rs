@@ -7,6 +7,7 @@ mod debug;
 mod discover;
 mod env;
 mod learn;
+mod limits;
 mod nodes;
 mod own;
 mod pools;
@@ -77,7 +78,6 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         rules: rules::rules(root, &pools),
         debug_plugins: debug::debug_plugins(root, &pools),
         tcp,
-        pools,
         kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),
         learn: learn::learn(&root.section("learn"), around),
@@ -85,7 +85,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         retry: sections::retry(&root.section("retry")),
         cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
-        limits: sections::limits(&root.section("limits")),
+        limits: limits::limits(root, &pools),
         loops: sections::loops(&root.section("loops")),
         debug_headers: shown.or("headers", false, Value::flag),
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
@@ -98,5 +98,6 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),
+        pools,
     }
 }
