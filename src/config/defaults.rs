@@ -2,8 +2,8 @@
 
 use super::access_log::AccessLog;
 use super::address::Address;
-use super::node_tls::NodeTls;
 use super::limits::Limits;
+use super::node_tls::NodeTls;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,

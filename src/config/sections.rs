@@ -1,8 +1,8 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
 use super::access_log::AccessLog;
-use super::node_tls::NodeTls;
 use super::limits::{Limits, is_in};
+use super::node_tls::NodeTls;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
 use super::shutdown::Shutdown;
