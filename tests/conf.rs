@@ -354,7 +354,7 @@ nodes:
   - address: 10.0.0.12:5002
     weight: 0
     weight: 5
-  - https://10.0.0.13:5002
+  - https://10.0.0.13
 strategy: ${STRATEGY:-adaptiv}
 learn:
   long_treshold: 5s

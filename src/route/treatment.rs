@@ -68,7 +68,7 @@ impl Treatments {
         if !kinds.enabled {
             return plain;
         }
-        // The daemon's own interfaces have none: whoever asks for one there means something else.
+        // Daemons have none, nor has an unknown path: whoever asks for one there means something else.
         let own = Treatment {
             websocket: false,
             ..plain
@@ -97,8 +97,7 @@ impl Treatments {
                 read: kinds.transaction_read,
                 ..own
             },
-            (Kind::Dispatch | Kind::Polling | Kind::Health, _) => own,
-            (Kind::Other, _) => plain,
+            (Kind::Dispatch | Kind::Polling | Kind::Health | Kind::Other, _) => own,
         }
     }
 }
@@ -119,14 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn f198_a_websocket_is_for_hooks_and_for_what_is_no_daemons() {
+    fn f198_a_websocket_is_for_hooks_only() {
         let may = |treatments: &Treatments, path| of(treatments, "GET", path).websocket;
         let on = treatments(|_| ());
-        assert!(may(&on, "/e/hook/chat") && may(&on, "/v1/chat"));
+        assert!(may(&on, "/e/hook/chat"));
         for own in [
             "/plugin/t/dispatch/llm/invoke",
             "/plugin/t/management/list",
             "/plugin/t/asset/abc.png",
+            "/unknown",
         ] {
             assert!(!may(&on, own), "{own}");
         }
