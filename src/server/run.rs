@@ -77,9 +77,13 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
-    let hash = loaded.text_hash;
     let credentials = Arc::<Credentials>::default();
-    let reloader = Reloader::new(Arc::clone(&live), &credentials, (file, hash), known);
+    let reloader = Reloader::new(
+        Arc::clone(&live),
+        &credentials,
+        (file, loaded.text_hash),
+        known,
+    );
     let reloader = Arc::new(reloader.map_err(StartError::Other)?);
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
