@@ -65,21 +65,19 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     };
     let mut server = Server::new_with_opt_and_conf(Some(opt), conf);
 
-    // Background tasks have a thread of their own: they go on while the proxy is busy.
-    let background = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("background")
-        .enable_all()
-        .build()
-        .map_err(|error| other(&error))?;
+    let background = background().map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
     let known = options.known();
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
-    let hash = loaded.text_hash;
     let credentials = Arc::<Credentials>::default();
-    let reloader = Reloader::new(Arc::clone(&live), &credentials, (file, hash), known);
+    let reloader = Reloader::new(
+        Arc::clone(&live),
+        &credentials,
+        (file, loaded.text_hash),
+        known,
+    );
     let reloader = Arc::new(reloader.map_err(StartError::Other)?);
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
@@ -112,6 +110,15 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     });
     state::save_all(&live);
     Ok(())
+}
+
+/// Background tasks have a thread of their own: they go on while the proxy is busy.
+fn background() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()
 }
 
 /// Where we listen.
