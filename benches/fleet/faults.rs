@@ -107,7 +107,7 @@ impl Scene {
 
     /// What does not last by itself.
     pub(crate) fn again(&self, fault: Fault, turn: usize) {
-        if fault == Fault::WrongType && turn % 10 == 0 {
+        if fault == Fault::WrongType && turn.is_multiple_of(10) {
             for key in Keys::new("twolane:", false).all() {
                 let list = "redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], 'x')";
                 self.redis.cli(&["EVAL", list, "1", key]);

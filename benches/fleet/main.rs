@@ -18,7 +18,11 @@
 mod bare;
 /// What lies between the gateway and Redis.
 #[path = "../../tests/fleet/wire.rs"]
-#[allow(dead_code, reason = "of use to the test it comes from")]
+#[allow(
+    dead_code,
+    clippy::cognitive_complexity,
+    reason = "of use to the test it comes from"
+)]
 mod between;
 #[path = "../through/caller.rs"]
 #[allow(dead_code, reason = "of use to the bench it comes from")]

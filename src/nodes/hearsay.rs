@@ -403,39 +403,58 @@ mod tests {
         absent_until: Option<u64>,
     }
 
+    /// The plain truth, beside which a node is held.
+    #[derive(Debug, Default)]
+    struct Truth {
+        own: Option<Own>,
+        told: Option<Sight>,
+        /// A newer absence was heard since we saw it: what we saw is gone, also when that word is.
+        dropped: bool,
+    }
+
+    impl Truth {
+        fn saw(&mut self, at: u64, absent_until: Option<u64>) {
+            self.own = Some(Own { at, absent_until });
+            self.dropped = false;
+        }
+
+        /// What we saw, what newer news says, and whether nothing may be known.
+        fn allowed(&mut self, rig: &Rig, now: u64) -> [Option<Presence>; 3] {
+            let ours = self.own.map(|own| match own.absent_until {
+                None => Presence::Present,
+                Some(until) if now < until => Presence::Absent,
+                Some(_) => Presence::Unknown,
+            });
+            let newer = |told: &Sight| self.own.is_none_or(|own| told.at > rig.at(own.at));
+            let theirs = self.told.filter(newer).map(|told| match told.present {
+                true => Presence::Present,
+                false => Presence::Absent,
+            });
+            self.dropped |= theirs == Some(Presence::Absent);
+            let unknown = self.dropped || self.own.is_none();
+            [ours, theirs, unknown.then_some(Presence::Unknown)]
+        }
+    }
+
     #[test]
     fn old_news_never_overrides_newer_knowledge_of_our_own() {
         let mut heard = 0;
         for seed in 0..400 {
             let (mut dice, rig) = (Dice::with_seed(seed), Rig::new());
-            let (mut now, mut own, mut told) = (1000, None::<Own>, None::<Sight>);
-            let mut dropped = false;
+            let (mut now, mut truth) = (1000, Truth::default());
+            let place = rig.plugin.place();
             for step in 0..200 {
                 now += dice.u64(..120);
-                let place = rig.plugin.place();
                 match dice.u8(..4) {
                     0 => {
                         rig.node.note_present(place);
-                        (own, dropped) = (
-                            Some(Own {
-                                at: now,
-                                absent_until: None,
-                            }),
-                            false,
-                        );
+                        truth.saw(now, None);
                     }
                     1 => {
                         // A success wipes the slate: so it lasts for five seconds each time.
                         rig.node.note_present(place);
                         rig.node.note_absent(place, rig.at(now), FIVE);
-                        let absent_until = Some(now + 5000);
-                        (own, dropped) = (
-                            Some(Own {
-                                at: now,
-                                absent_until,
-                            }),
-                            false,
-                        );
+                        truth.saw(now, Some(now + 5000));
                     }
                     _ => {
                         let _ = rig.tell(now);
@@ -446,32 +465,16 @@ mod tests {
                             present(at)
                         };
                         rig.hear(now, sight);
-                        told = Some(sight);
+                        truth.told = Some(sight);
                     }
                 }
-                let newer = told.filter(|told| own.is_none_or(|own| told.at > rig.at(own.at)));
-                let got = rig.get(now);
-                let ours = own.map(|own| match own.absent_until {
-                    None => Presence::Present,
-                    Some(until) if now < until => Presence::Absent,
-                    Some(_) => Presence::Unknown,
-                });
-                let theirs = newer.map(|it| {
-                    if it.present {
-                        Presence::Present
-                    } else {
-                        Presence::Absent
-                    }
-                });
-                // A presence that was overridden is gone, also when the word that did it is.
-                dropped |= theirs == Some(Presence::Absent);
-                let unknown = (dropped || own.is_none()).then_some(Presence::Unknown);
-                let fits = [ours, theirs, unknown].contains(&Some(got));
+                let got = Some(rig.get(now));
+                let allowed = truth.allowed(&rig, now);
                 assert!(
-                    fits,
-                    "seed {seed} step {step}: {got:?}, ours {own:?}, theirs {told:?} at {now}"
+                    allowed.contains(&got),
+                    "seed {seed} step {step}: {got:?} of {allowed:?} at {now}: {truth:?}"
                 );
-                heard += u32::from(Some(got) == theirs && Some(got) != ours);
+                heard += u32::from(got == allowed[1] && got != allowed[0]);
             }
         }
         assert!(heard > 1000, "news changed something only {heard} times");
