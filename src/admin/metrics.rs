@@ -1,14 +1,15 @@
 //! What does Prometheus scrape?
 
 use super::reply;
+use super::routes::{Answer, Asked};
 use crate::model::{Class, clock};
 use crate::nodes::{Node, Pace};
 use crate::observe::{Gauges, Looking, NodeState, PoolState};
 use crate::upstream::{Live, Pool};
-use http::Response;
 use std::time::Instant;
 
-pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
+pub(super) fn page(asked: &Asked<'_>) -> Answer {
+    let live = asked.live;
     let snapshot = live.snapshot();
     let now = clock::now();
     let pools: Vec<_> = snapshot.pools().iter().map(|pool| state(pool)).collect();

@@ -15,6 +15,7 @@ mod file;
 mod finding;
 mod fingerprint;
 mod load;
+mod origin;
 mod pool;
 mod print;
 mod print_discover;
@@ -33,6 +34,7 @@ pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use fingerprint::fingerprint;
 pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
+pub use origin::{Origin, Origins, Row};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
     TwoNodes, Waiting, When,

@@ -5,6 +5,7 @@
 //! so that a strategy only has to prefer.
 
 mod account;
+mod checked;
 mod comeback;
 mod cooldown;
 mod expected;
@@ -26,6 +27,7 @@ mod telling;
 mod tunnels;
 
 pub use account::account;
+pub use checked::{Check, LastCheck};
 pub use comeback::ComebackRules;
 pub use cooldown::CooldownRules;
 pub use hand::Hand;

@@ -1,5 +1,6 @@
 //! What do we know of one plugin daemon?
 
+use super::checked::LastCheck;
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::expected::Expected;
@@ -13,6 +14,7 @@ use super::speed::Speed;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
+use crate::observe::Recent;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -60,6 +62,10 @@ pub struct Node {
     taken: AtomicU64,
     /// Attempts that failed on this node.
     failed: AtomicU64,
+    /// How long what it answered took, for the pages.
+    recent: [Recent; Class::ALL.len()],
+    /// How its last check ended, for the pages.
+    last_check: LastCheck,
 }
 
 impl Node {
@@ -90,6 +96,8 @@ impl Node {
             places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            recent: Class::ALL.map(|_| Recent::new(now)),
+            last_check: LastCheck::default(),
         }
     }
 
@@ -128,8 +136,12 @@ impl Node {
         self.hand.store(hand as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn set_place(&self, role: Role, weight: u16) {
+    pub(super) fn set_role(&self, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
+    }
+
+    /// Sets its share of the work; at least 1.
+    pub fn set_weight(&self, weight: u16) {
         self.weight.store(weight.max(1), Ordering::Relaxed);
     }
 
@@ -379,6 +391,18 @@ impl Node {
 
     pub(super) const fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// How long what it answered within the last minute took.
+    #[must_use]
+    pub const fn recent(&self, class: Class) -> &Recent {
+        &self.recent[class.index()]
+    }
+
+    /// How its last check ended.
+    #[must_use]
+    pub const fn last_check(&self) -> &LastCheck {
+        &self.last_check
     }
 
     pub(super) fn count_failure(&self) {

@@ -2,17 +2,21 @@
 
 mod decisions;
 mod families;
+mod log_level;
 mod log_line;
 mod metrics;
 mod own;
+mod recent;
 mod shown;
 mod waits;
 
 pub use decisions::{Brief, Decision, Decisions};
+pub use log_level::{log_level, set_log_level};
 pub use log_line::init_log;
 pub use metrics::{Ending, Gauges, Metrics, PoolMetrics, StrategyFailures};
 pub use own::OwnMetrics;
 /// The crate that [`OwnMetrics`] takes families of, so that versions agree.
 pub use prometheus;
+pub use recent::{Recent, Spread};
 pub use shown::{Looking, NodeState, PoolState};
 pub use waits::WaitMetrics;

@@ -4,7 +4,7 @@
 use super::reload::Reloader;
 use super::{Options, assemble, chores, services};
 use crate::admin::{Admin, Hands};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, Origins};
 use crate::proxy::Proxy;
 use crate::upstream::Live;
 use pingora::server::{Fds, ListenFds};
@@ -35,7 +35,7 @@ impl Embedded {
     /// # Errors
     /// When a port cannot be opened or the configuration cannot be compiled.
     pub async fn start(config: Config, options: Options) -> io::Result<Self> {
-        Self::start_from(config, None, 0, options).await
+        Self::start_from(config, (None, Origins::default()), 0, options).await
     }
 
     /// Starts a gateway from a file that was loaded; it follows the file's changes.
@@ -43,12 +43,13 @@ impl Embedded {
     /// # Errors
     /// When a port cannot be opened or the configuration cannot be compiled.
     pub async fn start_file(file: PathBuf, loaded: Loaded, options: Options) -> io::Result<Self> {
-        Self::start_from(loaded.config, Some(file), loaded.text_hash, options).await
+        let from = (Some(file), loaded.origins);
+        Self::start_from(loaded.config, from, loaded.text_hash, options).await
     }
 
     async fn start_from(
         config: Config,
-        file: Option<PathBuf>,
+        from: (Option<PathBuf>, Origins),
         hash: u64,
         options: Options,
     ) -> io::Result<Self> {
@@ -66,7 +67,7 @@ impl Embedded {
         let live = assemble::assemble(config, options)
             .await
             .map_err(io::Error::other)?;
-        let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&live), from, hash, known));
         let (stop, stopped) = watch::channel(false);
         live.parts.checks.round().await;
         live.lifecycle.note_ready();

@@ -1,8 +1,9 @@
 //! How does a changed file come into service? Checked whole, swapped whole, or refused whole.
 
 use crate::admin::Hands;
-use crate::config::{self, Change, Config, Loaded};
+use crate::config::{self, Change, Loaded, Origins};
 use crate::upstream::{Live, Snapshot};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(super) struct Reloader {
     /// None: the configuration did not come from a file.
     file: Option<PathBuf>,
     known: config::Known,
+    /// Where the values of the configuration in force come from.
+    origins: ArcSwap<Origins>,
     /// The hash of the text that was last read, taken or refused: a broken file is reported once.
     seen: Mutex<u64>,
 }
@@ -24,7 +27,7 @@ pub(super) struct Reloader {
 impl Reloader {
     pub(super) fn new(
         live: Arc<Live>,
-        file: Option<PathBuf>,
+        (file, origins): (Option<PathBuf>, Origins),
         seen: u64,
         known: config::Known,
     ) -> Self {
@@ -32,6 +35,7 @@ impl Reloader {
             live,
             file,
             known,
+            origins: ArcSwap::from_pointee(origins),
             seen: Mutex::new(seen),
         }
     }
@@ -67,13 +71,19 @@ impl Reloader {
         config::load_file(file, &self.known).map_err(|problems| problems.to_string())
     }
 
-    async fn take(&self, config: Config) -> Result<Vec<String>, String> {
+    async fn take(
+        &self,
+        Loaded {
+            config, origins, ..
+        }: Loaded,
+    ) -> Result<Vec<String>, String> {
         let old = self.live.snapshot();
         let changes = config::diff(&old.config, &config);
         let learn = config.learn.rules.clone();
         let next = Snapshot::compile(config, old.version + 1, &self.live.parts).await?;
         self.live.learner.set_rules(learn);
         self.live.swap(next);
+        self.origins.store(Arc::new(origins));
         Ok(changes.iter().map(Change::to_string).collect())
     }
 }
@@ -88,7 +98,7 @@ impl Hands for Reloader {
                 if !loaded.warnings.list.is_empty() {
                     log::warn!("{}", loaded.warnings);
                 }
-                self.take(loaded.config).await
+                self.take(loaded).await
             }
             Err(problems) => {
                 let text = self.file.as_ref().map(std::fs::read_to_string);
@@ -106,5 +116,15 @@ impl Hands for Reloader {
             }
         }
         result
+    }
+
+    fn diff(&self) -> Result<Vec<String>, String> {
+        let loaded = self.load()?;
+        let changes = config::diff(&self.live.snapshot().config, &loaded.config);
+        Ok(changes.iter().map(Change::to_string).collect())
+    }
+
+    fn source(&self) -> (Option<PathBuf>, Arc<Origins>) {
+        (self.file.clone(), self.origins.load_full())
     }
 }

@@ -68,7 +68,8 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
     let hash = loaded.text_hash;
-    let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
+    let from = (file, loaded.origins);
+    let reloader = Arc::new(Reloader::new(Arc::clone(&live), from, hash, known));
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
     let Signals { hangup, stops } = listening.map_err(|error| other(&error))?;

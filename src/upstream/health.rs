@@ -4,7 +4,7 @@ use super::errand::{Bounds, Errands};
 use crate::config::Health;
 use crate::dify::health::judge;
 use crate::model::clock;
-use crate::nodes::{Node, Roster};
+use crate::nodes::{Check, Node, Roster};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,7 +63,9 @@ impl NodeCheck {
 
 impl NodeCheck {
     async fn verdict(&self, address: SocketAddr) -> Result<()> {
+        let begun = clock::now();
         let result = self.probe(address).await;
+        let at = clock::now();
         if !self.settings.load().enabled {
             // Switched off while it ran: its verdict would stay for ever.
             return result;
@@ -71,6 +73,11 @@ impl NodeCheck {
         for node in self.roster.at(address) {
             note_return(&node, result.is_ok());
             node.note_check(result.is_ok());
+            node.last_check().note(Check {
+                at,
+                took: at.saturating_duration_since(begun),
+                wrong: result.as_ref().err().map(|error| wrong(error)),
+            });
         }
         result
     }
@@ -116,6 +123,16 @@ impl HealthCheck for NodeCheck {
             settings.fall
         }
     }
+}
+
+/// A failed check in a few words.
+fn wrong(error: &Error) -> String {
+    let mut words = error.etype().as_str().to_owned();
+    if let Some(context) = &error.context {
+        words.push_str(": ");
+        words.push_str(context.as_str());
+    }
+    words.chars().take(200).collect()
 }
 
 /// Before a node counts as healthy again it must count as one that came up: requests read both
