@@ -637,7 +637,7 @@ fn typed(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readme_names_only_commands_that_exist() {
+async fn readme_and_docs_name_only_commands_that_exist() {
     let sample = "Try `twolane dmeo`:\n```sh\n$ ./twolane check --print\ntwolane\n```\n";
     let expected = ["check", "dmeo"].map(str::to_owned);
     assert_eq!(
@@ -647,9 +647,13 @@ async fn the_readme_names_only_commands_that_exist() {
     );
     let known = commands(folder().path()).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
-    for name in typed(&readme) {
-        assert!(known.contains(&name), "README.md says `twolane {name}`");
+    for page in ["README.md", "docs/operations.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let names = typed(&text);
+        assert!(!names.is_empty(), "{page} says how to use the program");
+        for name in names {
+            assert!(known.contains(&name), "{page} says `twolane {name}`");
+        }
     }
 }
 

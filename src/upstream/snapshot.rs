@@ -32,7 +32,7 @@ pub struct Snapshot {
     routes: Table,
     owners: OwnerTable,
     pools: Vec<Arc<Pool>>,
-    /// Dropped with the snapshot: tells its pools to stop looking for members.
+    /// Tells its pools to stop looking for members.
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -120,6 +120,12 @@ impl Snapshot {
         }))
     }
 
+    /// Another one is in service. Requests that have pinned this one keep its rules and the members it
+    /// has; a stream of ten minutes is no reason to go on asking its sources.
+    pub(super) fn retire(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Sixteen digits that gateways compare: different ones are drift.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
@@ -178,7 +184,7 @@ fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.retire();
     }
 }
 
