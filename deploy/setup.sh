@@ -16,7 +16,12 @@ need c++ g++
 need make make
 need redis-server redis-server
 need openssl openssl
-for wanted in "$@"; do need "$wanted" "$wanted"; done
+for wanted in "$@"; do
+    case "$wanted" in
+    chromedriver) need chromedriver chromium-driver ;;
+    *) need "$wanted" "$wanted" ;;
+    esac
+done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

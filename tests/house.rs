@@ -37,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("redis", &["share/", "upstream/discovery/"]),
     ("serde_yaml", &["config/file.rs"]),
     ("clap", &["cli"]),
+    ("ratatui", &["cli/top/"]),
     ("prometheus", &["observe/"]),
     (
         "tokio",

@@ -14,6 +14,7 @@
 //! | `actions`, `register` | What may be done to nodes? |
 //! | `operations`, `decisions`, `explain` | What was learned, what was decided, and why? |
 //! | `config`, `log_level`, `openapi` | What holds, how much is said, and what is there? |
+//! | `ui` | What does a person see? |
 //! | `client` | How does the command line ask a running gateway? |
 
 mod actions;
@@ -36,6 +37,7 @@ mod routes;
 mod seed_pages;
 mod serve;
 mod status;
+mod ui;
 
 pub use client::ask;
 

@@ -2,7 +2,7 @@
 
 use super::{
     Hands, actions, config, decisions, explain, health, history, log_level, metrics, openapi,
-    operations, overview, register, reply, seed_pages, status,
+    operations, overview, register, reply, seed_pages, status, ui,
 };
 use crate::upstream::Live;
 use http::{Method, Response};
@@ -122,6 +122,13 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/log-level", log_level::page),
     put("/api/v1/log-level", log_level::set),
     get("/api/v1/openapi.json", openapi::page),
+    // For people.
+    get("/", ui::home),
+    get("/ui", ui::home),
+    get("/ui/", ui::page),
+    get("/ui/style.css", ui::style),
+    get("/ui/app.js", ui::script),
+    get("/ui/words.js", ui::words),
 ];
 
 /// What is found under a path.

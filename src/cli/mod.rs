@@ -1,9 +1,13 @@
 //! What was typed?
 
 mod explain;
+mod figures;
 mod operate;
 mod serve;
 mod show;
+mod status;
+#[cfg(feature = "tui")]
+mod top;
 mod typed;
 
 use crate::demo::Wish;
@@ -48,6 +52,9 @@ pub fn main_with(builder: Builder) -> ExitCode {
         Command::Undrain(what) => operate::set(from, &builder, &what, Hand::Ready),
         Command::Maint(what) => operate::set(from, &builder, &what, Hand::Maint),
         Command::Explain(what) => explain::explain(from, &builder, &what),
+        Command::Status(what) => status::status(from, &builder, &what),
+        #[cfg(feature = "tui")]
+        Command::Top(what) => top::top(from, &builder, &what),
     }
 }
 
