@@ -1,11 +1,11 @@
 //! How does a gateway live inside another program? On the caller's runtime, on ports it can ask
 //! for; otherwise like the real one.
 
-use super::reload::Reloader;
+use super::reload::{Reloader, Written};
+use super::tls::Credentials;
 use super::{Options, assemble, chores, services};
 use crate::admin::{Admin, Hands};
-use crate::config::{Config, Loaded, Origins};
-use crate::proxy::Proxy;
+use crate::config::{Config, Loaded};
 use crate::upstream::Live;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service;
@@ -23,6 +23,7 @@ pub struct Embedded {
     live: Arc<Live>,
     reloader: Arc<Reloader>,
     data: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     admin: SocketAddr,
     tcp: Option<SocketAddr>,
     stop: watch::Sender<bool>,
@@ -35,7 +36,7 @@ impl Embedded {
     /// # Errors
     /// When a port cannot be opened or the configuration cannot be compiled.
     pub async fn start(config: Config, options: Options) -> io::Result<Self> {
-        Self::start_from(config, (None, Origins::default()), 0, options).await
+        Self::start_from(config, Written::default(), options).await
     }
 
     /// Starts a gateway from a file that was loaded; it follows the file's changes.
@@ -43,20 +44,23 @@ impl Embedded {
     /// # Errors
     /// When a port cannot be opened or the configuration cannot be compiled.
     pub async fn start_file(file: PathBuf, loaded: Loaded, options: Options) -> io::Result<Self> {
-        let from = (Some(file), loaded.origins);
-        Self::start_from(loaded.config, from, loaded.text_hash, options).await
+        let written = Written {
+            file: Some(file),
+            hash: loaded.text_hash,
+            origins: loaded.origins,
+        };
+        Self::start_from(loaded.config, written, options).await
     }
 
-    async fn start_from(
-        config: Config,
-        from: (Option<PathBuf>, Origins),
-        hash: u64,
-        options: Options,
-    ) -> io::Result<Self> {
+    async fn start_from(config: Config, written: Written, options: Options) -> io::Result<Self> {
         let mut fds = Fds::new();
         let mut data = Vec::new();
         for &address in &config.listen {
             data.push(bind(address, &mut fds)?);
+        }
+        let mut tls = Vec::new();
+        for &address in &config.tls.listen {
+            tls.push(bind(address, &mut fds)?);
         }
         let admin = bind(config.admin.listen, &mut fds)?;
         let tcp = config.tcp.listen;
@@ -67,14 +71,17 @@ impl Embedded {
         let live = assemble::assemble(config, options)
             .await
             .map_err(io::Error::other)?;
-        let reloader = Arc::new(Reloader::new(Arc::clone(&live), from, hash, known));
+        let credentials = Arc::<Credentials>::default();
+        let reloader = Reloader::new(Arc::clone(&live), &credentials, written, known);
+        let reloader = Arc::new(reloader.map_err(io::Error::other)?);
         let (stop, stopped) = watch::channel(false);
         live.parts.checks.round().await;
         live.lifecycle.note_ready();
         chores::spawn(&live, &reloader, &stopped);
 
-        let mut data_service = services::data(&conf, Proxy::new(Arc::clone(&live)));
+        let mut data_service = services::data(&conf, &live, &credentials, tls.clone());
         data.iter()
+            .chain(&tls)
             .for_each(|address| data_service.add_tcp(&address.to_string()));
         let hands: Arc<dyn Hands> = Arc::clone(&reloader) as _;
         let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
@@ -92,6 +99,7 @@ impl Embedded {
             live,
             reloader,
             data,
+            tls,
             admin,
             tcp,
             stop,
@@ -99,10 +107,16 @@ impl Embedded {
         })
     }
 
-    /// Where clients connect.
+    /// Where clients connect: without TLS, if that can be.
     #[must_use]
     pub fn data(&self) -> SocketAddr {
-        self.data[0]
+        *self.data.first().unwrap_or_else(|| &self.tls[0])
+    }
+
+    /// Where clients connect with TLS, if they can.
+    #[must_use]
+    pub fn tls(&self) -> Option<SocketAddr> {
+        self.tls.first().copied()
     }
 
     /// Where the operator looks.
