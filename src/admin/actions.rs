@@ -14,7 +14,16 @@ use std::sync::Arc;
 pub(super) fn reload<'a>(asked: &'a Asked<'a>) -> Soon<'a> {
     Box::pin(async {
         match asked.hands.reload().await {
-            Ok(changes) => reply::json(200, &json!({ "reloaded": true, "changes": changes })),
+            Ok(changes) => {
+                // The last two are seed 002's.
+                let body = json!({
+                    "reloaded": true,
+                    "changes": changes,
+                    "status": "success",
+                    "message": "Configuration reloaded",
+                });
+                reply::json(200, &body)
+            }
             Err(problems) => reply::text(400, format!("{problems}\n")),
         }
     })

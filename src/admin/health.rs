@@ -21,13 +21,16 @@ pub(super) fn readyz(asked: &Asked<'_>) -> Answer {
     reply::json(if live.is_ready() { 200 } else { 503 }, &body)
 }
 
-/// Seed 002's shape.
+/// Seed 002's shape: 503 when a pool has nobody who can work, or the end was announced.
 pub(super) fn health(asked: &Asked<'_>) -> Answer {
-    let status = if asked.live.is_ready() {
-        "ok"
+    let snapshot = asked.live.snapshot();
+    let mut pools = snapshot.pools().iter();
+    let each = pools.all(|pool| pool.nodes().iter().any(|node| node.is_healthy()));
+    let (code, status) = if each && asked.live.is_ready() {
+        (200, "ok")
     } else {
-        "degraded"
+        (503, "degraded")
     };
     let timestamp = humantime::format_rfc3339_seconds(clock::wall()).to_string();
-    reply::json(200, &json!({ "status": status, "timestamp": timestamp }))
+    reply::json(code, &json!({ "status": status, "timestamp": timestamp }))
 }

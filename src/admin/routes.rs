@@ -100,6 +100,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/metrics", metrics::page),
     row(Method::POST, "/-/reload", Page::Later(actions::reload)),
     row(Method::POST, "/config/reload", Page::Later(actions::reload)),
+    row(Method::POST, "/reload-config", Page::Later(actions::reload)),
     // Version 1.
     get("/api/v1/overview", overview::page),
     get("/api/v1/history", history::page),

@@ -3,10 +3,11 @@
 use super::routes::{Answer, Asked};
 use super::{reply, status::ms};
 use crate::model::{Class, clock};
-use crate::nodes::Node;
+use crate::nodes::{Node, Plugin, Presence};
 use crate::share::Neighbour;
 use crate::upstream::{Live, Pool, Standing};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// `/cluster/nodes`: every node, with the seed's `is_working` and `is_long_request` derived from
@@ -14,10 +15,29 @@ use std::time::{Duration, UNIX_EPOCH};
 pub(super) fn nodes(asked: &Asked<'_>) -> Answer {
     let live = asked.live;
     let snapshot = live.snapshot();
-    let others = live.fleet.others(clock::now());
+    let now = clock::now();
+    let others = live.fleet.others(now);
+    let plugins = live.plugins.all();
     let mut rows = Vec::new();
     for pool in snapshot.pools() {
-        rows.extend(pool.nodes().iter().map(|node| row(pool, node, &others)));
+        for node in pool.nodes().iter() {
+            let mut row = row(pool, node, &others);
+            let has =
+                |plugin: &&Arc<Plugin>| node.presence(plugin.place(), now) == Presence::Present;
+            let resting = node.resting(now);
+            let check = node.last_check().get();
+            let ping = check.map(|check| ms(now.saturating_duration_since(check.at)));
+            row["inflight"] = json!({
+                "short": node.in_flight(Class::Short),
+                "long": node.in_flight(Class::Long),
+            });
+            row["last_ping_ms"] = json!(ping);
+            // Those that requests named, and that answered here.
+            row["plugins"] = json!(plugins.iter().filter(has).count());
+            row["cooldown_ttl"] = json!(resting.as_secs_f64().ceil());
+            row["ejected"] = json!(!resting.is_zero());
+            rows.push(row);
+        }
     }
     reply::json(200, &json!({ "nodes": rows }))
 }
@@ -89,12 +109,27 @@ pub(super) fn leader(asked: &Asked<'_>) -> Answer {
     });
     let body = json!({
         "leader": known,
+        "since": since(live, known, alone),
         "self": live.fleet.state.leads(),
         "ttl_ms": timed.map(|leader| ms(leader.lasting)),
         "fence": timed.map(|leader| leader.fence),
         "primary_node": primary,
     });
     reply::json(200, &body)
+}
+
+/// Since when it leads, as far as we have seen.
+fn since(live: &Live, leader: Option<&str>, alone: bool) -> Option<String> {
+    if alone {
+        let started = humantime::format_rfc3339_seconds(live.identity.started_wall);
+        return Some(started.to_string());
+    }
+    let notices = live.history.notices(0);
+    let became = notices
+        .iter()
+        .rfind(|notice| notice.what == "leader" && Some(notice.about.as_str()) == leader)?;
+    let at = UNIX_EPOCH + Duration::from_millis(became.at_ms);
+    Some(humantime::format_rfc3339_seconds(at).to_string())
 }
 
 /// `/cluster/gateways`: who belongs to the fleet, and whether all have the same configuration.

@@ -3,14 +3,19 @@
 use super::reply;
 use super::routes::{Answer, Asked};
 use crate::model::{Class, clock};
+use crate::nodes::{Hand, Node};
 use crate::upstream::{Live, Pool};
 use serde_json::{Value, json};
+use std::time::Instant;
 
 pub(super) fn status(asked: &Asked<'_>) -> Answer {
     let snapshot = asked.live.snapshot();
     let mut body = gateway(asked.live);
     let pools = snapshot.pools().iter();
-    body["pools"] = pools.map(|pool| self::pool(pool)).collect();
+    body["pools"] = pools.clone().map(|pool| self::pool(pool)).collect();
+    let now = clock::now();
+    let applications = pools.map(|pool| (pool.name().to_owned(), application(pool, now)));
+    body["applications"] = Value::Object(applications.collect());
     reply::json(200, &body)
 }
 
@@ -31,6 +36,30 @@ pub(super) fn gateway(live: &Live) -> Value {
         "operations": live.learner.len(),
         "long_threshold_ms": ms(live.learner.threshold()),
         "redis": live.fleet.standing().word(),
+    })
+}
+
+/// Seed 002's shape: what was asked of a pool, and of each of its nodes.
+fn application(pool: &Pool, now: Instant) -> Value {
+    let nodes = pool.nodes();
+    let instance = |node: &Node| {
+        let status = match (node.hand(), node.is_healthy()) {
+            (Hand::Drain | Hand::Maint, _) => "drained",
+            (Hand::Ready, false) => "unhealthy",
+            (Hand::Ready, true) if !node.resting(now).is_zero() => "cooling",
+            (Hand::Ready, true) => "healthy",
+        };
+        let row = json!({
+            "requests": node.taken(),
+            "status": status,
+            "in_flight": node.total_in_flight(),
+        });
+        (node.id().to_string(), row)
+    };
+    let instances = nodes.iter().map(|node| instance(node));
+    json!({
+        "total_requests": nodes.iter().map(|node| node.taken()).sum::<u64>(),
+        "instances": Value::Object(instances.collect()),
     })
 }
 

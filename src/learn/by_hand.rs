@@ -11,15 +11,22 @@ const MOST: usize = 1000;
 /// No key is longer: `model::Operation` cuts them.
 const LONGEST_KEY: usize = 600;
 
+/// # Errors
+/// When no operation can have this key.
+pub(super) fn check_key(operation: &str) -> Result<(), String> {
+    if operation.is_empty() || operation.len() > LONGEST_KEY {
+        return Err(format!("not a key: 1 to {LONGEST_KEY} bytes"));
+    }
+    Ok(())
+}
+
 impl Learner {
     /// Pins an operation; `None` leaves it to learning although a pin of the configuration matches.
     ///
     /// # Errors
     /// When it is no key, or too many are pinned.
     pub fn pin(&self, operation: &str, class: Option<Class>) -> Result<(), String> {
-        if operation.is_empty() || operation.len() > LONGEST_KEY {
-            return Err(format!("not a key: 1 to {LONGEST_KEY} bytes"));
-        }
+        check_key(operation)?;
         let pin = Pin {
             operation: operation.to_owned(),
             class,

@@ -3,6 +3,7 @@
 //! A gateway that forgets calls every long operation short, or the other way round, for the first
 //! minutes of each day. Reading and writing the file is the caller's.
 
+use super::by_hand::check_key;
 use super::entry::Entry;
 use super::estimate::{Estimate, LARGEST_WINDOW};
 use super::histogram::{BUCKETS, Histogram};
@@ -216,6 +217,10 @@ impl Learner {
             let key: Arc<str> = it.key.as_str().into();
             known.push(Entry::known(key, estimate, it.promoted, now));
         }
+        for (operation, _) in &memory.pins {
+            check_key(operation)?;
+        }
+        // Everything that can be refused was; but for a thousand pins more than can be kept.
         for (operation, word) in &memory.pins {
             self.pin(operation, Class::from_word(word))?;
         }

@@ -337,3 +337,101 @@ async fn f083_a_browser_opens_with_the_token_as_its_password() {
         assert_eq!(answer.status, status, "{sent}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f190_health_is_the_seeds_and_503_when_a_pool_has_nobody() {
+    let rig = Rig::new(1, "").await;
+    let health = rig.gateway.admin("/health").await;
+    assert_eq!(
+        (health.status, &health.json()["status"]),
+        (200, &json!("ok"))
+    );
+    rig.nodes[0].stop(Stop::Cut).await;
+    eventually("degraded", async || {
+        rig.gateway.admin("/health").await.status == 503
+    })
+    .await;
+    let health = rig.gateway.admin("/health").await.json();
+    assert_eq!(health["status"], "degraded");
+    assert!(health["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(rig.gateway.admin("/livez").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f191_status_counts_as_the_seed_does() {
+    let rig = Rig::new(2, "").await;
+    for _ in 0..3 {
+        rig.call(json!({})).await;
+    }
+    rig.ask("PUT", "/api/v1/nodes/n2/state", &json!({"state": "drain"}))
+        .await;
+    let application = rig.get("/status").await["applications"]["main"].clone();
+    assert_eq!(application["total_requests"], 3);
+    let instances = application["instances"].as_object().unwrap();
+    let sum: u64 = instances
+        .values()
+        .map(|row| row["requests"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, 3);
+    assert_eq!(instances["n1"]["status"], "healthy");
+    assert_eq!(instances["n2"]["status"], "drained");
+    rig.nodes[0].stop(Stop::Cut).await;
+    eventually("unhealthy", async || {
+        rig.get("/status").await["applications"]["main"]["instances"]["n1"]["status"] == "unhealthy"
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f192_the_seeds_name_reloads_by_post_and_needs_the_token() {
+    let nodes = daemons(1).await;
+    let named = [("n1".to_owned(), nodes[0].addr())];
+    let text = |more: &str| {
+        let fixed = "reload: { poll: \"off\" }\nadmin: { listen: 127.0.0.1:0, token: s3cret }\n";
+        yaml(&named, &format!("{fixed}{more}"))
+    };
+    let filed = Filed::start(&text("")).await;
+    let opens = [("Authorization", "Bearer s3cret")];
+    let reload = async |method, headers: &[_]| {
+        ask(
+            &filed.gateway,
+            method,
+            "/reload-config",
+            headers,
+            &Value::Null,
+        )
+        .await
+    };
+    filed.write(&text("learn: { window: 9 }\n"));
+    assert_eq!(reload("POST", &[]).await.status, 401);
+    assert_eq!(
+        reload("GET", &opens).await.status,
+        405,
+        "GET changes nothing"
+    );
+    assert_eq!(filed.version(), 1);
+    let answer = reload("POST", &opens).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["message"], "Configuration reloaded");
+    assert_eq!(filed.version(), 2);
+    filed.write(&text("lern: { window: 9 }\n"));
+    assert_eq!(reload("POST", &opens).await.status, 400);
+    assert_eq!(filed.version(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f079_the_seeds_row_has_the_seeds_fields() {
+    let rig = Rig::new(1, "").await;
+    rig.call(json!({})).await;
+    let row = rig.get("/cluster/nodes").await["nodes"][0].clone();
+    assert_eq!(row["inflight"], json!({"short": 0, "long": 0}));
+    assert_eq!(row["plugins"], 1, "the one that answered here");
+    assert_eq!(
+        (&row["cooldown_ttl"], &row["ejected"]),
+        (&json!(0.0), &json!(false))
+    );
+    assert!(
+        row["last_ping_ms"].as_f64().is_some_and(|ago| ago >= 0.0),
+        "{row}"
+    );
+}

@@ -71,14 +71,11 @@ async fn watch(
                 seen.said = set.err();
             }
         }
-        seen = match look_quietly(door, seen.clone()).await {
-            Ok(fresh) => fresh,
-            // What was seen last stays, and says that it is old.
-            Err(error) => Seen {
-                said: Some(error),
-                ..seen
-            },
-        };
+        match look_quietly(door, seen.clone()).await {
+            Ok(fresh) => seen = fresh,
+            // What was seen last stays, and it is said that it is old.
+            Err(error) => seen.said = Some(error),
+        }
     }
 }
 
