@@ -62,7 +62,7 @@ pub(super) fn one(live: &Live, id: &str) -> Option<Value> {
     })
 }
 
-/// What the rows of all nodes have in common.
+/// What the rows of all nodes share.
 struct Rows {
     now: Instant,
     others: Vec<Neighbour>,
@@ -93,7 +93,7 @@ impl Rows {
         let mut row = seed_pages::row(pool, node, &self.others);
         let before = self.failed_before.get(node.id()).copied();
         let took = |class| took(&node.recent(class).spread(self.now));
-        let check = node.last_check().get().map(|check| {
+        let check = node.last_check().map(|check| {
             json!({
                 "ago_s": self.now.saturating_duration_since(check.at).as_secs_f64(),
                 "took_ms": round_ms(check.took),
@@ -125,10 +125,7 @@ fn took(spread: &Spread) -> Value {
 /// The state of a node in one word, for `HAProxy`'s colours: the operator's hand first, then the
 /// checks, then what requests found out.
 fn light(node: &Node, now: Instant) -> &'static str {
-    let failed = node
-        .last_check()
-        .get()
-        .is_some_and(|check| check.wrong.is_some());
+    let failed = node.last_check().is_some_and(|check| check.wrong.is_some());
     match (node.hand(), node.is_healthy(), failed) {
         (Hand::Maint, ..) => "maint",
         (Hand::Drain, ..) => "drain",

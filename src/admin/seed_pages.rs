@@ -25,7 +25,7 @@ pub(super) fn nodes(asked: &Asked<'_>) -> Answer {
             let has =
                 |plugin: &&Arc<Plugin>| node.presence(plugin.place(), now) == Presence::Present;
             let resting = node.resting(now);
-            let check = node.last_check().get();
+            let check = node.last_check();
             let ping = check.map(|check| ms(now.saturating_duration_since(check.at)));
             row["inflight"] = json!({
                 "short": node.in_flight(Class::Short),

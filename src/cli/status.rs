@@ -52,13 +52,13 @@ fn tell(overview: &Value, to: &mut String) -> std::fmt::Result {
         word(&gateway["config_version"])
     )?;
     for lane in ["short", "long"] {
-        let lane_now = &now[lane];
+        let told = &now[lane];
         writeln!(
             to,
             "{lane}: {} in flight, {} ended, p50 / p99 {}",
-            count(&lane_now["in_flight"]),
-            count(&lane_now["ended"]),
-            took(lane_now)
+            count(&told["in_flight"]),
+            count(&told["ended"]),
+            took(told)
         )?;
     }
     writeln!(
@@ -69,17 +69,23 @@ fn tell(overview: &Value, to: &mut String) -> std::fmt::Result {
         count(&gateway["operations"]),
         duration(&gateway["long_threshold_ms"])
     )?;
-    let header = [
-        "node",
-        "state",
-        "short",
-        "long",
-        "p50 / p99 short",
-        "p50 / p99 long",
-        "errors",
-        "check",
-    ];
-    let mut table = vec![header.map(str::to_owned)];
+    nodes(overview, to)?;
+    others(overview, to)
+}
+
+const HEADER: [&str; 8] = [
+    "node",
+    "state",
+    "short",
+    "long",
+    "p50 / p99 short",
+    "p50 / p99 long",
+    "errors",
+    "check",
+];
+
+fn nodes(overview: &Value, to: &mut String) -> std::fmt::Result {
+    let mut table = vec![HEADER.map(str::to_owned)];
     for node in rows(&overview["nodes"]) {
         table.push([
             word(&node["id"]),
@@ -92,11 +98,12 @@ fn tell(overview: &Value, to: &mut String) -> std::fmt::Result {
             check(node),
         ]);
     }
-    write_table(&table, to)?;
-    for other in rows(&overview["fleet"]["gateways"]) {
-        if other["self"] == true {
-            continue;
-        }
+    write_table(&table, to)
+}
+
+fn others(overview: &Value, to: &mut String) -> std::fmt::Result {
+    let gateways = rows(&overview["fleet"]["gateways"]).iter();
+    for other in gateways.filter(|other| other["self"] != true) {
         let drift = if other["config_drift"] == true {
             ", another configuration"
         } else {

@@ -5,7 +5,6 @@
 //! so that a strategy only has to prefer.
 
 mod account;
-mod checked;
 mod comeback;
 mod cooldown;
 mod expected;
@@ -22,12 +21,12 @@ mod presence;
 mod roster;
 mod runtimes;
 mod screen;
+mod shown;
 mod speed;
 mod telling;
 mod tunnels;
 
 pub use account::account;
-pub use checked::{Check, LastCheck};
 pub use comeback::ComebackRules;
 pub use cooldown::CooldownRules;
 pub use hand::Hand;
@@ -41,5 +40,6 @@ pub use plugins::{Plugin, Plugins};
 pub use presence::Presence;
 pub use roster::{Entry, Roster};
 pub use screen::{Candidates, NoCandidate, Screening, Tried, screen};
+pub use shown::Check;
 pub use speed::{Pace, Speed};
 pub use tunnels::{NoTunnel, Tunnel, Tunnels};

@@ -1,6 +1,5 @@
 //! What do we know of one plugin daemon?
 
-use super::checked::LastCheck;
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::expected::Expected;
@@ -10,11 +9,11 @@ use super::others::Others;
 use super::places::Places;
 use super::presence::Presences;
 use super::runtimes::Runtimes;
+use super::shown::Shown;
 use super::speed::Speed;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
-use crate::observe::Recent;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -62,10 +61,8 @@ pub struct Node {
     taken: AtomicU64,
     /// Attempts that failed on this node.
     failed: AtomicU64,
-    /// How long what it answered took, for the pages.
-    recent: [Recent; Class::ALL.len()],
-    /// How its last check ended, for the pages.
-    last_check: LastCheck,
+    /// For the pages.
+    pub(super) shown: Shown,
 }
 
 impl Node {
@@ -96,8 +93,7 @@ impl Node {
             places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            recent: Class::ALL.map(|_| Recent::new(now)),
-            last_check: LastCheck::default(),
+            shown: Shown::new(now),
         }
     }
 
@@ -391,18 +387,6 @@ impl Node {
 
     pub(super) const fn places(&self) -> &Places {
         &self.places
-    }
-
-    /// How long what it answered within the last minute took.
-    #[must_use]
-    pub const fn recent(&self, class: Class) -> &Recent {
-        &self.recent[class.index()]
-    }
-
-    /// How its last check ended.
-    #[must_use]
-    pub const fn last_check(&self) -> &LastCheck {
-        &self.last_check
     }
 
     pub(super) fn count_failure(&self) {

@@ -73,7 +73,7 @@ impl NodeCheck {
         for node in self.roster.at(address) {
             note_return(&node, result.is_ok());
             node.note_check(result.is_ok());
-            node.last_check().note(Check {
+            node.note_last_check(Check {
                 at,
                 took: at.saturating_duration_since(begun),
                 wrong: result.as_ref().err().map(|error| wrong(error)),

@@ -140,7 +140,7 @@ function tiles() {
     return el("span", {}, top ? w("most", { n: show(top) }) : "");
   };
   const pair = (a, b) => [el("span", { class: "short" }, a), " ", el("span", { class: "long" }, b)];
-  const none = last(failed) > 0 ? `  ${figure(last(failed))} ${w("errors")}` : "";
+  const none = last(failed) > 0 ? ` · ${w("failing", { n: figure(last(failed)) })}` : "";
   const waits = now.waiting ? ` · ${w("waiting")} ${now.waiting}` : "";
   $("tiles").replaceChildren($("h-now"),
     tile("requests", pair(figure(last(rates[0].values)), figure(last(rates[1].values))), `  ${w("short")} / ${w("long")}${none}`,

@@ -2,11 +2,11 @@
 
 use super::seen::Seen;
 use crate::cli::figures::{check, count, duration, light, rows, took, verdict, word};
-use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
+use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, Widget};
 use serde_json::Value;
 
 const SHORT: Style = Style::new().fg(Color::Blue);
@@ -15,10 +15,10 @@ const QUIET: Style = Style::new().fg(Color::DarkGray);
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
-pub(super) fn draw(frame: &mut Frame<'_>, seen: &Seen) {
+pub(super) fn draw(area: Rect, buffer: &mut Buffer, seen: &Seen) {
     let nodes = rows(&seen.overview["nodes"]).len();
     // Many nodes must not take the whole screen.
-    let most = usize::from(frame.area().height) / 2;
+    let most = usize::from(area.height) / 2;
     let height = u16::try_from((nodes + 2).min(most)).unwrap_or(u16::MAX);
     let areas = Layout::vertical([
         Constraint::Length(3),
@@ -26,17 +26,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, seen: &Seen) {
         Constraint::Min(3),
         Constraint::Length(1),
     ])
-    .split(frame.area());
-    head(frame, areas[0], seen);
-    self::nodes(frame, areas[1], seen);
+    .split(area);
+    head(buffer, areas[0], seen);
+    self::nodes(buffer, areas[1], seen);
     let sides = Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)]);
     let sides = sides.split(areas[2]);
-    operations(frame, sides[0], seen);
-    decisions(frame, sides[1], seen);
-    foot(frame, areas[3], seen);
+    operations(buffer, sides[0], seen);
+    decisions(buffer, sides[1], seen);
+    foot(buffer, areas[3], seen);
 }
 
-fn head(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
+fn head(buffer: &mut Buffer, area: Rect, seen: &Seen) {
     let (gateway, now) = (&seen.overview["gateway"], &seen.overview["now"]);
     let (well, verdict) = verdict(&seen.overview);
     let up = Value::from(count(&gateway["uptime_seconds"]) * 1000);
@@ -82,7 +82,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
             count(&now["failed"])
         )),
     ]);
-    frame.render_widget(Paragraph::new(vec![first, second]), area);
+    Paragraph::new(vec![first, second]).render(area, buffer);
 }
 
 fn colour(light: &str) -> Style {
@@ -99,7 +99,7 @@ fn header(names: &[&'static str]) -> Row<'static> {
     Row::new(names.iter().map(|name| Cell::from(*name))).style(QUIET)
 }
 
-fn nodes(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
+fn nodes(buffer: &mut Buffer, area: Rect, seen: &Seen) {
     let chosen =
         |node: &Value| seen.chosen.is_some() && node["id"].as_str() == seen.chosen.as_deref();
     let nodes = rows(&seen.overview["nodes"]);
@@ -144,7 +144,8 @@ fn nodes(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
         "weight",
         "last check",
     ];
-    frame.render_widget(Table::new(shown, widths).header(header(&names)), area);
+    let table = Table::new(shown, widths).header(header(&names));
+    Widget::render(table, area, buffer);
 }
 
 /// `1+2` and a place for each, long ones first.
@@ -175,13 +176,14 @@ fn titled(title: &'static str) -> Block<'static> {
         .title(Span::styled(title, BOLD))
 }
 
-fn operations(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
+fn operations(buffer: &mut Buffer, area: Rect, seen: &Seen) {
     let threshold = seen.operations["threshold_ms"].as_f64().unwrap_or(f64::MAX);
     let shown = rows(&seen.operations["operations"]).iter().map(|row| {
-        let (class, style) = if row["long"] == true {
-            ("long", LONG)
-        } else {
-            ("short", SHORT)
+        let (class, style) = match (row["basis"].as_str(), row["long"] == true) {
+            // What is told by its kind alone may be either.
+            (Some("prior"), _) => ("-", QUIET),
+            (_, true) => ("long", LONG),
+            (_, false) => ("short", SHORT),
         };
         let samples = rows(&row["samples_ms"]).iter().map(|ms| {
             let long = ms.as_f64().is_some_and(|ms| ms >= threshold);
@@ -208,10 +210,10 @@ fn operations(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     ];
     let names = ["operation", "class", "by", "samples", "p50", "p95", "seen"];
     let table = Table::new(shown, widths).header(header(&names));
-    frame.render_widget(table.block(titled("learned ")), area);
+    Widget::render(table.block(titled("learned ")), area, buffer);
 }
 
-fn decisions(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
+fn decisions(buffer: &mut Buffer, area: Rect, seen: &Seen) {
     let shown = rows(&seen.decisions["decisions"]).iter().map(|row| {
         let style = if row["class"] == "long" { LONG } else { SHORT };
         let node = match row["node"].as_str() {
@@ -239,10 +241,10 @@ fn decisions(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     ];
     let names = ["time", "operation", "node", "why"];
     let table = Table::new(shown, widths).header(header(&names));
-    frame.render_widget(table.block(titled("decided ")), area);
+    Widget::render(table.block(titled("decided ")), area, buffer);
 }
 
-fn foot(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
+fn foot(buffer: &mut Buffer, area: Rect, seen: &Seen) {
     let line = match (&seen.asking, &seen.said) {
         (Some((node, hand)), _) => Line::styled(
             format!("{hand} {node}? y to do it, any other key not to"),
@@ -254,14 +256,12 @@ fn foot(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
             QUIET,
         ),
     };
-    frame.render_widget(line, area);
+    line.render(area, buffer);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
     use ratatui::crossterm::event::KeyCode;
     use serde_json::json;
 
@@ -281,9 +281,9 @@ mod tests {
 
     /// The text of a frame, without the spaces at the ends of its lines.
     fn text(seen: &Seen, (width, height): (u16, u16)) -> String {
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("memory");
-        terminal.draw(|frame| draw(frame, seen)).expect("memory");
-        let buffer = terminal.backend().buffer();
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        draw(area, &mut buffer, seen);
         let line = |y| {
             let cells = (0..width).map(|x| buffer[(x, y)].symbol());
             format!("{}\n", cells.collect::<String>().trim_end())

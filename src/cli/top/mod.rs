@@ -57,9 +57,10 @@ async fn watch(
     mut seen: Seen,
 ) -> std::io::Result<ExitCode> {
     loop {
-        terminal.draw(|area| frame::draw(area, &seen))?;
+        terminal.draw(|frame| frame::draw(frame.area(), frame.buffer_mut(), &seen))?;
         let key = tokio::task::spawn_blocking(next_key).await;
         let key = key.map_err(std::io::Error::other)??;
+        let mut refused = None;
         match key.map_or(Step::Look, |key| seen.press(key)) {
             Step::Leave => return Ok(ExitCode::SUCCESS),
             Step::Draw => continue,
@@ -68,11 +69,14 @@ async fn watch(
                 let path = format!("/api/v1/nodes/{node}/state");
                 let wish = json!({ "state": hand }).to_string();
                 let set = door.ask_quietly(Method::PUT, &path, &wish).await;
-                seen.said = set.err();
+                refused = set.err();
             }
         }
         match look_quietly(door, seen.clone()).await {
-            Ok(fresh) => seen = fresh,
+            Ok(fresh) => {
+                seen = fresh;
+                seen.said = refused;
+            }
             // What was seen last stays, and it is said that it is old.
             Err(error) => seen.said = Some(error),
         }
