@@ -9,7 +9,7 @@
 //! | `gate` | Who may look, and who may act? |
 //! | `serve` | How does a request come in, and an answer go out? |
 //! | `reply` | How does an admin answer look? |
-//! | `health`, `status`, `seed_pages`, `metrics` | What do probes, the seeds' tools and Prometheus read? |
+//! | `health`, `status`, `seed_pages`, `metrics`, `node_metrics` | What do probes, the seeds' tools and Prometheus read? |
 //! | `overview`, `history`, `events` | How is everything now, how was it, and what is new? |
 //! | `actions`, `register` | What may be done to nodes? |
 //! | `operations`, `decisions`, `explain` | What was learned, what was decided, and why? |
@@ -28,6 +28,7 @@ mod health;
 mod history;
 mod log_level;
 mod metrics;
+mod node_metrics;
 mod openapi;
 mod operations;
 mod overview;
@@ -42,7 +43,7 @@ mod ui;
 pub use client::ask;
 
 use crate::config::Origins;
-use crate::upstream::Live;
+use crate::upstream::{Errands, Live};
 use async_trait::async_trait;
 use std::fmt;
 use std::path::PathBuf;
@@ -75,6 +76,7 @@ pub struct Admin {
     hands: Arc<dyn Hands>,
     /// Streams of events that are open.
     watching: AtomicUsize,
+    errands: Errands,
 }
 
 impl Admin {
@@ -85,6 +87,7 @@ impl Admin {
             live,
             hands,
             watching: AtomicUsize::new(0),
+            errands: Errands::new(),
         }
     }
 }

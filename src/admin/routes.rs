@@ -1,10 +1,10 @@
 //! Which page answers which request?
 
 use super::{
-    Hands, actions, config, decisions, explain, health, history, log_level, metrics, openapi,
-    operations, overview, register, reply, seed_pages, status, ui,
+    Hands, actions, config, decisions, explain, health, history, log_level, metrics, node_metrics,
+    openapi, operations, overview, register, reply, seed_pages, status, ui,
 };
-use crate::upstream::Live;
+use crate::upstream::{Errands, Live};
 use http::{Method, Response};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,8 @@ pub(super) type Soon<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 pub(super) struct Asked<'a> {
     pub(super) live: &'a Live,
     pub(super) hands: &'a dyn Hands,
+    /// The way to a node.
+    pub(super) errands: &'a Errands,
     /// What stands in the place of the braces in the path.
     pub(super) item: &'a str,
     pub(super) query: Option<&'a str>,
@@ -101,6 +103,16 @@ pub(super) static ROUTES: &[Route] = &[
     row(Method::POST, "/-/reload", Page::Later(actions::reload)),
     row(Method::POST, "/config/reload", Page::Later(actions::reload)),
     row(Method::POST, "/reload-config", Page::Later(actions::reload)),
+    row(
+        Method::GET,
+        "/nodes/{node}/metrics",
+        Page::Later(node_metrics::page),
+    ),
+    row(
+        Method::GET,
+        "/api/v1/nodes/{node}/metrics",
+        Page::Later(node_metrics::page),
+    ),
     // Version 1.
     get("/api/v1/overview", overview::page),
     get("/api/v1/history", history::page),

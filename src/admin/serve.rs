@@ -51,6 +51,7 @@ impl Admin {
         let asked = Asked {
             live: &self.live,
             hands: self.hands.as_ref(),
+            errands: &self.errands,
             item: &item,
             query: request.uri.query(),
             body: &body,

@@ -27,6 +27,7 @@ mod problem;
 mod resolve;
 mod sections;
 mod share;
+mod signals;
 mod snippet;
 mod table;
 mod tls;
@@ -54,4 +55,5 @@ pub use sections::{
     Tcp, Timeouts,
 };
 pub use share::{Sentinel, Share};
+pub use signals::{EventLog, Tracing};
 pub use tls::{Certificate, ClientCertificates, Tls, Wanted};

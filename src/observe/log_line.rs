@@ -1,13 +1,14 @@
 //! What does a log line look like? `2026-11-21T07:00:00.123Z info upstream: node is unhealthy node=n1`
 
+use super::log_format::{is_json, line};
 use super::log_level::Gate;
+use crate::model::{EventFormat, clock};
 use log::LevelFilter;
 use std::io::Write;
-use std::time::SystemTime;
 
 /// Starts logging to standard error. `filter` is the default; `RUST_LOG` wins over it, and what the
 /// operator says while it runs (`set_log_level`) over both.
-pub fn init_log(filter: &str) {
+pub fn init_log(filter: &str, format: EventFormat) {
     let env = env_logger::Env::default().default_filter_or(filter);
     let mut builder = env_logger::Builder::from_env(env);
     if std::env::var_os(env_logger::DEFAULT_FILTER_ENV).is_some() {
@@ -18,24 +19,17 @@ pub fn init_log(filter: &str) {
     }
     let mut open = env_logger::Builder::new();
     open.filter_level(LevelFilter::Trace);
+    let hint = std::env::var("LOG_OUTPUT_FORMAT").ok();
+    let json = is_json(format, hint.as_deref());
     let gate = Gate {
-        started: dressed(&mut builder),
-        open: dressed(&mut open),
+        started: dressed(&mut builder, json),
+        open: dressed(&mut open, json),
     };
     gate.install();
 }
 
-fn dressed(builder: &mut env_logger::Builder) -> env_logger::Logger {
-    let builder = builder.format(|out, record| {
-        let level = record.level().as_str().to_ascii_lowercase();
-        let target = record.target();
-        let target = target.strip_prefix("twolane::").unwrap_or(target);
-        let time = humantime::format_rfc3339_millis(now());
-        writeln!(out, "{time} {level} {target}: {}", record.args())
-    });
-    builder.build()
-}
-
-fn now() -> SystemTime {
-    crate::model::clock::wall()
+fn dressed(builder: &mut env_logger::Builder, json: bool) -> env_logger::Logger {
+    builder
+        .format(move |out, record| writeln!(out, "{}", line(json, clock::wall(), record)))
+        .build()
 }
