@@ -183,7 +183,7 @@ function nodeRow(node) {
     cell(took("short"), "n"), cell(took("long"), "n"),
     cell([node.failed_5m, node.failed], "n", () => [el("span", { class: node.failed_5m ? "bad" : "" }, String(node.failed_5m)), " ", el("small", { title: w("failed_all", { n: node.failed }) }, node.failed ? `(${node.failed})` : "")]),
     cell([node.weight, node.slowness], "n", () => `${node.weight}${node.slowness > 1.05 ? ` ÷${node.slowness}` : ""}`),
-    cell(check ?? w("never"), node.check && node.check.wrong ? "bad" : "", () => (check ?? w("never")).slice(0, 48)),
+    cell(check ?? w("never"), node.check && node.check.wrong ? "bad" : "", () => el("span", { title: check }, check && check.length > 44 ? `${check.slice(0, 43)}…` : check ?? w("never"))),
     cell(loads.join(), "", () => { const svg = graph([{ look: "l-quiet", values: loads }], 90, 20, w("five_minutes")); svg.setAttribute("width", 90); svg.setAttribute("height", 20); return svg; }),
     cell(node.state, "", () => el("div", { class: "acts" }, node.state === "ready"
       ? button(w("drain"), () => drain(node.id), `${w("drain")} ${node.id}`)
