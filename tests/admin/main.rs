@@ -4,6 +4,7 @@
 mod api;
 mod dashboard;
 mod events;
+mod process;
 mod rig;
 mod secrets;
 #[path = "../support/mod.rs"]
