@@ -98,104 +98,70 @@ async fn every_page_answers_as_the_document_says_idle_at_work_and_with_a_node_do
     drop(held);
 }
 
+const STATE: &str = "/api/v1/nodes/{node}/state";
+const WEIGHT: &str = "/api/v1/nodes/{node}/weight";
+const OPERATION: &str = "/api/v1/operations/{key}";
+const OF_PIN: &str = "/api/v1/operations/{key}/pin";
+const KNOWN: &str = "/api/v1/operations/tool%2Finvoke%7Clanggenius%2Fopenai";
+const EXPLAIN: &str = "/api/v1/explain";
+const LEVEL: &str = "/api/v1/log-level";
+const N1_STATE: &str = "/api/v1/nodes/n1/state";
+const N1_WEIGHT: &str = "/api/v1/nodes/n1/weight";
+
+/// What is asked one after the other: method, path of the document, target, body, status.
+const ACTIONS: [(&str, &str, &str, &str, u16); 16] = [
+    ("PUT", STATE, N1_STATE, r#"{"state": "drain"}"#, 200),
+    ("PUT", STATE, N1_STATE, r#"{"state": "gone"}"#, 400),
+    (
+        "PUT",
+        STATE,
+        "/api/v1/nodes/n9/state",
+        r#"{"state": "drain"}"#,
+        404,
+    ),
+    ("PUT", WEIGHT, N1_WEIGHT, r#"{"weight": 7}"#, 200),
+    ("PUT", WEIGHT, N1_WEIGHT, r#"{"weight": 0}"#, 400),
+    ("PUT", WEIGHT, N1_WEIGHT, r#"{"weight": -1}"#, 400),
+    (
+        "PUT",
+        WEIGHT,
+        "/api/v1/nodes/n9/weight",
+        r#"{"weight": 7}"#,
+        404,
+    ),
+    ("PUT", OF_PIN, PIN, r#"{"class": "long"}"#, 200),
+    ("PUT", OF_PIN, PIN, r#"{"class": "slow"}"#, 400),
+    ("DELETE", OF_PIN, PIN, "null", 200),
+    ("DELETE", OF_PIN, PIN, "null", 404),
+    ("DELETE", OPERATION, KNOWN, "null", 200),
+    ("DELETE", OPERATION, KNOWN, "null", 404),
+    (
+        "POST",
+        EXPLAIN,
+        EXPLAIN,
+        r#"{"method": "POST", "path": "/plugin/t/dispatch/tool/invoke"}"#,
+        200,
+    ),
+    ("POST", EXPLAIN, EXPLAIN, r#"{"method": "GET"}"#, 400),
+    ("PUT", LEVEL, LEVEL, r#"{"level": "loud"}"#, 400),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_action_answers_as_the_document_says() {
     let rig = Rig::new(2, "").await;
     let document = Document::of(&rig).await;
     rig.call(json!({})).await;
-    let state = "/api/v1/nodes/{node}/state";
-    let weight = "/api/v1/nodes/{node}/weight";
-    let pin = "/api/v1/operations/{key}/pin";
-    let operation = "/api/v1/operations/{key}";
-    let explain = "/api/v1/explain";
-    let level = "/api/v1/log-level";
-    let question = json!({"method": "POST", "path": "/plugin/t/dispatch/tool/invoke",
-                          "headers": {"X-Plugin-ID": PLUGIN}});
-    for (method, path, target, body, status) in [
-        (
-            "PUT",
-            state,
-            "/api/v1/nodes/n1/state",
-            json!({"state": "drain"}),
-            200,
-        ),
-        (
-            "PUT",
-            state,
-            "/api/v1/nodes/n1/state",
-            json!({"state": "gone"}),
-            400,
-        ),
-        (
-            "PUT",
-            state,
-            "/api/v1/nodes/n9/state",
-            json!({"state": "drain"}),
-            404,
-        ),
-        (
-            "PUT",
-            weight,
-            "/api/v1/nodes/n1/weight",
-            json!({"weight": 7}),
-            200,
-        ),
-        (
-            "PUT",
-            weight,
-            "/api/v1/nodes/n1/weight",
-            json!({"weight": 0}),
-            400,
-        ),
-        (
-            "PUT",
-            weight,
-            "/api/v1/nodes/n1/weight",
-            json!({"weight": -1}),
-            400,
-        ),
-        (
-            "PUT",
-            weight,
-            "/api/v1/nodes/n9/weight",
-            json!({"weight": 7}),
-            404,
-        ),
-        ("PUT", pin, PIN, json!({"class": "long"}), 200),
-        ("PUT", pin, PIN, json!({"class": "slow"}), 400),
-        ("DELETE", pin, PIN, Value::Null, 200),
-        ("DELETE", pin, PIN, Value::Null, 404),
-        (
-            "DELETE",
-            operation,
-            PIN.strip_suffix("/pin").unwrap(),
-            Value::Null,
-            200,
-        ),
-        (
-            "DELETE",
-            operation,
-            PIN.strip_suffix("/pin").unwrap(),
-            Value::Null,
-            404,
-        ),
-        ("POST", explain, explain, question, 200),
-        ("POST", explain, explain, json!({"method": "GET"}), 400),
-        ("PUT", level, level, json!({"level": "loud"}), 400),
-    ] {
+    for (method, path, target, body, status) in ACTIONS {
+        let body = serde_json::from_str(body).unwrap();
         let answer = rig.ask(method, target, &body).await;
-        assert_eq!(
-            answer.status,
-            status,
-            "{method} {target} {body}: {}",
-            answer.text()
-        );
+        let text = answer.text();
+        assert_eq!(answer.status, status, "{method} {target} {body}: {text}");
         let schema = document.schema(&method.to_lowercase(), path, status);
         if let Some(schema) = schema {
             let problems = document.problems(schema, &answer.json());
             assert!(problems.is_empty(), "{method} {path}: {problems:#?}");
         } else {
-            assert!(answer.text().len() > 9, "a sentence says what is wrong");
+            assert!(text.len() > 9, "a sentence says what is wrong");
         }
     }
     let row = rig.get("/api/v1/nodes/n1").await;

@@ -56,6 +56,34 @@ async fn traffic(rig: &Rig, rounds: usize) {
     }
 }
 
+async fn goes_down(rig: &Rig, browser: &Browser) {
+    rig.nodes[1].stop(Stop::Cut).await;
+    browser
+        .until("document.querySelector('#node-rows .light.down')")
+        .await;
+    browser
+        .until("document.getElementById('notice-rows').textContent.includes('n2 is down')")
+        .await;
+    browser.until("document.title.startsWith('(!)')").await;
+    browser.keep("dashboard-node-down.png").await;
+}
+
+async fn speaks_chinese_and_turns_dark(browser: &Browser) {
+    browser.run("document.getElementById('lang').click()").await;
+    browser
+        .until("document.getElementById('h-nodes').textContent.includes('节点')")
+        .await;
+    browser.keep("dashboard-chinese.png").await;
+    browser
+        .run("document.getElementById('lang').click(); document.getElementById('theme').click()")
+        .await;
+    let ground = browser
+        .run("return getComputedStyle(document.documentElement).backgroundColor")
+        .await;
+    assert_eq!(ground, "rgb(18, 22, 27)", "it is dark now");
+    browser.keep("dashboard-dark.png").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f084_the_page_loads_follows_and_shows_what_was_learned_and_decided() {
     let rig = Rig::new(3, "max_in_flight: 8\nlearn: { long_threshold: 1s }\n").await;
@@ -96,28 +124,8 @@ async fn f084_the_page_loads_follows_and_shows_what_was_learned_and_decided() {
         .until("Number(document.querySelector('#fleet-rows td.n').textContent) >= 11")
         .await;
     browser.keep("dashboard-load.png").await;
-    rig.nodes[1].stop(Stop::Cut).await;
-    browser
-        .until("document.querySelector('#node-rows .light.down')")
-        .await;
-    browser
-        .until("document.getElementById('notice-rows').textContent.includes('n2 is down')")
-        .await;
-    browser.until("document.title.startsWith('(!)')").await;
-    browser.keep("dashboard-node-down.png").await;
-    browser.run("document.getElementById('lang').click()").await;
-    browser
-        .until("document.getElementById('h-nodes').textContent.includes('节点')")
-        .await;
-    browser.keep("dashboard-chinese.png").await;
-    browser
-        .run("document.getElementById('lang').click(); document.getElementById('theme').click()")
-        .await;
-    let ground = browser
-        .run("return getComputedStyle(document.documentElement).backgroundColor")
-        .await;
-    assert_eq!(ground, "rgb(18, 22, 27)", "it is dark now");
-    browser.keep("dashboard-dark.png").await;
+    goes_down(&rig, &browser).await;
+    speaks_chinese_and_turns_dark(&browser).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     drop(open);
 }
