@@ -10,8 +10,7 @@ use super::pool::{
 };
 use super::print_discover::discover;
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp,
-    Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -81,7 +80,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
-        ("shutdown", shutdown_tree(shutdown)),
+        ("shutdown", super::shutdown::tree(shutdown)),
         ("reload", reload_tree(reload)),
     ])
 }
@@ -350,13 +349,6 @@ fn state_tree(state: &State) -> Tree {
     table([
         ("file", path(state.file.as_ref())),
         ("interval", time(state.interval)),
-    ])
-}
-
-fn shutdown_tree(shutdown: &Shutdown) -> Tree {
-    table([
-        ("pre_stop_delay", time(shutdown.pre_stop_delay)),
-        ("deadline", time(shutdown.deadline)),
     ])
 }
 

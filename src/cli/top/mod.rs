@@ -6,7 +6,7 @@ mod frame;
 mod seen;
 
 use super::operate::{Door, door};
-use super::typed::{From, Watch};
+use super::typed::{Admin, From};
 use super::{on_runtime, out};
 use crate::server::Builder;
 use http::Method;
@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const OPERATIONS: &str = "/api/v1/operations?limit=60";
 const DECISIONS: &str = "/api/v1/decisions?limit=40";
 
-pub(super) fn top(from: &From, builder: &Builder, what: &Watch) -> ExitCode {
+pub(super) fn top(from: &From, builder: &Builder, what: &Admin) -> ExitCode {
     let door = match door(from, builder, what.admin) {
         Ok(door) => door,
         Err(code) => return code,
