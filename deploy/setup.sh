@@ -25,6 +25,10 @@ for wanted in "$@"; do
     # Installed, their packages would start a server; the tests need the tools alone.
     promtool) unpack="prometheus" ;;
     amtool) unpack="prometheus-alertmanager" ;;
+    chromedriver)
+        need chromedriver chromium-driver
+        continue
+        ;;
     *)
         need "$wanted" "$wanted"
         continue

@@ -43,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["config/credentials.rs", "server/tls.rs", "upstream/"],
     ),
     ("clap", &["cli"]),
+    ("ratatui", &["cli/top/"]),
     ("prometheus", &["observe/"]),
     (
         "tokio",

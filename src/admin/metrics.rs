@@ -1,16 +1,17 @@
 //! What does Prometheus scrape?
 
 use super::reply;
+use super::routes::{Answer, Asked};
 use crate::dify;
 use crate::model::{Class, clock};
 use crate::nodes::{Node, Pace, Plugin, Presence};
 use crate::observe::{Gauges, KnownState, Looking, NodeState, OperationState, PoolState, Shown};
 use crate::upstream::{Live, Pool, Standing};
-use http::Response;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
+pub(super) fn page(asked: &Asked<'_>) -> Answer {
+    let live = asked.live;
     let snapshot = live.snapshot();
     let now = clock::now();
     let pools = snapshot.pools().iter();

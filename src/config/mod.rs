@@ -20,6 +20,7 @@ mod fingerprint;
 mod limits;
 mod load;
 mod node_tls;
+mod origin;
 mod pool;
 mod print;
 mod print_discover;
@@ -48,6 +49,7 @@ pub use load::{
     Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
 };
 pub use node_tls::NodeTls;
+pub use origin::{Origin, Origins, Row};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
     TwoNodes, Waiting, When,

@@ -225,7 +225,7 @@ fn rule(rule: &RuleEntry) -> Tree {
     } = &rule.when;
     let header: Vec<_> = header
         .iter()
-        .map(|(name, pattern)| (name.clone(), text(pattern)))
+        .map(|(name, pattern)| (name.clone(), header_pattern(name, pattern)))
         .collect();
     table([
         ("op", maybe(op.as_ref())),
@@ -242,6 +242,14 @@ fn rule(rule: &RuleEntry) -> Tree {
         ("class", text(rule.class.map_or("auto", Class::word))),
         ("pool", maybe(rule.pool.as_ref())),
     ])
+}
+
+/// A pattern for a header that carries a key is most probably the key.
+fn header_pattern(name: &str, pattern: &str) -> Tree {
+    let name = name.to_ascii_lowercase();
+    let carries = ["auth", "cookie", "key", "token", "secret", "password"];
+    let secret = carries.iter().any(|word| name.contains(word));
+    text(if secret { "***" } else { pattern })
 }
 
 fn debug_plugin(owned: &DebugPlugin) -> Tree {

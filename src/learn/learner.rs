@@ -8,7 +8,7 @@ use super::keys::Keys;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
 use super::usual::ln_seconds;
-use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
+use crate::model::{Basis, Class, LearnRules, Operation, Pin, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
 use log::Level;
 use parking_lot::Mutex;
@@ -23,7 +23,10 @@ use std::time::{Duration, Instant};
 /// only, and no two entries' at once.
 #[derive(Debug)]
 pub struct Learner {
-    rules: ArcSwap<LearnRules>,
+    /// What was pinned by hand, and behind it the configuration.
+    pub(super) rules: ArcSwap<LearnRules>,
+    /// The pins of the operator's hand; locked alone.
+    pub(super) by_hand: Mutex<Vec<Pin>>,
     pub(super) keys: Mutex<Keys>,
     pub(super) everything: Mutex<Everything>,
     /// The effective threshold in nanoseconds.
@@ -45,6 +48,7 @@ impl Learner {
         let keys = Keys::new(capacity(&rules));
         Self {
             rules: ArcSwap::from_pointee(rules),
+            by_hand: Mutex::default(),
             keys: Mutex::new(keys),
             everything: Mutex::new(Everything::new()),
             threshold: AtomicU64::new(threshold),
@@ -111,7 +115,7 @@ impl Learner {
             (_, Threshold::Fixed(duration)) => self.threshold.store(nanos(duration), Relaxed),
         }
         self.keys.lock().resize(capacity(&rules));
-        self.rules.store(Arc::new(rules));
+        self.store_rules(rules);
         let mean = everything.histogram.mean();
         drop(everything);
         self.refit_all(mean);

@@ -109,6 +109,9 @@ impl Lease {
         if matches!(outcome, Outcome::Failed | Outcome::Unreached) {
             self.node.count_failure();
         }
+        if outcome == Outcome::Answered {
+            self.node.recent(self.class).note(self.age(now), now);
+        }
         outcome.sample(self.age(now))
     }
 }

@@ -9,6 +9,7 @@ use super::others::Others;
 use super::places::Places;
 use super::presence::Presences;
 use super::runtimes::Runtimes;
+use super::shown::Shown;
 use super::speed::Speed;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
@@ -63,6 +64,8 @@ pub struct Node {
     taken: AtomicU64,
     /// Attempts that failed on this node.
     failed: AtomicU64,
+    /// For the pages.
+    pub(super) shown: Shown,
 }
 
 impl Node {
@@ -94,6 +97,7 @@ impl Node {
             places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            shown: Shown::new(now),
         }
     }
 
@@ -138,8 +142,12 @@ impl Node {
         self.hand.store(hand as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn set_place(&self, role: Role, weight: u16) {
+    pub(super) fn set_role(&self, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
+    }
+
+    /// Sets its share of the work; at least 1.
+    pub fn set_weight(&self, weight: u16) {
         self.weight.store(weight.max(1), Ordering::Relaxed);
     }
 

@@ -1,6 +1,6 @@
 //! How does the program run?
 
-use super::reload::Reloader;
+use super::reload::{Reloader, Written};
 use super::signals::{self, Shutdown, Signals};
 use super::tls::Credentials;
 use super::upgrade::{self, Succession};
@@ -71,13 +71,14 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
+    let hash = loaded.text_hash;
+    let written = Written {
+        file,
+        hash,
+        origins: loaded.origins,
+    };
     let credentials = Arc::<Credentials>::default();
-    let reloader = Reloader::new(
-        Arc::clone(&live),
-        &credentials,
-        (file, loaded.text_hash),
-        known,
-    );
+    let reloader = Reloader::new(Arc::clone(&live), &credentials, written, known);
     let reloader = Arc::new(reloader.map_err(StartError::Other)?);
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });

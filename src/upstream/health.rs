@@ -5,7 +5,7 @@ use super::secure::Trust;
 use crate::config::Health;
 use crate::dify::health::judge;
 use crate::model::clock;
-use crate::nodes::{Node, Roster};
+use crate::nodes::{Check, Node, Roster};
 use crate::observe::{CheckEnd, CheckMetrics};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -78,7 +78,8 @@ impl NodeCheck {
     async fn verdict(&self, address: SocketAddr) -> Result<()> {
         let begun = clock::now();
         let result = self.probe(address).await;
-        let took = clock::now().saturating_duration_since(begun);
+        let at = clock::now();
+        let took = at.saturating_duration_since(begun);
         if !self.settings.load().enabled {
             // Switched off while it ran: its verdict would stay for ever.
             return result;
@@ -87,6 +88,11 @@ impl NodeCheck {
             self.metrics.checked(node.id(), end(&result), took);
             note_return(&node, result.is_ok());
             node.note_check(result.is_ok());
+            node.note_last_check(Check {
+                at,
+                took,
+                wrong: result.as_ref().err().map(|error| wrong(error)),
+            });
         }
         result
     }
@@ -150,6 +156,16 @@ fn end(result: &Result<()>) -> CheckEnd {
         }
         Err(_) => CheckEnd::Broke,
     }
+}
+
+/// A failed check in a few words.
+fn wrong(error: &Error) -> String {
+    let mut words = error.etype().as_str().to_owned();
+    if let Some(context) = &error.context {
+        words.push_str(": ");
+        words.push_str(context.as_str());
+    }
+    words.chars().take(200).collect()
 }
 
 /// Before a node counts as healthy again it must count as one that came up: requests read both

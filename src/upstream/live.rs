@@ -1,6 +1,7 @@
 //! What do all requests share? The current snapshot, and what outlives snapshots.
 
 use super::fleet::Fleet;
+use super::history::History;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
@@ -33,6 +34,8 @@ pub struct Live {
     pub learner: Arc<Learner>,
     /// What was decided lately.
     pub decisions: Decisions,
+    /// What happened within the last minutes.
+    pub history: History,
     /// Open or closing, and how many are inside.
     pub lifecycle: Arc<Lifecycle>,
     /// Who we are.
@@ -124,6 +127,7 @@ impl Live {
             sightings: Sightings::new(clock::now()),
             learner,
             decisions,
+            history: History::default(),
             lifecycle: Arc::default(),
             identity,
             fleet,
