@@ -52,6 +52,9 @@ impl NodeCheck {
         let (status, body) = self.fetch(address, &settings).await?;
         let report = judge(status, &body)
             .map_err(|why| Error::explain(ErrorType::Custom("unhealthy"), why))?;
+        for node in &nodes {
+            node.note_serverless(report.platform.as_deref() == Some("serverless"));
+        }
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
             for (node, ours) in nodes.iter().zip(ours) {
                 node.note_reported(running, ours, clock::now());
