@@ -4,7 +4,7 @@ use super::answer;
 use super::ctx::{Ctx, Routed, Standing};
 use super::keep::{self, Kept};
 use super::noted;
-use crate::dify::{Kind, Names, describe};
+use crate::dify::{Kind, Names, describe, installs};
 use crate::model::clock;
 use crate::observe::Ending;
 use crate::route::{Treatment, stable_hash};
@@ -72,10 +72,13 @@ fn routed(
 ) -> Routed {
     let plan = Plan::new(
         &ctx.snapshot,
+        &live.installs,
         &incoming(request),
         &treatment,
         kept.item.as_deref(),
     );
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let installs = plan.kind == Kind::Management && installs(method, path);
     let classifier = live.classifier(&ctx.snapshot);
     let verdict =
         plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
@@ -101,6 +104,7 @@ fn routed(
         treatment,
         once: kept.once,
         kept: kept.body,
+        names: installs.then(Vec::new),
         body_sent: 0,
     }
 }

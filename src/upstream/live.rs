@@ -1,6 +1,7 @@
 //! What do all requests share? The current snapshot, and what outlives snapshots.
 
 use super::fleet::Fleet;
+use super::installs::Installs;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
@@ -27,6 +28,8 @@ pub struct Live {
     pub tunnels: Arc<Tunnels>,
     /// How one would ask for them.
     pub sightings: Sightings,
+    /// Where plugins were installed last.
+    pub installs: Installs,
     /// What was learned.
     pub learner: Arc<Learner>,
     /// What was decided lately.
@@ -119,6 +122,7 @@ impl Live {
             plugins: Plugins::new(),
             tunnels: Arc::default(),
             sightings: Sightings::new(clock::now()),
+            installs: Installs::default(),
             learner,
             decisions,
             lifecycle: Arc::default(),
