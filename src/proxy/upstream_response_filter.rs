@@ -31,6 +31,7 @@ pub(super) fn run(
             );
         }
         let after = now.saturating_duration_since(ctx.arrived);
+        ctx.last.first_byte = Some(after);
         routed.pool.metrics.first_byte(routed.verdict.class, after);
     }
     hold::begin(session, response, ctx)

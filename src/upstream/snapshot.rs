@@ -5,11 +5,12 @@ use super::discovery::Sources;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
-use crate::config::{self, Config};
+use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
+use crate::observe::access::{Place, Sink, Sinks};
 use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
+    /// Where requests are written down; none = nowhere.
+    pub access: Option<Arc<Sink>>,
     /// Who says what is long, when not what was learned.
     pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
@@ -49,6 +52,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where requests are written down.
+    pub sinks: Sinks,
     /// What the embedding program brings.
     pub own: Own,
 }
@@ -58,7 +63,8 @@ impl Snapshot {
     /// them.
     ///
     /// # Errors
-    /// When a word is unknown: a configuration that was not checked against this program.
+    /// When a word is unknown: a configuration that was not checked against this program. When the
+    /// access log cannot be opened.
     pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
         // Everything that can be refused comes before anything that is applied.
         let strategies = config
@@ -81,6 +87,7 @@ impl Snapshot {
                 source.map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let access = access(&config.access_log, &parts.sinks)?;
         let made = strategies.into_iter().zip(sources);
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
@@ -113,6 +120,7 @@ impl Snapshot {
             config,
             version,
             rules,
+            access,
             classifier,
             routes,
             pools,
@@ -169,6 +177,21 @@ impl Snapshot {
             .flat_map(|pool| pool.nodes().iter().cloned().collect::<Vec<_>>())
             .collect()
     }
+}
+
+fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, String> {
+    let place = match &settings.to {
+        None => return Ok(None),
+        Some(LogTarget::Stdout) => Place::Stdout,
+        Some(LogTarget::File(file)) => Place::File(file.clone()),
+    };
+    let sink = sinks.open(&place, settings.queue).map_err(|error| {
+        format!(
+            "access_log.to: {place} cannot be opened: {error}; make its folder, and let this \
+             user write there"
+        )
+    })?;
+    Ok(Some(sink))
 }
 
 /// A pool's strategy and, as another one, its shadow.
