@@ -8,6 +8,7 @@ use super::sections::{
     Tcp, Timeouts,
 };
 use super::share::Share;
+use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -172,6 +173,8 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            log: EventLog::default(),
+            tracing: Tracing::default(),
             access_log: AccessLog::default(),
             share: Share::default(),
             decisions: DECISIONS,

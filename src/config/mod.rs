@@ -26,6 +26,7 @@ mod problem;
 mod resolve;
 mod sections;
 mod share;
+mod signals;
 mod snippet;
 mod table;
 mod tls;
@@ -52,4 +53,5 @@ pub use sections::{
     Tcp, Timeouts,
 };
 pub use share::{Sentinel, Share};
+pub use signals::{EventLog, Tracing};
 pub use tls::{Certificate, ClientCertificates, Tls, Wanted};

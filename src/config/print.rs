@@ -10,7 +10,8 @@ use super::pool::{
 };
 use super::print_discover::discover;
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp,
+    Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -46,6 +47,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        log,
+        tracing,
         decisions,
         access_log,
         share,
@@ -53,14 +56,10 @@ pub(super) fn tree(config: &Config) -> Tree {
         shutdown,
         reload,
     } = config;
-    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
-        (
-            "admin",
-            table([("listen", text(admin.listen)), ("token", token)]),
-        ),
+        ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
@@ -77,15 +76,23 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("log", log.tree()),
+        ("tracing", tracing.tree()),
         ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
-        (
-            "reload",
-            table([("poll", reload.poll.map_or(text("off"), time))]),
-        ),
+        ("reload", reload_tree(reload)),
     ])
+}
+
+fn admin_tree(admin: &Admin) -> Tree {
+    let token = secret(admin.token.as_ref());
+    table([("listen", text(admin.listen)), ("token", token)])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn debug_tree(headers: bool, decisions: usize) -> Tree {

@@ -3,6 +3,7 @@
 use super::access_log::AccessLog;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
+use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
@@ -52,6 +53,10 @@ pub struct Config {
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
     pub debug_headers: bool,
+    /// How what happens is written down.
+    pub log: EventLog,
+    /// By which ids a request can be followed.
+    pub tracing: Tracing,
     /// So many of the last decisions are kept for the operator; 0 = none.
     pub decisions: usize,
     /// Who asked for what, line by line.

@@ -8,7 +8,7 @@ pub const LONGEST: usize = 16 * 1024;
 
 /// Whether a request makes a node begin to run plugins that it names in its body.
 #[must_use]
-pub fn installs(method: &str, path: &str) -> bool {
+pub fn names_plugins(method: &str, path: &str) -> bool {
     let action = path.split_once("/management/install/");
     method == "POST" && action.is_some_and(|(_, rest)| matches!(rest, "identifiers" | "upgrade"))
 }
@@ -42,8 +42,8 @@ mod tests {
             ("/plugin/t/management/install/upload/package", false),
             ("/e/hook/management/install/identifiersx", false),
         ] {
-            assert_eq!(installs("POST", path), is, "{path}");
-            assert!(!installs("GET", path));
+            assert_eq!(names_plugins("POST", path), is, "{path}");
+            assert!(!names_plugins("GET", path));
         }
         let install =
             br#"{"plugin_unique_identifiers":["a/one:0.1@ff","b/two:1.0@ee"],"source":"x"}"#;

@@ -24,7 +24,7 @@ pub mod readiness;
 mod refusal;
 mod words;
 
-pub use installed::{LONGEST, installed, installs};
-pub use operation::{Asked, Kind, Names, describe};
+pub use installed::{LONGEST, installed, names_plugins};
+pub use operation::{Asked, Kind, Names, describe, installs, labels};
 pub use peek::Peek;
 pub use refusal::Refusal;

@@ -1,6 +1,6 @@
 //! What does the node see besides the client's own request?
 
-use super::Ctx;
+use super::{Ctx, tracing};
 use crate::upstream::Live;
 use http::HeaderValue;
 use pingora::Result;
@@ -16,6 +16,7 @@ pub(super) fn run(
     request: &mut RequestHeader,
     ctx: &Ctx,
 ) -> Result<()> {
+    tracing::tell_node(request, ctx)?;
     if !ctx.snapshot.config.loops.marks {
         return Ok(());
     }

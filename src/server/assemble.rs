@@ -71,7 +71,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
     let roster = Arc::new(Roster::default());
     let metrics = Metrics::with(options.metrics).map_err(|error| error.to_string())?;
     let parts = Parts {
-        checks: Checks::new(&roster, &config.health),
+        checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
         sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
         rooms: Rooms::default(),
