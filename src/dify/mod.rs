@@ -5,6 +5,7 @@
 //! | `words` | Which operations does the daemon have, and what are they usually like? |
 //! | `operation` | What is asked, of which plugin? |
 //! | `peek` | Which tool or model is it, in the head of the body? |
+//! | `installed` | Which plugins does a request install? |
 //! | `literal` | How is a JSON text read that comes in pieces? |
 //! | `envelope` | How does the daemon say no? |
 //! | `refusal` | What does a node's error answer mean, and did anything run? |
@@ -15,6 +16,7 @@
 
 pub mod envelope;
 pub mod health;
+mod installed;
 mod literal;
 mod operation;
 mod peek;
@@ -22,6 +24,7 @@ pub mod readiness;
 mod refusal;
 mod words;
 
+pub use installed::{LONGEST, installed, names_plugins};
 pub use operation::{Asked, Kind, Names, describe, installs, labels};
 pub use peek::Peek;
 pub use refusal::Refusal;

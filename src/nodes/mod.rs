@@ -17,6 +17,7 @@ mod others;
 mod owned;
 mod pair;
 mod places;
+mod platform;
 mod plugins;
 mod presence;
 mod roster;

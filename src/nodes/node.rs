@@ -7,6 +7,7 @@ use super::hand::Hand;
 use super::marks::Marks;
 use super::others::Others;
 use super::places::Places;
+use super::platform::Platform;
 use super::presence::Presences;
 use super::runtimes::Runtimes;
 use super::shown::Shown;
@@ -60,6 +61,8 @@ pub struct Node {
     telling: Telling,
     /// How many requests it may have in flight.
     places: Places,
+    /// Where its plugins run.
+    pub(super) platform: Platform,
     /// Leases ever taken.
     taken: AtomicU64,
     /// Attempts that failed on this node.
@@ -95,6 +98,7 @@ impl Node {
             marks: Marks::new(now),
             telling: Telling::new(now),
             places: Places::default(),
+            platform: Platform::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             shown: Shown::new(now),
@@ -297,7 +301,10 @@ impl Node {
     /// What is known of a plugin's runtime here.
     #[must_use]
     pub fn presence(&self, plugin: PluginPlace, now: Instant) -> Presence {
-        self.presences.get(plugin, now)
+        match self.presences.get(plugin, now) {
+            Presence::Unknown if self.is_serverless() => Presence::Present,
+            known => known,
+        }
     }
 
     /// The plugin answered here.

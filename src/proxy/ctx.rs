@@ -69,7 +69,7 @@ pub(super) struct Routed {
     /// The key under which it is learned; none for what is not learned.
     pub(super) operation: Option<Operation>,
     pub(super) plugin: Arc<Plugin>,
-    /// The node that holds its debug plugin's connection, where that is known.
+    /// The node that holds its debug plugin's connection, or took its installation.
     pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
     /// What matters when it has to wait.
@@ -84,6 +84,8 @@ pub(super) struct Routed {
     pub(super) read: bool,
     /// The whole body, where it is too large for Pingora to keep and small enough for us.
     pub(super) kept: Option<Bytes>,
+    /// The head of the body of a request that installs plugins: it names them.
+    pub(super) names: Option<Vec<u8>>,
     /// Bytes of the request body sent to the current node.
     pub(super) body_sent: u64,
 }

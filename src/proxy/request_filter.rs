@@ -4,7 +4,7 @@ use super::answer;
 use super::ctx::{Ctx, Routed, Standing};
 use super::keep::{self, Kept};
 use super::{limited, tracing};
-use crate::dify::{Kind, Names, describe};
+use crate::dify::{Kind, Names, describe, names_plugins};
 use crate::model::clock;
 use crate::observe::Ending;
 use crate::route::{Treatment, stable_hash};
@@ -80,10 +80,13 @@ fn routed(
 ) -> Routed {
     let plan = Plan::new(
         &ctx.snapshot,
+        &live.installs,
         &incoming(request),
         &treatment,
         kept.item.as_deref(),
     );
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let installs = plan.kind == Kind::Management && names_plugins(method, path);
     let classifier = live.classifier(&ctx.snapshot);
     let verdict =
         plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
@@ -109,6 +112,7 @@ fn routed(
         treatment,
         once: kept.once,
         kept: kept.body,
+        names: installs.then(Vec::new),
         body_sent: 0,
     }
 }

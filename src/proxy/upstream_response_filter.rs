@@ -24,6 +24,13 @@ pub(super) fn run(
         let now = clock::now();
         if response.status.is_success() {
             sighted::note(live, session.req_header(), routed, now);
+            sighted::note_install(
+                live,
+                session.req_header(),
+                routed,
+                attempt.lease.node(),
+                now,
+            );
         }
         let after = now.saturating_duration_since(ctx.arrived);
         ctx.last.first_byte = Some(after);

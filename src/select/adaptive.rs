@@ -18,6 +18,7 @@
 //! * *lanes*: where short requests are measured to wait behind long ones (`lanes`), `w = 0`, `l = 4`,
 //!   and long requests leave the node with the fewest of them alone, until it has three fewer than
 //!   the next: a soft lane for short requests, one node wide.
+//! * a node whose plugins run elsewhere (a serverless platform): `w = 0`, `l = 0`.
 //!
 //! When not: with one plugin and no long requests it equals `least_in_flight`, and costs more.
 
@@ -36,6 +37,12 @@ use std::time::Instant;
 const APART: Weights = Weights {
     plugin: 0.0,
     long: 4.0,
+    both: 0.0,
+};
+/// On a node whose plugins run elsewhere nothing contends but the calls it passes on.
+const ELSEWHERE: Weights = Weights {
+    plugin: 0.0,
+    long: 0.0,
     both: 0.0,
 };
 /// With so many long requests fewer than the next, the short lane takes one.
@@ -157,26 +164,31 @@ fn damping(candidates: usize, unseen: f64) -> f64 {
     }
 }
 
+impl Weights {
+    fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
+        f64::from(total) + self.plugin * f64::from(same) + self.long * f64::from(long)
+    }
+}
+
 impl View<'_> {
     /// What a node would cost for a part of one, if none were slow.
     fn plain(&self, node: &Node) -> f64 {
         let plugin = self.request.plugin;
-        let ours = self.weigh(
+        let weights = if node.is_serverless() {
+            ELSEWHERE
+        } else {
+            self.weights
+        };
+        let ours = weights.weigh(
             node.total_in_flight(),
             node.runtime_in_flight(plugin),
             node.in_flight(Class::Long),
-        ) + self.weights.both * f64::from(node.runtime_long(plugin));
+        ) + weights.both * f64::from(node.runtime_long(plugin));
         let theirs = self.damping.map_or(0.0, |damping| {
             let others = node.others().burden(plugin, self.now);
-            damping * self.weigh(others.total, others.same, others.long)
+            damping * weights.weigh(others.total, others.same, others.long)
         });
         1.0 + ours + theirs
-    }
-
-    fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
-        f64::from(total)
-            + self.weights.plugin * f64::from(same)
-            + self.weights.long * f64::from(long)
     }
 
     fn slowness(&self, node: &Node) -> f64 {

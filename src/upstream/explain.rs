@@ -36,7 +36,13 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     };
     let treatment = snapshot.treatments.of(&incoming.asked());
     let (item, once) = body(&snapshot, &incoming, inquiry);
-    let plan = Plan::new(&snapshot, &incoming, &treatment, item.as_deref());
+    let plan = Plan::new(
+        &snapshot,
+        &live.installs,
+        &incoming,
+        &treatment,
+        item.as_deref(),
+    );
     let now = clock::now();
     let (verdict, look) = judge(live, &snapshot, &plan, now);
     let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin));

@@ -65,6 +65,9 @@ impl NodeCheck {
         let ours: Vec<_> = nodes.iter().map(|node| node.total_in_flight()).collect();
         let (status, body) = self.fetch(address, &settings).await?;
         let report = judge(status, &body).map_err(|why| Error::explain(UNWELL, why))?;
+        for node in &nodes {
+            node.note_serverless(report.platform.as_deref() == Some("serverless"));
+        }
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
             for (node, ours) in nodes.iter().zip(ours) {
                 node.note_reported(running, ours, clock::now());

@@ -2,6 +2,7 @@
 
 use super::fleet::Fleet;
 use super::history::History;
+use super::installs::Installs;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
@@ -30,6 +31,8 @@ pub struct Live {
     pub crowd: Arc<Crowd>,
     /// How one would ask for them.
     pub sightings: Sightings,
+    /// Where plugins were installed last.
+    pub installs: Installs,
     /// What was learned.
     pub learner: Arc<Learner>,
     /// What was decided lately.
@@ -125,6 +128,7 @@ impl Live {
             tunnels: Arc::default(),
             crowd: Arc::default(),
             sightings: Sightings::new(clock::now()),
+            installs: Installs::default(),
             learner,
             decisions,
             history: History::default(),

@@ -1,11 +1,11 @@
 //! What is a request, may it pass, and where does it go? Said once, for the request itself and for whoever asks
 //! about one.
 
-use super::{Pool, Snapshot};
+use super::{Installs, Pool, Snapshot};
 use crate::admit::{Arrival, admit};
 use crate::dify::{Asked, Kind, Names, describe};
 use crate::model::rejection::Reason;
-use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict};
+use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
 use crate::route::{Rule, Treatment, stable_hash};
 use http::{HeaderMap, HeaderName, header};
 use std::sync::Arc;
@@ -42,7 +42,8 @@ pub struct Plan<'r> {
     pub operation: Option<Operation>,
     /// The plugin it names.
     pub plugin: Option<&'r str>,
-    /// The node that holds its debug plugin's connection, where that is known.
+    /// The node that holds its debug plugin's connection, where that is known; or that took the
+    /// tenant's installation of the plugin not long ago.
     pub owner: Option<Owner>,
     /// It occupies a node for long enough to be held where a pool has caps.
     pub held: bool,
@@ -131,6 +132,7 @@ impl<'r> Plan<'r> {
     #[must_use]
     pub fn new(
         snapshot: &Snapshot,
+        installs: &Installs,
         incoming: &Incoming<'r>,
         treatment: &Treatment,
         item: Option<&str>,
@@ -151,7 +153,11 @@ impl<'r> Plan<'r> {
             single_result: told_apart && asked.single_result(),
             operation: learnable.then(|| asked.operation(key, item, incoming.path)),
             plugin,
-            owner: plugin.and_then(|plugin| snapshot.owner_of(plugin)),
+            owner: plugin.and_then(|plugin| {
+                let installed = |tenant| installs.taken_by(tenant, plugin, clock::now);
+                let owner = snapshot.owner_of(plugin);
+                owner.or_else(|| asked.tenant.and_then(installed))
+            }),
             held: !told_apart || matches!(asked.kind, Kind::Dispatch | Kind::Polling | Kind::Hook),
             io_bound: told_apart && asked.io_bound(),
             // All gateways of a fleet must agree on the node.
