@@ -214,6 +214,7 @@ fn rule() -> RuleEntry {
         },
         class: Some(Class::Long),
         pool: Some("main".to_owned()),
+        limit: Some(20),
     }
 }
 
@@ -226,6 +227,7 @@ fn exemption() -> RuleEntry {
         },
         class: None,
         pool: None,
+        limit: None,
     }
 }
 

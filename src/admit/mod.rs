@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `entry` | May this request pass at all? |
 //! | `room` | Who waits, and who goes next? |
+//! | `quota` | How many requests may one rule's match have in flight? |
 //! | `turns` | Whose turn is it? |
 //! | `pace` | How many places should long requests leave to short ones? |
 //! | `advice` | Would a cap per plugin pay? |
@@ -23,6 +24,7 @@ mod entry;
 mod laws;
 mod pace;
 mod patience;
+mod quota;
 #[cfg(test)]
 mod race;
 mod room;
@@ -35,4 +37,5 @@ pub use budget::Budget;
 pub use entry::{Arrival, PSEUDONYM, admit, too_large};
 pub use pace::Pace;
 pub use patience::Patience;
+pub use quota::{Quota, Taken};
 pub use room::{Crowded, Guest, Placed, Room, RoomRules, Ticket};

@@ -1,7 +1,7 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
-use crate::admit::Patience;
+use crate::admit::{Patience, Quota};
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
 use crate::learn::Running;
@@ -81,7 +81,7 @@ pub(super) struct Routed {
 }
 
 /// What matters of a request when it has to wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Standing {
     /// It calls a plugin; nothing else is held.
     pub(super) held: bool,
@@ -89,6 +89,8 @@ pub(super) struct Standing {
     pub(super) io_bound: bool,
     /// Who asks, hashed; 0 is nobody.
     pub(super) tenant: u64,
+    /// The places of the rule that limits it.
+    pub(super) quota: Option<Arc<Quota>>,
 }
 
 /// One try on one node.

@@ -58,7 +58,9 @@ async fn attempt(
     let request = Request::new(routed.verdict.class, routed.plugin.place()).attempt(number);
     routed.body_sent = 0;
     let read_timeout = routed.treatment.read;
-    let seated = match routed.pool.waiting.clone() {
+    let limited = routed.pool.capped || routed.standing.quota.is_some();
+    let room = routed.pool.waiting.as_ref().filter(|_| limited);
+    let seated = match room.cloned() {
         None => at_once(ctx, request).map_err(NoSeat::Nobody),
         // Boxed: what a wait needs must not be allocated for every request.
         Some(room) => Box::pin(wait::seat(&room, session, ctx, request))

@@ -173,6 +173,7 @@ fn note_others(live: &Live, paces: &mut Paces, now: Instant) {
         return;
     }
     let others = live.fleet.others(now);
+    live.parts.rooms.share_among(1 + others.len());
     let sums = paces.sum(&others, now);
     for node in live.snapshot().nodes() {
         let sum = sums.get(node.id());

@@ -3,7 +3,9 @@
 use super::plan::{Incoming, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
-use super::told::{Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, NodeTold, Told};
+use super::told::{
+    Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, Limit, NodeTold, Told,
+};
 use super::{Live, Snapshot};
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
@@ -55,7 +57,9 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         },
         class: classed(live, verdict, look),
         rule: plan.rule.map(|rule| rule.number),
+        limit: limit(&plan),
         pool: plan.pool.name().to_owned(),
+        advice: plan.pool.advice.counsel().to_string(),
         strategy: plan.pool.strategy().to_owned(),
         nodes: Vec::new(),
         choice: None,
@@ -164,6 +168,12 @@ fn tell_choice(
     let pool: &Pool = &plan.pool;
     let (nodes, tried) = (pool.nodes(), Tried::new());
     let limits = limits(plan);
+    if let Some(limit) = told.limit.filter(|limit| limit.in_flight >= limit.here) {
+        let Limit { here, most, .. } = limit;
+        told.notes.push(format!(
+            "all {here} places here of its rule's {most} are taken: it would wait"
+        ));
+    }
     let screening = pool.rules().screening(&request, &tried, once, limits, now);
     let screened = screen(&nodes, &screening);
     let among = screened.as_ref().ok();
@@ -221,8 +231,19 @@ fn tell_choice(
 
 /// What it must fit into, in a pool with caps; what occupies a node for a moment only, fits.
 fn limits(plan: &Plan<'_>) -> Option<Limits> {
-    let room = plan.pool.waiting.as_ref().filter(|_| plan.held)?;
+    let room = plan.pool.waiting.as_ref();
+    let room = room.filter(|_| plan.held && plan.pool.capped)?;
     room.limits_for(plan.plugin.unwrap_or("-"), plan.io_bound)
+}
+
+/// What its rule lets be in flight.
+fn limit(plan: &Plan<'_>) -> Option<Limit> {
+    let (quota, room) = (plan.quota.as_ref()?, plan.pool.waiting.as_ref()?);
+    Some(Limit {
+        most: quota.most(),
+        here: room.share_of(quota),
+        in_flight: quota.taken(),
+    })
 }
 
 fn of_choice(choice: select::Choice) -> Preview {

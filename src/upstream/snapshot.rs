@@ -5,12 +5,13 @@ use super::discovery::Sources;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
+use crate::admit::Quota;
 use crate::config::{self, Config};
 use crate::learn::Classifier;
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
+use crate::route::{OwnerTable, Owners, Rule, Rules, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
+    /// The places of each rule that has a limit.
+    quotas: Vec<Option<Arc<Quota>>>,
     /// Who says what is long, when not what was learned.
     pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
@@ -91,7 +94,8 @@ impl Snapshot {
             let shared = (&parts.roster, &parts.checks, metrics);
             let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
             // The nodes know their limits by now; who waits is told of them here.
-            pool.waiting = parts.rooms.of(settings, &parts.metrics);
+            pool.waiting = (parts.rooms).of(settings, &config.rules, &parts.metrics);
+            pool.capped = settings.has_caps();
             let pool = Arc::new(pool);
             if changes {
                 changing.push(Arc::clone(&pool));
@@ -101,6 +105,7 @@ impl Snapshot {
         let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
         let routes = Table::new(&config.routes, position);
         let rules = Rules::new(&config.rules, position);
+        let quotas = parts.rooms.quotas(&config.rules);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -113,6 +118,7 @@ impl Snapshot {
             config,
             version,
             rules,
+            quotas,
             classifier,
             routes,
             pools,
@@ -130,6 +136,12 @@ impl Snapshot {
     #[must_use]
     pub fn pool_for(&self, path: &str) -> &Arc<Pool> {
         &self.pools[self.routes.find(path)]
+    }
+
+    /// The places of a rule, where it has a limit.
+    #[must_use]
+    pub fn quota_of(&self, rule: &Rule) -> Option<&Arc<Quota>> {
+        self.quotas.get(rule.number - 1)?.as_ref()
     }
 
     /// The node that holds the connection of a debug plugin, where that is known.
