@@ -58,6 +58,8 @@ pub struct Node {
     places: Places,
     /// Leases ever taken.
     taken: AtomicU64,
+    /// Live leases whose request has not reached the node yet.
+    reaching: AtomicU32,
     /// Attempts that failed on this node.
     failed: AtomicU64,
 }
@@ -89,6 +91,7 @@ impl Node {
             telling: Telling::new(now),
             places: Places::default(),
             taken: AtomicU64::new(0),
+            reaching: AtomicU32::new(0),
             failed: AtomicU64::new(0),
         }
     }
@@ -357,6 +360,20 @@ impl Node {
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Requests that hold it and have not reached it yet: a moment each, unless nobody is there.
+    #[must_use]
+    pub fn reaching(&self) -> u32 {
+        self.reaching.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_reaching(&self, up: bool) {
+        if up {
+            self.reaching.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.reaching.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Attempts that failed on this node.

@@ -114,7 +114,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
     let met = lease.node().runtime_in_flight(lease.plugin());
     ctx.attempt = Some(Attempt {
         neighbours: met.saturating_sub(1),
-        lease: lease.expecting(routed.verdict.basis.expected()),
+        lease: lease.expecting(routed.verdict.basis.expected()).reaching(),
         running: operation.map(|operation| live.classifier(&ctx.snapshot).begin(operation, now)),
         why,
         status: None,

@@ -14,8 +14,12 @@ pub(super) fn run(
     live: &Live,
     session: &mut Session,
     request: &mut RequestHeader,
-    ctx: &Ctx,
+    ctx: &mut Ctx,
 ) -> Result<()> {
+    // There is a connection: somebody is there.
+    if let Some(attempt) = &mut ctx.attempt {
+        attempt.lease.note_reached();
+    }
     if !ctx.snapshot.config.loops.marks {
         return Ok(());
     }

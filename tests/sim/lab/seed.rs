@@ -19,8 +19,8 @@ pub(crate) struct Scenario {
     pub(crate) claimed: f64,
 }
 
-/// B1 to B3. B4 is about thousands of connections and B5 about the gateway's own time: no matter
-/// for a simulation.
+/// B1 to B3. B4 is about thousands of connections (`make race ARGS=scale`) and B5 about the gateway's
+/// own time (`make bench ARGS="--bench through"`): no matter for a simulation.
 pub(crate) const SCENARIOS: [Scenario; 3] = [
     Scenario {
         name: "B1 mixed",
@@ -56,8 +56,13 @@ impl Scenario {
     /// B6: the shorts of B1 to B3 beside a long load of 0.7 on three nodes, five of them a second;
     /// and the same shorts alone. Shares of long requests and loads follow from that.
     pub(crate) fn isolation() -> [Self; 2] {
+        Self::beside_long(0.7)
+    }
+
+    /// The same beside any long load.
+    pub(crate) fn beside_long(long_load: f64) -> [Self; 2] {
         let (rate, slots) = (5.0, (3 * SLOTS) as f64);
-        let (long_rate, short_load) = (0.7 * slots / 8.0, rate * 0.3 / slots);
+        let (long_rate, short_load) = (long_load * slots / 8.0, rate * 0.3 / slots);
         let of = |name, long, load| Self {
             name,
             nodes: 3,
@@ -66,8 +71,32 @@ impl Scenario {
             claimed: 1.5,
         };
         [
-            of("B6 both", long_rate / (long_rate + rate), 0.7 + short_load),
+            of(
+                "B6 both",
+                long_rate / (long_rate + rate),
+                long_load + short_load,
+            ),
             of("B6 short alone", 0.0, short_load),
+        ]
+    }
+
+    /// What `benches/race` calls race A: 95 % tool calls of 50 ms and 5 % streams around 8 s.
+    pub(crate) fn streams() -> Vec<Operation> {
+        let of = |plugin, action, weight, sizes| Operation {
+            plugin,
+            action,
+            weight,
+            sizes,
+            later: sizes,
+            cpu: 0.5,
+        };
+        let stream = Sizes::Around {
+            mean: 8.0,
+            sigma: 0.3,
+        };
+        vec![
+            of(0, "tool/invoke", 0.95, Sizes::Always(0.05)),
+            of(1, "llm/invoke", 0.05, stream),
         ]
     }
 
@@ -86,6 +115,11 @@ impl Scenario {
             of(1, "llm/invoke", self.long, 8.0),
         ]
     }
+}
+
+/// The nodes of race A.
+pub(crate) fn slots() -> Farm {
+    Farm::new(Model::F, 4, SLOTS)
 }
 
 /// Where the gateway is not expected to gain: shown beside the rest.
