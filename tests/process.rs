@@ -637,7 +637,7 @@ fn typed(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readme_names_only_commands_that_exist() {
+async fn readme_and_docs_name_only_commands_that_exist() {
     let sample = "Try `twolane dmeo`:\n```sh\n$ ./twolane check --print\ntwolane\n```\n";
     let expected = ["check", "dmeo"].map(str::to_owned);
     assert_eq!(
@@ -647,9 +647,13 @@ async fn the_readme_names_only_commands_that_exist() {
     );
     let known = commands(folder().path()).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
-    for name in typed(&readme) {
-        assert!(known.contains(&name), "README.md says `twolane {name}`");
+    for page in ["README.md", "docs/operations.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let names = typed(&text);
+        assert!(!names.is_empty(), "{page} says how to use the program");
+        for name in names {
+            assert!(known.contains(&name), "{page} says `twolane {name}`");
+        }
     }
 }
 
@@ -716,4 +720,61 @@ async fn f110_explain_asks_the_running_gateway_and_sends_nothing() {
         &["explain", "GET", "/", "--admin", &nobody],
     ));
     assert_eq!(lost.await.status.code(), Some(69), "nobody answers there");
+}
+
+/// How many lines a file has.
+fn lines_of(file: &Path) -> usize {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f216_usr1_opens_the_access_log_again_after_it_was_moved() {
+    let (folder, node) = (folder(), node().await);
+    let (file, moved) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
+    let yaml = over(&node, "access_log: { to: ./a.log }\n");
+    let mut serving = Serving::with_file(folder.path(), &yaml).await;
+    call(&serving.dify(), json!({})).await;
+    eventually("a line", async || lines_of(&file) == 1).await;
+    std::fs::rename(&file, &moved).unwrap();
+    call(&serving.dify(), json!({})).await;
+    eventually("the name does not matter to it", async || {
+        lines_of(&moved) == 2
+    })
+    .await;
+    serving.program.signal("USR1");
+    eventually("a new file", async || file.is_file()).await;
+    call(&serving.dify(), json!({})).await;
+    eventually("the next line is there", async || lines_of(&file) == 1).await;
+    assert_eq!(lines_of(&moved), 2, "and not there");
+    // The last lines are not lost with the process.
+    let calls: Vec<_> = (0..20).map(|_| serving.dify()).collect();
+    for dify in &calls {
+        call(dify, json!({})).await;
+    }
+    serving.program.signal("TERM");
+    assert_eq!(serving.program.exit().await.code(), Some(0));
+    assert_eq!(lines_of(&file), 21);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f216_standard_output_takes_the_access_log_and_usr1_does_no_harm() {
+    let (folder, node) = (folder(), node().await);
+    let yaml = over(&node, "access_log: { to: stdout }\n");
+    std::fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();
+    let out = folder.path().join("out");
+    let command = command(folder.path(), &["--config", "gateway.yaml"]);
+    let stdout = std::fs::File::create(&out).unwrap();
+    let mut serving = Serving::of(Program::spawn_into(command, stdout.into())).await;
+    for _ in 0..2 {
+        call(&serving.dify(), json!({})).await;
+        serving.program.signal("USR1");
+        serving.program.line("opened again").await;
+    }
+    eventually("both lines", async || lines_of(&out) == 2).await;
+    for line in std::fs::read_to_string(&out).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["status"], 200);
+    }
+    assert!(serving.program.runs());
 }

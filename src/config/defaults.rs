@@ -1,13 +1,14 @@
 //! What holds when nothing is written, and why?
 
+use super::access_log::AccessLog;
 use super::address::Address;
-use super::discover::{DifyRedis, Discover, Encryption};
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
     Tcp, Timeouts,
 };
 use super::share::Share;
+use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -129,52 +130,12 @@ const LONGEST_REST: Duration = Duration::from_secs(300);
 /// A plugin is started within a minute or so of its install; asking every 5 s at first finds it.
 const ABSENT: Duration = Duration::from_secs(5);
 
-/// A new node is seen, and a stalled heartbeat noticed, within a few seconds; no source minds.
-const REFRESH: Duration = Duration::from_secs(2);
-/// A member that came and went three times in a minute must stay this long, then twice as long.
-const DAMPING: Duration = Duration::from_secs(10);
-/// A daemon writes every 5 s, and is late when it looks after dead neighbours: three beats.
-const STALE: Duration = Duration::from_secs(15);
 /// The daemon's own, when REDIS_KEY_PREFIX is not set.
 pub(super) const PREFIX: &str = "plugin_daemon";
 /// Redis's own.
 pub(super) const REDIS_PORT: u16 = 6379;
 /// Sentinel's own.
 pub(super) const SENTINEL_PORT: u16 = 26379;
-
-impl Default for Discover {
-    fn default() -> Self {
-        Self {
-            dns: None,
-            file: None,
-            dify_redis: None,
-            own: None,
-            register: false,
-            refresh: REFRESH,
-            allow: Vec::new(),
-            damping: Some(DAMPING),
-        }
-    }
-}
-
-impl DifyRedis {
-    /// A Redis of which only the address is known.
-    #[must_use]
-    pub fn at(address: Address) -> Self {
-        Self {
-            address,
-            sentinels: None,
-            username: None,
-            password: None,
-            db: 0,
-            encryption: Encryption::Off,
-            ca: None,
-            prefix: PREFIX.to_owned(),
-            stale: STALE,
-            owners: true,
-        }
-    }
-}
 
 impl Config {
     /// The configuration of a file that lists nothing but these nodes. At least one, please:
@@ -193,6 +154,7 @@ impl Config {
         };
         Self {
             listen: vec![LISTEN],
+            tls: Tls::default(),
             admin: Admin::default(),
             threads: 0,
             pools: vec![pool],
@@ -210,6 +172,7 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            access_log: AccessLog::default(),
             share: Share::default(),
             decisions: DECISIONS,
             state: State::default(),

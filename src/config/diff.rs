@@ -28,8 +28,9 @@ impl fmt::Display for Change {
 }
 
 /// What is bound or started once, in the life of a process.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 9] = [
     "listen",
+    "tls.listen",
     "admin.listen",
     "tcp.listen",
     "threads",
@@ -213,6 +214,7 @@ mod tests {
         let old = config(&["a:1"]);
         let mut new = old.clone();
         new.listen = vec!["0.0.0.0:5003".parse().expect("an address")];
+        new.tls.listen = vec!["0.0.0.0:5443".parse().expect("an address")];
         new.admin.listen = "127.0.0.1:5013".parse().expect("an address");
         new.tcp.listen = Some("0.0.0.0:5004".parse().expect("an address"));
         new.threads = 2;

@@ -28,6 +28,7 @@ pub fn masked(config: &Config) -> String {
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
+        tls,
         admin,
         threads,
         pools,
@@ -46,6 +47,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         loops,
         debug_headers,
         decisions,
+        access_log,
         share,
         state,
         shutdown,
@@ -54,6 +56,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
+        ("tls", tls.tree()),
         (
             "admin",
             table([("listen", text(admin.listen)), ("token", token)]),
@@ -74,6 +77,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),

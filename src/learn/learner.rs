@@ -5,20 +5,17 @@ use super::entry::{Entry, Running};
 use super::estimate::Gauge;
 use super::fleet::Untold;
 use super::histogram::bucket;
+use super::keys::Keys;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
 use super::usual::ln_seconds;
 use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
-use lru::LruCache;
 use parking_lot::Mutex;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-/// Every key, in the order of use.
-pub(super) type Keys = LruCache<Arc<str>, Arc<Entry>, ahash::RandomState>;
 
 /// Learns durations per operation. Shared by all threads.
 ///
@@ -43,7 +40,7 @@ impl Learner {
             Threshold::Fixed(duration) => nanos(duration),
             Threshold::Auto => START_NS,
         };
-        let keys = LruCache::with_hasher(capacity(&rules), ahash::RandomState::default());
+        let keys = Keys::new(capacity(&rules));
         Self {
             rules: ArcSwap::from_pointee(rules),
             keys: Mutex::new(keys),
@@ -65,7 +62,7 @@ impl Learner {
         Duration::from_nanos(self.threshold.load(Relaxed))
     }
 
-    /// How many keys are remembered.
+    /// How many keys are remembered; one under which nothing has ended yet is not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.lock().len()
@@ -95,7 +92,7 @@ impl Learner {
 
     /// Drops what is known of one key. True if it was known.
     pub fn forget(&self, key: &str) -> bool {
-        self.keys.lock().pop(key).is_some()
+        self.keys.lock().forget(key)
     }
 
     pub(super) fn gauge<'a>(&self, rules: &'a LearnRules, mean: f64) -> Gauge<'a> {
@@ -108,8 +105,7 @@ impl Learner {
 
     /// Every entry, the latest used first.
     pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
-        let keys = self.keys.lock();
-        keys.iter().map(|(_, entry)| Arc::clone(entry)).collect()
+        self.keys.lock().all()
     }
 
     pub(super) fn refit_all(&self, mean: f64) {
@@ -129,10 +125,7 @@ impl Learner {
         let mut found = [const { None }; Operation::LEVELS];
         let mut keys = self.keys.lock();
         for (slot, key) in found.iter_mut().zip(operation.levels()) {
-            *slot = Some(match keys.get(key) {
-                Some(entry) => Arc::clone(entry),
-                None => insert(&mut keys, key, now),
-            });
+            *slot = Some(keys.learn(key, now));
         }
         found
     }
@@ -162,7 +155,7 @@ impl Classifier for Learner {
         // The mean of everything matters to new samples only.
         let gauge = self.gauge(&rules, 0.0);
         for key in operation.levels() {
-            let entry = self.keys.lock().get(key).map(Arc::clone);
+            let entry = self.keys.lock().get(key);
             let verdict = entry.and_then(|entry| entry.state.lock().verdict(now, gauge));
             if let Some(verdict) = verdict {
                 return verdict;
@@ -178,20 +171,13 @@ impl Classifier for Learner {
     }
 
     fn begin(&self, operation: &Operation, now: Instant) -> Running {
-        let mut keys = self.keys.lock();
-        let key = operation.as_str();
-        // Looked at without being moved: a request that begins has taught nothing yet.
-        let entry = match keys.peek(key) {
-            Some(entry) => Arc::clone(entry),
-            None => insert(&mut keys, key, now),
-        };
-        drop(keys);
+        let entry = self.keys.lock().begin(operation.as_str(), now);
         entry.begin(now)
     }
 
     fn expected(&self, operation: &Operation) -> Option<f64> {
         // The finest key alone: under a coarser one other items would pass for this one's delay.
-        let entry = self.keys.lock().peek(operation.as_str()).map(Arc::clone)?;
+        let entry = self.keys.lock().peek(operation.as_str())?;
         let usual = entry.state.lock().usual;
         usual.ln()
     }
@@ -216,14 +202,6 @@ impl Classifier for Learner {
         }
         self.untold.note(operation, ns);
     }
-}
-
-/// Adds a key as the latest used; the least recently used one makes room.
-pub(super) fn insert(keys: &mut Keys, key: &str, now: Instant) -> Arc<Entry> {
-    let key: Arc<str> = key.into();
-    let entry = Entry::new(Arc::clone(&key), now);
-    keys.put(key, Arc::clone(&entry));
-    entry
 }
 
 fn capacity(rules: &LearnRules) -> NonZeroUsize {

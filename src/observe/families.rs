@@ -277,6 +277,7 @@ pub(super) struct Gateway {
     pub(super) reload_successful: IntGauge,
     pub(super) threshold: Gauge,
     pub(super) classifier_failures: IntCounter,
+    pub(super) handshake_failures: IntCounter,
 }
 
 impl Gateway {
@@ -291,8 +292,15 @@ impl Gateway {
             "Times that a classifier from outside failed, and what was learned decided.",
         )?;
         into.register(Box::new(classifier_failures.clone()))?;
+        let handshake_failures = IntCounter::new(
+            "twolane_tls_handshake_failures_total",
+            "Connections of clients that ended before TLS was agreed on: port scans, wrong or \
+             missing client certificates, clients that do not trust ours.",
+        )?;
+        into.register(Box::new(handshake_failures.clone()))?;
         Ok(Self {
             classifier_failures,
+            handshake_failures,
             operations: gauge(
                 into,
                 "twolane_operations",

@@ -1,55 +1,15 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::OwnMetrics;
+use super::access::AccessMetrics;
 use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Share, Waits};
 use super::shown::{Looking, NodeState, PoolState};
 use super::waits::WaitMetrics;
+use super::{Ending, OwnMetrics};
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, Histogram, IntCounter, Registry, TextEncoder};
 use std::time::Duration;
-
-/// How a request ended, for the `code` label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With a node's answer of this status.
-    Answered(u16),
-    /// With our own answer.
-    Rejected,
-    /// The client left first.
-    ClientGone,
-    /// The answer broke off in the middle.
-    Broken,
-}
-
-impl Ending {
-    const WORDS: [&'static str; 8] = [
-        "1xx",
-        "2xx",
-        "3xx",
-        "4xx",
-        "5xx",
-        "rejected",
-        "client_gone",
-        "broken",
-    ];
-
-    fn index(self) -> usize {
-        match self {
-            Self::Answered(status) => usize::from(status / 100).clamp(1, 5) - 1,
-            Self::Rejected => 5,
-            Self::ClientGone => 6,
-            Self::Broken => 7,
-        }
-    }
-
-    /// The label.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::WORDS[self.index()]
-    }
-}
 
 /// Counts how often one pool's strategy failed. A copy counts for the same pool.
 #[derive(Clone, Debug)]
@@ -125,6 +85,7 @@ pub struct Metrics {
     gateway: Gateway,
     share: Share,
     waits: Waits,
+    access: AccessMetrics,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -151,6 +112,7 @@ impl Metrics {
         let share = Share::register(&registry)?;
         share.up.set(1);
         let waits = Waits::register(&registry)?;
+        let access = AccessMetrics::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.reload_successful.set(1);
@@ -172,6 +134,7 @@ impl Metrics {
             gateway,
             share,
             waits,
+            access,
             verdicts,
         })
     }
@@ -208,6 +171,12 @@ impl Metrics {
     #[must_use]
     pub fn waits(&self, pool: &str) -> WaitMetrics {
         WaitMetrics::new(&self.waits, pool)
+    }
+
+    /// What is counted of the access log.
+    #[must_use]
+    pub const fn access(&self) -> &AccessMetrics {
+        &self.access
     }
 
     /// A request was classified.
@@ -248,6 +217,11 @@ impl Metrics {
         if let Err(cause) = result {
             self.share.errors.with_label_values(&[cause]).inc();
         }
+    }
+
+    /// A client and we did not agree on TLS.
+    pub fn handshake_failed(&self) {
+        self.gateway.handshake_failures.inc();
     }
 
     /// A reload was taken or refused.

@@ -40,8 +40,12 @@ pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
     session.set_ignore_info_resp(false);
     // Pingora closes the connection after any error; the client must be told.
     session.set_keepalive(None);
+    let mut header = held.header;
+    // It is whole by now, however it came.
+    header.remove_header(&header::TRANSFER_ENCODING);
+    header.insert_header(header::CONTENT_LENGTH, held.body.len())?;
     session
-        .write_response_header(Box::new(held.header), false)
+        .write_response_header(Box::new(header), false)
         .await?;
     session
         .write_response_body(Some(held.body.into()), true)

@@ -39,6 +39,8 @@ pub struct Ctx {
     pub(super) misses: u8,
     /// Whether it pays to ask all nodes again.
     pub(super) patience: Patience,
+    /// What the last attempt left behind.
+    pub(super) last: Last,
     /// How long it waited for places.
     pub(super) waited: Duration,
     /// The last node's error answer, which no client has seen yet.
@@ -78,6 +80,15 @@ pub(super) struct Routed {
     pub(super) kept: Option<Bytes>,
     /// Bytes of the request body sent to the current node.
     pub(super) body_sent: u64,
+}
+
+/// What of an attempt outlives its lease, for those who read about it later.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    pub(super) why: Option<Why>,
+    pub(super) status: Option<u16>,
+    /// From the request's header to the first byte of an answer.
+    pub(super) first_byte: Option<Duration>,
 }
 
 /// What matters of a request when it has to wait.
@@ -138,6 +149,7 @@ impl Ctx {
             failures: 0,
             misses: 0,
             patience: Patience::default(),
+            last: Last::default(),
             waited: Duration::ZERO,
             held: None,
             ending: None,
@@ -153,6 +165,7 @@ impl Ctx {
         };
         let now = clock::now();
         let outcome = outcome(&attempt);
+        (self.last.why, self.last.status) = (Some(attempt.why), attempt.status);
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
         if outcome == Outcome::Answered {

@@ -1,7 +1,7 @@
 //! It is over: how did it end?
 
-use super::again;
 use super::ctx::{Attempt, Ctx};
+use super::{again, written};
 use crate::model::{Outcome, clock};
 use crate::observe::Ending;
 use crate::upstream::Live;
@@ -32,6 +32,9 @@ pub(super) fn run(live: &Live, session: &Session, error: Option<&Error>, ctx: &m
             .pool
             .metrics
             .ended(routed.verdict.class, ending, took);
+    }
+    if let Some(access) = &ctx.snapshot.access {
+        written::down(access, session, ctx, ending, took);
     }
     if let Some(rejection) = &ctx.rejection {
         log::warn!(

@@ -25,6 +25,7 @@ mod upstream_request_filter;
 mod upstream_response_body_filter;
 mod upstream_response_filter;
 mod wait;
+mod written;
 
 pub use ctx::Ctx;
 pub use hooks::Proxy;

@@ -12,7 +12,8 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names the request, where anybody will want to know: a number is not spent on nothing.
 pub(super) fn name(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
-    if live.decisions.is_on() || ctx.snapshot.config.debug_headers {
+    let wanted = live.decisions.is_on() || ctx.snapshot.access.is_some();
+    if wanted || ctx.snapshot.config.debug_headers {
         let given = request.headers.get(&REQUEST_ID);
         let given = given.and_then(|value| value.to_str().ok());
         ctx.id = Some(live.identity.request_id(given));

@@ -1,6 +1,7 @@
 //! The gateway between stand-in daemons and a Dify that reads as Dify does.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod access;
 mod admin;
 mod bodies;
 mod choosing;

@@ -10,6 +10,7 @@ pub mod filed;
 pub mod gate;
 pub mod gateway;
 pub mod page;
+pub mod pki;
 pub mod program;
 pub mod stream;
 

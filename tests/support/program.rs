@@ -60,10 +60,15 @@ pub struct Program {
 
 impl Program {
     /// Starts it; its standard error is collected.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_into(command, Stdio::null())
+    }
+
+    /// Starts it; its standard output goes somewhere.
+    pub fn spawn_into(mut command: Command, stdout: Stdio) -> Self {
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
@@ -160,7 +165,11 @@ pub struct Serving {
 impl Serving {
     /// Starts it and waits until it answers and handles its signals.
     pub async fn start(command: Command) -> Self {
-        let program = Program::spawn(command);
+        Self::of(Program::spawn(command)).await
+    }
+
+    /// Waits until a program that was started answers and handles its signals.
+    pub async fn of(program: Program) -> Self {
         let line = program.line(" serving ").await;
         let serving = Self {
             data: address(&line, "listen=["),
