@@ -5,6 +5,7 @@ use super::{Node, Plugin};
 use crate::model::{Class, Outcome, PluginPlace, Sample};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One request's claim on one node. It ends by itself, by `Drop`. There is no other way to end it,
@@ -65,7 +66,7 @@ impl Lease {
     /// The same claim, of a request that has yet to reach the node.
     pub fn reaching(mut self) -> Self {
         if !self.reaching {
-            self.node.count_reaching(true);
+            self.node.reachers().fetch_add(1, Ordering::Relaxed);
             self.reaching = true;
         }
         self
@@ -74,7 +75,7 @@ impl Lease {
     /// The request has reached the node.
     pub fn note_reached(&mut self) {
         if std::mem::take(&mut self.reaching) {
-            self.node.count_reaching(false);
+            self.node.reachers().fetch_sub(1, Ordering::Relaxed);
         }
     }
 

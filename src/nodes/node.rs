@@ -368,12 +368,8 @@ impl Node {
         self.reaching.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_reaching(&self, up: bool) {
-        if up {
-            self.reaching.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.reaching.fetch_sub(1, Ordering::Relaxed);
-        }
+    pub(super) const fn reachers(&self) -> &AtomicU32 {
+        &self.reaching
     }
 
     /// Attempts that failed on this node.

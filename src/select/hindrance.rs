@@ -76,13 +76,13 @@ impl Known {
             return None;
         }
         let w = self.weight;
-        let common = |product: f64, one: f64, other: f64| product / w - one * other / (w * w);
-        let own_own = common(self.own_own, self.own, self.own);
-        let others_others = common(self.others_others, self.others, self.others);
-        let own_others = common(self.own_others, self.own, self.others);
-        let own_residual = common(self.own_residual, self.own, self.residual);
-        let others_residual = common(self.others_residual, self.others, self.residual);
-        let all = common(self.residual_residual, self.residual, self.residual);
+        let joint = |product: f64, one: f64, other: f64| product / w - one * other / (w * w);
+        let own_own = joint(self.own_own, self.own, self.own);
+        let others_others = joint(self.others_others, self.others, self.others);
+        let own_others = joint(self.own_others, self.own, self.others);
+        let own_residual = joint(self.own_residual, self.own, self.residual);
+        let others_residual = joint(self.others_residual, self.others, self.residual);
+        let all = joint(self.residual_residual, self.residual, self.residual);
         let apart = own_own * others_others - own_others * own_others;
         if apart < FLAT {
             return None;

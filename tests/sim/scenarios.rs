@@ -46,20 +46,6 @@ fn beside_a_long_load_short_requests_wait_half_of_what_they_do_in_turns() {
     assert!(quiet < own, "B6 is short of its hope, and says so");
 }
 
-/// FEATURES section C: the p99 of short requests beside long ones is at most 1.5 times that without
-/// them, as long as places are left: half of all slots are held by long ones here. At 0.7 it is not
-/// (B6, above): that takes caps.
-#[test]
-fn f039_f040_short_requests_hardly_notice_that_half_of_the_slots_are_held_by_long_ones() {
-    let p99 = |it: &Scenario, word| scenario(it, COUNT, &[Policy::of(word)]).0[0].short_p99;
-    let [both, alone] = Scenario::beside_long(0.5);
-    let (own, quiet) = (p99(&both, "adaptive"), p99(&alone, "adaptive"));
-    let turns = p99(&both, "peer_round_robin");
-    println!("F039: short p99 {own:.2} s, alone {quiet:.2} s, round robin {turns:.2} s");
-    assert!(own <= 1.5 * quiet, "{own} and {quiet}");
-    assert!(turns > 1.5 * quiet, "turns notice: {turns} and {quiet}");
-}
-
 /// The race of `benches/race` without a cap, in virtual time: four nodes of eight slots, one plugin of
 /// short calls and one of streams, cold. What contends there is the node and not the plugin.
 #[test]
