@@ -12,7 +12,7 @@ use lab::farm::{Discipline, Model};
 use lab::limits::{EVERYWHERE, MEASURES, Ratios};
 use lab::policy::Policy;
 use lab::race::{Bound, bound, race, scenario};
-use lab::seed::{SCENARIOS, Scenario, no_gain};
+use lab::seed::{SCENARIOS, no_gain};
 use twolane::model::Threshold;
 
 /// Requests of one run.
@@ -223,16 +223,6 @@ fn seed() {
             it.name,
             std::iter::once(format!("{turns:.2}")).chain(shares),
         );
-    }
-    println!("\nB6 and F039: p99 of short requests beside a long load, and without it, s\n");
-    let names = ["adaptive", "alone", "ratio", "hoped", "round robin"];
-    head("long load", &names);
-    for load in [0.3, 0.5, 0.6, 0.7] {
-        let p99 = |it, word| scenario(it, COUNT, &[Policy::of(word)]).0[0].short_p99;
-        let [both, alone] = Scenario::beside_long(load);
-        let (own, quiet) = (p99(&both, "adaptive"), p99(&alone, "adaptive"));
-        let values = [own, quiet, own / quiet, 1.5, p99(&both, "peer_round_robin")];
-        row(&format!("{load}"), values.map(|it| format!("{it:.2}")));
     }
     println!(
         "\nB4 is shown by `make race ARGS=scale`, B5 by `make bench ARGS=\"--bench through\"`."

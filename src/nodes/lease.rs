@@ -66,7 +66,7 @@ impl Lease {
     /// The same claim, of a request that has yet to reach the node.
     pub fn reaching(mut self) -> Self {
         if !self.reaching {
-            self.node.reachers().fetch_add(1, Ordering::Relaxed);
+            self.node.reaching().fetch_add(1, Ordering::Relaxed);
             self.reaching = true;
         }
         self
@@ -75,7 +75,7 @@ impl Lease {
     /// The request has reached the node.
     pub fn note_reached(&mut self) {
         if std::mem::take(&mut self.reaching) {
-            self.node.reachers().fetch_sub(1, Ordering::Relaxed);
+            self.node.reaching().fetch_sub(1, Ordering::Relaxed);
         }
     }
 

@@ -363,12 +363,7 @@ impl Node {
     }
 
     /// Requests that hold it and have not reached it yet: a moment each, unless nobody is there.
-    #[must_use]
-    pub fn reaching(&self) -> u32 {
-        self.reaching.load(Ordering::Relaxed)
-    }
-
-    pub(super) const fn reachers(&self) -> &AtomicU32 {
+    pub(crate) const fn reaching(&self) -> &AtomicU32 {
         &self.reaching
     }
 

@@ -177,7 +177,7 @@ impl View<'_> {
         let long = node.in_flight(Class::Long);
         let total = node.in_flight(Class::Short) + long;
         let mut cost = 1.0 + self.weigh(total, node.runtime_in_flight(plugin), long);
-        cost += REACHING * f64::from(node.reaching());
+        cost += REACHING * f64::from(node.reaching().load(Ordering::Relaxed));
         // What is switched off is not looked up.
         if self.weights.both > 0.0 {
             cost += self.weights.both * f64::from(node.runtime_long(plugin));

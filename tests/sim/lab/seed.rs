@@ -56,13 +56,8 @@ impl Scenario {
     /// B6: the shorts of B1 to B3 beside a long load of 0.7 on three nodes, five of them a second;
     /// and the same shorts alone. Shares of long requests and loads follow from that.
     pub(crate) fn isolation() -> [Self; 2] {
-        Self::beside_long(0.7)
-    }
-
-    /// The same beside any long load.
-    pub(crate) fn beside_long(long_load: f64) -> [Self; 2] {
         let (rate, slots) = (5.0, (3 * SLOTS) as f64);
-        let (long_rate, short_load) = (long_load * slots / 8.0, rate * 0.3 / slots);
+        let (long_rate, short_load) = (0.7 * slots / 8.0, rate * 0.3 / slots);
         let of = |name, long, load| Self {
             name,
             nodes: 3,
@@ -71,11 +66,7 @@ impl Scenario {
             claimed: 1.5,
         };
         [
-            of(
-                "B6 both",
-                long_rate / (long_rate + rate),
-                long_load + short_load,
-            ),
+            of("B6 both", long_rate / (long_rate + rate), 0.7 + short_load),
             of("B6 short alone", 0.0, short_load),
         ]
     }
