@@ -48,7 +48,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
     let roster = Arc::new(Roster::default());
     let metrics = Metrics::new().expect("every family has a name of its own");
     let parts = Parts {
-        checks: Checks::new(&roster, &config.health),
+        checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
         sources: Sources::default(),
         rooms: Rooms::default(),

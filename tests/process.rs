@@ -553,9 +553,11 @@ async fn commands(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-async fn demo(folder: &Path) -> Value {
-    let arguments = ["demo", "--seconds", "2", "--seed", "7", "--json"];
-    let output = output(command(folder, &arguments)).await;
+async fn demo(folder: &Path, seconds: &str) -> Value {
+    let arguments = ["demo", "--seconds", seconds, "--seed", "42", "--json"];
+    let mut command = command(folder, &arguments);
+    let ran = tokio::task::spawn_blocking(move || command.output());
+    let output = ran.await.unwrap().unwrap();
     assert!(
         output.status.success(),
         "every call was answered: {} {}",
@@ -565,22 +567,82 @@ async fn demo(folder: &Path) -> Value {
     serde_json::from_str(&said(&output)).expect("standard output is JSON and nothing else")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demo_answers_every_call_and_repeats_itself() {
-    let folder = folder();
-    let (one, other) = tokio::join!(demo(folder.path()), demo(folder.path()));
-    let calls = one["calls"].as_u64().unwrap();
-    assert!(calls > 20, "two seconds are worth some calls: {calls}");
-    assert_eq!(one["calls"], other["calls"], "a seed repeats a run");
-    let lanes = one["lanes"].as_array().unwrap();
+/// Every call of the report is answered, or died with the node that was killed.
+fn expect_whole(report: &Value) {
+    let calls = report["calls"].as_u64().unwrap();
+    let lanes = report["lanes"].as_array().unwrap();
     let names: Vec<_> = lanes.iter().map(|lane| &lane["strategy"]).collect();
-    assert_eq!(names, ["adaptive", "round_robin"], "both lanes ran");
+    assert_eq!(
+        names,
+        ["adaptive", "least_in_flight", "round_robin"],
+        "all lanes ran"
+    );
     for lane in lanes {
         let rows = lane["classes"].as_array().unwrap();
         let counted: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
-        assert_eq!(counted, calls, "no call is missing in {}", lane["strategy"]);
+        let lost = lane["lost_with_a_node"].as_u64().unwrap();
+        assert_eq!(
+            counted + lost,
+            calls,
+            "none is missing in {}",
+            lane["strategy"]
+        );
         assert_eq!(lane["failures"], 0, "none failed in {}", lane["strategy"]);
+        assert!(lost <= 30, "what ran on one node is a few: {lost}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_answers_every_call_and_repeats_itself() {
+    let folder = folder();
+    let (one, other) = tokio::join!(demo(folder.path(), "2"), demo(folder.path(), "2"));
+    assert!(
+        one["calls"].as_u64().unwrap() > 20,
+        "two seconds are worth some calls"
+    );
+    assert_eq!(one["calls"], other["calls"], "a seed repeats a run");
+    expect_whole(&one);
+    expect_whole(&other);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_demo_short_calls_wait_less_under_adaptive_than_under_round_robin() {
+    let report = demo(folder().path(), "20").await;
+    expect_whole(&report);
+    let ratios = report["short_p99_ratio"].as_array().unwrap();
+    let round_robin = ratios
+        .iter()
+        .find(|row| row["to"] == "round_robin")
+        .unwrap();
+    let ratio = round_robin["ratio"].as_f64().unwrap();
+    assert!(
+        ratio < 0.9,
+        "the 99th percentile of short calls is {ratio} of round robin's"
+    );
+    let slow = |lane: usize| report["lanes"][lane]["short_over_1s"].as_f64().unwrap();
+    assert!(
+        slow(0) < 0.7 * slow(2),
+        "short calls over a second: {} and {}",
+        slow(0),
+        slow(2)
+    );
+    let learned = report["lanes"][0]["learned"].as_array().unwrap();
+    let class = |part: &str| {
+        let row = learned
+            .iter()
+            .find(|row| row["operation"].as_str().unwrap().contains(part));
+        row.map(|row| row["class"].clone())
+    };
+    assert_eq!(
+        class("scan_document"),
+        Some(json!("long")),
+        "one tool of a plugin"
+    );
+    assert_eq!(
+        class("detect_language"),
+        Some(json!("short")),
+        "and the other"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -647,10 +709,14 @@ async fn readme_and_docs_name_only_commands_that_exist() {
     );
     let known = commands(folder().path()).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in ["README.md", "docs/operations.md"] {
-        let text = std::fs::read_to_string(root.join(page)).unwrap();
+    let pages = support::page::documents(root);
+    assert!(pages.len() > 10, "only {} pages were found", pages.len());
+    for page in pages {
+        let text = std::fs::read_to_string(root.join(&page)).unwrap();
         let names = typed(&text);
-        assert!(!names.is_empty(), "{page} says how to use the program");
+        if ["README.md", "README.zh-CN.md", "docs/operations.md"].contains(&page.as_str()) {
+            assert!(!names.is_empty(), "{page} says how to use the program");
+        }
         for name in names {
             assert!(known.contains(&name), "{page} says `twolane {name}`");
         }

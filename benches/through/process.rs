@@ -98,7 +98,7 @@ fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{}", problems.render()),
     };
-    twolane::observe::init_log("warn");
+    twolane::observe::init_log("warn", twolane::model::EventFormat::Text);
     let ran = twolane::server::run(loaded, None, twolane::server::Options::default());
     ran.expect("the gateway starts");
 }

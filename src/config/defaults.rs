@@ -4,10 +4,12 @@ use super::access_log::AccessLog;
 use super::address::Address;
 use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
-    Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
+    Timeouts,
 };
 use super::share::Share;
+use super::shutdown::Shutdown;
+use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -83,10 +85,6 @@ const BODY: u64 = 640 << 20;
 const MAX_HOPS: u8 = 3;
 /// A crash loses at most this much of what was learned.
 const STATE_INTERVAL: Duration = Duration::from_secs(10);
-/// Nothing: `docker stop` kills after 10 s, and only a load balancer in front gains by waiting.
-const PRE_STOP_DELAY: Duration = Duration::ZERO;
-/// A plugin's longest run and half a minute.
-const DEADLINE: Duration = Duration::from_secs(630);
 /// Reading a small file costs nothing; a watch misses how Kubernetes swaps a `ConfigMap`.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -172,6 +170,8 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            log: EventLog::default(),
+            tracing: Tracing::default(),
             access_log: AccessLog::default(),
             share: Share::default(),
             decisions: DECISIONS,
@@ -343,15 +343,6 @@ impl Default for State {
         Self {
             file: None,
             interval: STATE_INTERVAL,
-        }
-    }
-}
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self {
-            pre_stop_delay: PRE_STOP_DELAY,
-            deadline: DEADLINE,
         }
     }
 }

@@ -28,7 +28,8 @@ impl fmt::Display for Change {
 }
 
 /// What is bound or started once, in the life of a process.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
+    "log.format",
     "listen",
     "tls.listen",
     "admin.listen",
@@ -156,7 +157,7 @@ fn name(item: &Tree) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::NodeEntry;
-    use crate::model::{Class, Pin, Secret};
+    use crate::model::{Class, EventFormat, Pin, Secret};
     use std::time::Duration;
 
     fn config(nodes: &[&str]) -> Config {
@@ -222,6 +223,7 @@ mod tests {
         new.share.prefix = "other:".to_owned();
         new.share.ttl = Duration::from_secs(3);
         new.share.sharded = true;
+        new.log.format = EventFormat::Json;
         let expected = FIXED.map(|key| Change::NeedsRestart(key.to_owned()));
         let changes = diff(&old, &new);
         assert_eq!(changes.len(), FIXED.len());

@@ -26,6 +26,8 @@ mod problem;
 mod resolve;
 mod sections;
 mod share;
+mod shutdown;
+mod signals;
 mod snippet;
 mod table;
 mod tls;
@@ -37,6 +39,7 @@ pub use address::{Address, BadAddress};
 pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use load::{
     Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
@@ -48,8 +51,10 @@ pub use pool::{
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
-    Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
+    Timeouts,
 };
 pub use share::{Sentinel, Share};
+pub use shutdown::Shutdown;
+pub use signals::{EventLog, Tracing};
 pub use tls::{Certificate, ClientCertificates, Tls, Wanted};

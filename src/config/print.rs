@@ -10,7 +10,7 @@ use super::pool::{
 };
 use super::print_discover::discover;
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -46,6 +46,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        log,
+        tracing,
         decisions,
         access_log,
         share,
@@ -53,14 +55,10 @@ pub(super) fn tree(config: &Config) -> Tree {
         shutdown,
         reload,
     } = config;
-    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
-        (
-            "admin",
-            table([("listen", text(admin.listen)), ("token", token)]),
-        ),
+        ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
@@ -77,15 +75,23 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("log", log.tree()),
+        ("tracing", tracing.tree()),
         ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
-        ("shutdown", shutdown_tree(shutdown)),
-        (
-            "reload",
-            table([("poll", reload.poll.map_or(text("off"), time))]),
-        ),
+        ("shutdown", super::shutdown::tree(shutdown)),
+        ("reload", reload_tree(reload)),
     ])
+}
+
+fn admin_tree(admin: &Admin) -> Tree {
+    let token = secret(admin.token.as_ref());
+    table([("listen", text(admin.listen)), ("token", token)])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn debug_tree(headers: bool, decisions: usize) -> Tree {
@@ -336,13 +342,6 @@ fn state_tree(state: &State) -> Tree {
     table([
         ("file", path(state.file.as_ref())),
         ("interval", time(state.interval)),
-    ])
-}
-
-fn shutdown_tree(shutdown: &Shutdown) -> Tree {
-    table([
-        ("pre_stop_delay", time(shutdown.pre_stop_delay)),
-        ("deadline", time(shutdown.deadline)),
     ])
 }
 

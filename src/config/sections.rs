@@ -3,6 +3,8 @@
 use super::access_log::AccessLog;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
+use super::shutdown::Shutdown;
+use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
@@ -52,6 +54,10 @@ pub struct Config {
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
     pub debug_headers: bool,
+    /// How what happens is written down.
+    pub log: EventLog,
+    /// By which ids a request can be followed.
+    pub tracing: Tracing,
     /// So many of the last decisions are kept for the operator; 0 = none.
     pub decisions: usize,
     /// Who asked for what, line by line.
@@ -228,15 +234,6 @@ pub struct State {
     pub file: Option<PathBuf>,
     /// It is written this often, and at the end.
     pub interval: Duration,
-}
-
-/// How the gateway ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// After SIGTERM the listeners stay open for this long while `/readyz` already says no.
-    pub pre_stop_delay: Duration,
-    /// Then requests in flight get this long to end.
-    pub deadline: Duration,
 }
 
 /// How changes of the file are noticed.

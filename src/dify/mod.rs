@@ -22,6 +22,6 @@ pub mod readiness;
 mod refusal;
 mod words;
 
-pub use operation::{Asked, Kind, Names, describe};
+pub use operation::{Asked, Kind, Names, describe, installs, labels};
 pub use peek::Peek;
 pub use refusal::Refusal;

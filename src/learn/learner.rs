@@ -11,6 +11,7 @@ use super::threshold::{Everything, START_NS, nanos};
 use super::usual::ln_seconds;
 use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
+use log::Level;
 use parking_lot::Mutex;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Learner {
     pub(super) everything: Mutex<Everything>,
     /// The effective threshold in nanoseconds.
     pub(super) threshold: AtomicU64,
+    /// How often an operation was found to be short, and long, that was not called so before.
+    changes: [AtomicU64; Class::ALL.len()],
     /// What others have not been told yet.
     pub(super) untold: Untold,
 }
@@ -46,6 +49,7 @@ impl Learner {
             keys: Mutex::new(keys),
             everything: Mutex::new(Everything::new()),
             threshold: AtomicU64::new(threshold),
+            changes: Default::default(),
             untold: Untold::default(),
         }
     }
@@ -60,6 +64,30 @@ impl Learner {
     #[must_use]
     pub fn threshold(&self) -> Duration {
         Duration::from_nanos(self.threshold.load(Relaxed))
+    }
+
+    /// How often an operation was found to be short, and long, that was not called so before.
+    #[must_use]
+    pub fn changes(&self) -> [u64; Class::ALL.len()] {
+        self.changes.each_ref().map(|count| count.load(Relaxed))
+    }
+
+    /// Says that an operation is called otherwise than before; that a new one is short is no news.
+    fn note_change(&self, before: Option<Class>, entry: &Entry) {
+        let (after, score, samples) = {
+            let state = entry.state.lock();
+            let known = &state.estimate;
+            (known.class(), known.score() as u64, known.count)
+        };
+        self.changes[after.index()].fetch_add(1, Relaxed);
+        let news = before.is_some() || after == Class::Long;
+        let level = if news { Level::Info } else { Level::Debug };
+        log::log!(
+            level,
+            operation:% = entry.key, was:% = before.map_or("unknown", Class::word),
+            score:? = Duration::from_nanos(score), samples = samples;
+            "operation is {after} now"
+        );
     }
 
     /// How many keys are remembered; one under which nothing has ended yet is not.
@@ -187,18 +215,26 @@ impl Classifier for Learner {
         if sample.censored && ns < self.threshold.load(Relaxed) {
             return;
         }
-        let at = bucket(ns);
-        let mean = self.count(ns, at);
+        let bucket = bucket(ns);
+        let mean = self.count(ns, bucket);
         let rules = self.rules.load();
         let gauge = self.gauge(&rules, mean);
         let ln = (!sample.censored).then(|| ln_seconds(sample.duration));
-        for entry in self.at_all_levels(operation, now).into_iter().flatten() {
+        let entries = self.at_all_levels(operation, now).into_iter().flatten();
+        for (at, entry) in entries.enumerate() {
             let mut state = entry.state.lock();
-            state.estimate.push(ns, at, gauge);
+            let before = state.learned(&rules);
+            state.estimate.push(ns, bucket, gauge);
             if let Some(ln) = ln {
                 state.usual.push(ln);
             }
             state.last_seen = now;
+            let after = state.learned(&rules);
+            drop(state);
+            // Of the levels only the finest is an operation.
+            if at == 0 && after != before {
+                self.note_change(before, &entry);
+            }
         }
         self.untold.note(operation, ns);
     }

@@ -5,6 +5,7 @@
 mod class;
 pub mod clock;
 mod dice;
+mod event_format;
 mod learn_rules;
 mod log_rules;
 mod node_id;
@@ -16,10 +17,12 @@ mod request;
 mod request_id;
 mod role;
 mod secret;
+mod trace_parent;
 mod verdict;
 
 pub use class::Class;
 pub use dice::Dice;
+pub use event_format::EventFormat;
 pub use learn_rules::{LearnRules, Pin, Score, Threshold, Unknown};
 pub use log_rules::{LogFormat, LogRules, Notable};
 pub use node_id::NodeId;
@@ -31,4 +34,5 @@ pub use request::{PluginPlace, Request};
 pub use request_id::{GivenId, RequestId};
 pub use role::Role;
 pub use secret::Secret;
+pub use trace_parent::{begin_trace, is_trace_parent};
 pub use verdict::{Basis, Verdict};

@@ -1,7 +1,7 @@
 //! How do we answer in our own name?
 
-use super::Ctx;
 use super::hold::Held;
+use super::{Ctx, tracing};
 use crate::dify::{envelope, health};
 use crate::model::Rejection;
 use crate::observe::Ending;
@@ -25,6 +25,7 @@ pub(super) async fn reject(
     if let Some(seconds) = rejection.retry_after.or(row.retry_after) {
         header.insert_header(header::RETRY_AFTER, seconds)?;
     }
+    tracing::tell_client(&mut header, ctx)?;
     live.parts.metrics.rejected(rejection.reason);
     let body = envelope::envelope(&rejection);
     ctx.ending = Some(Ending::Rejected);
@@ -35,7 +36,8 @@ pub(super) async fn reject(
 }
 
 /// Writes a node's error answer as it came.
-pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
+pub(super) async fn pass(session: &mut Session, ctx: &Ctx, mut held: Held) -> Result<u16> {
+    tracing::tell_client(&mut held.header, ctx)?;
     let status = held.header.status.as_u16();
     session.set_ignore_info_resp(false);
     // Pingora closes the connection after any error; the client must be told.
@@ -55,7 +57,7 @@ pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
 
 /// Writes the answer to `GET /health/check`, in the daemon's shape, so that probes written for a
 /// daemon keep working. Returns its status.
-pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
+pub(super) async fn health(live: &Live, session: &mut Session, ctx: &Ctx) -> Result<u16> {
     let nodes = live.snapshot().nodes();
     let healthy = nodes.iter().filter(|node| node.is_healthy()).count();
     let dispatching = nodes.iter().map(|node| node.total_in_flight()).sum();
@@ -73,7 +75,8 @@ pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
         status: if status == 200 { "ok" } else { "unavailable" },
         version: env!("CARGO_PKG_VERSION"),
     });
-    let header = ResponseHeader::build(status, Some(3))?;
+    let mut header = ResponseHeader::build(status, Some(3))?;
+    tracing::tell_client(&mut header, ctx)?;
     write(session, header, body).await?;
     Ok(status)
 }

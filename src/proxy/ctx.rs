@@ -1,6 +1,7 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use super::tracing::Names;
 use crate::admit::{Patience, Quota};
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
@@ -27,6 +28,8 @@ pub struct Ctx {
     pub(super) arrived: Instant,
     /// What it is called, where anybody will want to know.
     pub(super) id: Option<RequestId>,
+    /// By which names it is followed elsewhere.
+    pub(super) names: Names,
     /// Set by `request_filter`.
     pub(super) routed: Option<Routed>,
     /// The attempt that runs now.
@@ -143,6 +146,7 @@ impl Ctx {
             snapshot: live.snapshot(),
             arrived: clock::now(),
             id: None,
+            names: Names::default(),
             routed: None,
             attempt: None,
             tried: Tried::new(),

@@ -1,6 +1,6 @@
 //! What does the node see besides the client's own request?
 
-use super::Ctx;
+use super::{Ctx, tracing};
 use crate::upstream::Live;
 use http::HeaderValue;
 use pingora::Result;
@@ -20,6 +20,7 @@ pub(super) fn run(
     if let Some(attempt) = &mut ctx.attempt {
         attempt.lease.note_reached();
     }
+    tracing::tell_node(request, ctx)?;
     if !ctx.snapshot.config.loops.marks {
         return Ok(());
     }

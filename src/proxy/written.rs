@@ -40,7 +40,10 @@ fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration
             .and_then(|digest| digest.ssl_digest.as_ref())
             .map(|tls| tls.version.as_ref()),
         user_agent: header(&header::USER_AGENT),
-        trace: header(&TRACEPARENT).and_then(trace),
+        trace: ctx
+            .names
+            .begun()
+            .or_else(|| header(&TRACEPARENT).and_then(trace)),
         ending,
         status: session
             .response_written()

@@ -30,6 +30,8 @@ pub struct Options {
     pub lookup: Option<Lookup>,
     /// Metrics to show beside ours.
     pub metrics: Option<OwnMetrics>,
+    /// True: the listeners are taken over from the program that started this one for it.
+    pub upgrade: bool,
 }
 
 impl Options {
@@ -71,7 +73,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
     let roster = Arc::new(Roster::default());
     let metrics = Metrics::with(options.metrics).map_err(|error| error.to_string())?;
     let parts = Parts {
-        checks: Checks::new(&roster, &config.health),
+        checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
         sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
         rooms: Rooms::default(),

@@ -14,6 +14,7 @@ mod forward;
 mod health;
 mod kinds;
 mod learning;
+mod metrics;
 mod presence;
 mod rejections;
 mod reload;
@@ -21,6 +22,7 @@ mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
+mod tracing;
 mod waiting;
 mod warming;
 

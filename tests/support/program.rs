@@ -25,11 +25,14 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
         "TWOLANE_ADMIN",
         "TWOLANE_ADMIN_TOKEN",
         "TWOLANE_CONFIG",
+        "TWOLANE_DEBUG",
         "TWOLANE_LISTEN",
         "TWOLANE_NODES",
     ] {
         command.env_remove(name);
     }
+    // What tests read for themselves; on no terminal the log would be JSON.
+    command.env("LOG_OUTPUT_FORMAT", "text");
     command
 }
 
@@ -170,7 +173,7 @@ impl Serving {
 
     /// Waits until a program that was started answers and handles its signals.
     pub async fn of(program: Program) -> Self {
-        let line = program.line(" serving ").await;
+        let line = program.line("serving gateway=").await;
         let serving = Self {
             data: address(&line, "listen=["),
             admin: address(&line, "admin="),

@@ -13,6 +13,7 @@ mod pools;
 mod rules;
 mod sections;
 mod share;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -95,6 +96,8 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
             value.whole(0..=100_000, "0 keeps none; each takes a quarter of a KiB")
         }),
+        log: signals::log(&root.section("log")),
+        tracing: signals::tracing(&root.section("tracing")),
         access_log: access_log::access_log(&root.section("access_log")),
         share: share::share(&root.section("share")),
         state: sections::state(&root.section("state")),
