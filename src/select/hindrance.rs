@@ -105,7 +105,7 @@ impl Hindrance {
         let count = |many: u32| f64::from(many.min(CROWD));
         let mut known = self.known.lock();
         known.push(count(own), count(others), residual.clamp(-CUT, CUT));
-        if known.seen % EVERY > 0 {
+        if !known.seen.is_multiple_of(EVERY) {
             return;
         }
         match known.beyond() {

@@ -64,7 +64,9 @@ impl Field {
         match self {
             // The candidates' own iterator: a look-up for each would cost as much as the choice.
             Self::All(count) => {
-                (among.iter().take(*count).enumerate()).for_each(|(at, node)| see(at, node))
+                for (at, node) in among.iter().take(*count).enumerate() {
+                    see(at, node);
+                }
             }
             Self::Some(chosen) => {
                 for &at in chosen {

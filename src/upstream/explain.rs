@@ -72,6 +72,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         let note = format!("classifier {word} was asked as a request would ask it");
         told.notes.push(note);
     }
+    told.notes.extend(full(told.limit));
     tell_choice(&plan, (request, once), now, &mut told);
     told
 }
@@ -168,12 +169,6 @@ fn tell_choice(
     let pool: &Pool = &plan.pool;
     let (nodes, tried) = (pool.nodes(), Tried::new());
     let limits = limits(plan);
-    if let Some(limit) = told.limit.filter(|limit| limit.in_flight >= limit.here) {
-        let Limit { here, most, .. } = limit;
-        told.notes.push(format!(
-            "all {here} places here of its rule's {most} are taken: it would wait"
-        ));
-    }
     let screening = pool.rules().screening(&request, &tried, once, limits, now);
     let screened = screen(&nodes, &screening);
     let among = screened.as_ref().ok();
@@ -234,6 +229,14 @@ fn limits(plan: &Plan<'_>) -> Option<Limits> {
     let room = plan.pool.waiting.as_ref();
     let room = room.filter(|_| plan.held && plan.pool.capped)?;
     room.limits_for(plan.plugin.unwrap_or("-"), plan.io_bound)
+}
+
+/// It would wait for a place of its rule, if so.
+fn full(limit: Option<Limit>) -> Option<String> {
+    let Limit { here, most, .. } = limit.filter(|limit| limit.in_flight >= limit.here)?;
+    Some(format!(
+        "all {here} places here of its rule's {most} are taken: it would wait"
+    ))
 }
 
 /// What its rule lets be in flight.

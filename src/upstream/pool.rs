@@ -94,7 +94,7 @@ impl Pool {
             budget,
             advice: Advice::default(),
             waiting: None,
-            capped: false,
+            capped: settings.has_caps(),
         }
     }
 

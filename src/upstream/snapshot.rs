@@ -75,13 +75,7 @@ impl Snapshot {
             .iter()
             .map(|pool| chooser(pool, &config.strategies, &parts.own))
             .collect::<Result<Vec<_>, _>>()?;
-        let classifier = config.learn.classifier.as_deref();
-        let classifier = classifier
-            .map(|word| {
-                let found = parts.own.classifier(word);
-                found.ok_or_else(|| format!("no classifier {word}"))
-            })
-            .transpose()?;
+        let classifier = classifier(&config, &parts.own)?;
         let sources = config
             .pools
             .iter()
@@ -102,7 +96,6 @@ impl Snapshot {
             let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
             // The nodes know their limits by now; who waits is told of them here.
             pool.waiting = (parts.rooms).of(settings, &config.rules, &parts.metrics);
-            pool.capped = settings.has_caps();
             let pool = Arc::new(pool);
             if changes {
                 changing.push(Arc::clone(&pool));
@@ -204,6 +197,16 @@ fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, Stri
         )
     })?;
     Ok(Some(sink))
+}
+
+/// The embedding program's classifier, where it is asked for.
+fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
+    let word = config.learn.classifier.as_deref();
+    word.map(|word| {
+        let found = own.classifier(word);
+        found.ok_or_else(|| format!("no classifier {word}"))
+    })
+    .transpose()
 }
 
 /// A pool's strategy and, as another one, its shadow.
