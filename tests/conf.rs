@@ -216,6 +216,7 @@ fn rule() -> RuleEntry {
         },
         class: Some(Class::Long),
         pool: Some("main".to_owned()),
+        limit: Some(20),
     }
 }
 
@@ -228,6 +229,7 @@ fn exemption() -> RuleEntry {
         },
         class: None,
         pool: None,
+        limit: None,
     }
 }
 

@@ -84,6 +84,7 @@ fn state(pool: &Pool) -> PoolState {
         name: pool.name().to_owned(),
         lanes_ratio: insight.lanes_ratio,
         lanes_apart: insight.lanes_apart,
+        plugins_alike: insight.plugins_alike,
         damping: insight.damping,
         looking,
     }

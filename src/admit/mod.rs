@@ -9,6 +9,7 @@
 //! | `rate` | Does it come too often? |
 //! | `wire` | Can these bytes be read in one way only? |
 //! | `room` | Who waits, and who goes next? |
+//! | `quota` | How many requests may one rule's match have in flight? |
 //! | `turns` | Whose turn is it? |
 //! | `pace` | How many places should long requests leave to short ones? |
 //! | `advice` | Would a cap per plugin pay? |
@@ -31,6 +32,7 @@ mod laws;
 mod origin;
 mod pace;
 mod patience;
+mod quota;
 #[cfg(test)]
 mod race;
 mod rate;
@@ -47,5 +49,6 @@ pub use entry::{Arrival, PSEUDONYM, admit, too_large};
 pub use origin::client;
 pub use pace::Pace;
 pub use patience::Patience;
+pub use quota::{Quota, Taken};
 pub use rate::{Limit, Refused, Stay, Traits};
 pub use room::{Crowded, Guest, Placed, Room, RoomRules, Ticket};

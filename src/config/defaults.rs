@@ -92,8 +92,8 @@ const POLL: Duration = Duration::from_secs(2);
 
 /// Requests of the same plugin contend for one process: each counts three times.
 const PLUGIN_WEIGHT: f64 = 2.0;
-/// A long request occupies its node for longer, but not a core of it.
-const LONG_WEIGHT: f64 = 1.0;
+/// It occupies its node for longer, but not a core of it: more costs daemons, less others.
+const LONG_WEIGHT: f64 = 0.25;
 const PLUGIN_LONG_WEIGHT: f64 = 0.0; // `benches/README.md`: more costs where plugins wait
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;

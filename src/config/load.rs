@@ -140,7 +140,11 @@ pub fn examine(
     }
     let origins = Origins::of(&tree);
     resolve(&mut tree, &Place::default(), env, &findings);
-    let around = Around { known, env };
+    let around = Around {
+        known,
+        env,
+        limited: false,
+    };
     let config = check::read(&tree, &around, &findings);
     let nodes_from = findings.nodes_from();
     let problems = tell(text, place, findings.into_list());

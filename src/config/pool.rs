@@ -144,6 +144,8 @@ pub struct RuleEntry {
     pub class: Option<Class>,
     /// The name of its pool; `None` leaves it to `routes`.
     pub pool: Option<String>,
+    /// So many requests that this rule decides may be in flight, in the whole fleet; the others wait.
+    pub limit: Option<u32>,
 }
 
 /// What a request must look like: everything that is written must fit. In each pattern `*` stands

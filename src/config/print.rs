@@ -241,6 +241,7 @@ fn rule(rule: &RuleEntry) -> Tree {
         ),
         ("class", text(rule.class.map_or("auto", Class::word))),
         ("pool", maybe(rule.pool.as_ref())),
+        ("limit", rule.limit.map_or(Tree::Null, whole)),
     ])
 }
 

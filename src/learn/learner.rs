@@ -4,6 +4,7 @@ use super::Classifier;
 use super::entry::{Entry, Running};
 use super::estimate::Gauge;
 use super::fleet::Untold;
+use super::histogram::bucket;
 use super::keys::Keys;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
@@ -163,9 +164,9 @@ impl Learner {
 
     /// Counts a sample in the whole, moves an automatic threshold when it is time, and returns
     /// the mean of everything.
-    pub(super) fn count(&self, ns: u64) -> f64 {
+    pub(super) fn count(&self, ns: u64, at: usize) -> f64 {
         let mut everything = self.everything.lock();
-        let due = everything.push(ns);
+        let due = everything.push(ns, at);
         if due && self.rules.load().long_threshold == Threshold::Auto {
             let old = self.threshold.load(Relaxed);
             if let Some(new) = everything.moved(old) {
@@ -218,7 +219,8 @@ impl Classifier for Learner {
         if sample.censored && ns < self.threshold.load(Relaxed) {
             return;
         }
-        let mean = self.count(ns);
+        let bucket = bucket(ns);
+        let mean = self.count(ns, bucket);
         let rules = self.rules.load();
         let gauge = self.gauge(&rules, mean);
         let ln = (!sample.censored).then(|| ln_seconds(sample.duration));
@@ -226,7 +228,7 @@ impl Classifier for Learner {
         for (at, entry) in entries.enumerate() {
             let mut state = entry.state.lock();
             let before = state.learned(&rules);
-            state.estimate.push(ns, gauge);
+            state.estimate.push(ns, bucket, gauge);
             if let Some(ln) = ln {
                 state.usual.push(ln);
             }

@@ -65,6 +65,8 @@ pub struct Node {
     pub(super) platform: Platform,
     /// Leases ever taken.
     taken: AtomicU64,
+    /// Live leases whose request has not reached the node yet.
+    reaching: AtomicU32,
     /// Attempts that failed on this node.
     failed: AtomicU64,
     /// For the pages.
@@ -100,6 +102,7 @@ impl Node {
             places: Places::default(),
             platform: Platform::default(),
             taken: AtomicU64::new(0),
+            reaching: AtomicU32::new(0),
             failed: AtomicU64::new(0),
             shown: Shown::new(now),
         }
@@ -387,6 +390,11 @@ impl Node {
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Requests that hold it and have not reached it yet: a moment each, unless nobody is there.
+    pub(crate) const fn reaching(&self) -> &AtomicU32 {
+        &self.reaching
     }
 
     /// Attempts that failed on this node.

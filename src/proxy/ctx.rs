@@ -3,7 +3,7 @@
 use super::hold::Held;
 use super::limited::Stays;
 use super::tracing::Names;
-use crate::admit::Patience;
+use crate::admit::{Patience, Quota};
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
 use crate::learn::Running;
@@ -100,7 +100,7 @@ pub(super) struct Last {
 }
 
 /// What matters of a request when it has to wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Standing {
     /// It calls a plugin; nothing else is held.
     pub(super) held: bool,
@@ -108,6 +108,8 @@ pub(super) struct Standing {
     pub(super) io_bound: bool,
     /// Who asks, hashed; 0 is nobody.
     pub(super) tenant: u64,
+    /// The places of the rule that limits it.
+    pub(super) quota: Option<Arc<Quota>>,
 }
 
 /// One try on one node.

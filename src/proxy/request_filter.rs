@@ -100,6 +100,7 @@ fn routed(
         operation: plan.operation,
         verdict,
         standing: Standing {
+            quota: plan.quota,
             held: plan.held,
             io_bound: plan.io_bound,
             tenant: plan

@@ -62,7 +62,9 @@ async fn attempt(
     let Some(routed) = &ctx.routed else {
         return Err(NoSeat::Nobody(NoCandidate::default()));
     };
-    let seated = match routed.pool.waiting.clone() {
+    let limited = routed.pool.capped || routed.standing.quota.is_some();
+    let room = routed.pool.waiting.as_ref().filter(|_| limited);
+    let seated = match room.cloned() {
         None => at_once(ctx, request).map_err(NoSeat::Nobody),
         // Boxed: what a wait needs must not be allocated for every request.
         Some(room) => Box::pin(wait::seat(&room, session, ctx, request))
@@ -111,7 +113,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
     let met = lease.node().runtime_in_flight(lease.plugin());
     ctx.attempt = Some(Attempt {
         neighbours: met.saturating_sub(1),
-        lease: lease.expecting(routed.verdict.basis.expected()),
+        lease: lease.expecting(routed.verdict.basis.expected()).reaching(),
         running: operation.map(|operation| live.classifier(&ctx.snapshot).begin(operation, now)),
         why,
         status: None,

@@ -14,9 +14,13 @@ pub(super) fn run(
     live: &Live,
     session: &mut Session,
     request: &mut RequestHeader,
-    ctx: &Ctx,
+    ctx: &mut Ctx,
 ) -> Result<()> {
     forwarded::write(session, request, ctx)?;
+    // There is a connection: somebody is there.
+    if let Some(attempt) = &mut ctx.attempt {
+        attempt.lease.note_reached();
+    }
     tracing::tell_node(request, ctx)?;
     if !ctx.snapshot.config.loops.marks {
         return Ok(());

@@ -83,6 +83,7 @@ mod tests {
             when,
             class,
             pool: pool.map(str::to_owned),
+            limit: None,
         }
     }
 

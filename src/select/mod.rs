@@ -6,6 +6,7 @@
 mod adaptive;
 mod ended;
 mod guard;
+mod hindrance;
 mod insight;
 mod lanes;
 mod least_in_flight;

@@ -186,6 +186,7 @@ fn note_others(live: &Live, paces: &mut Paces, now: Instant) {
     }
     let others = live.fleet.others(now);
     sights::hear(live, &others, now);
+    live.parts.rooms.share_among(1 + others.len());
     let sums = paces.sum(&others, now);
     for node in live.snapshot().nodes() {
         let sum = sums.get(node.id());

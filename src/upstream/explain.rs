@@ -4,7 +4,9 @@ use super::limits::over_limit;
 use super::plan::{Incoming, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
-use super::told::{Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, NodeTold, Told};
+use super::told::{
+    Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, Limit, NodeTold, Told,
+};
 use super::{Live, Snapshot};
 use crate::admit::{Traits, client};
 use crate::dify::{Kind, Peek};
@@ -65,7 +67,9 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         },
         class: classed(live, verdict, look),
         rule: plan.rule.map(|rule| rule.number),
+        limit: limit(&plan),
         pool: plan.pool.name().to_owned(),
+        advice: plan.pool.advice.counsel().to_string(),
         strategy: plan.pool.strategy().to_owned(),
         nodes: Vec::new(),
         choice: None,
@@ -78,6 +82,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         let note = format!("classifier {word} was asked as a request would ask it");
         told.notes.push(note);
     }
+    told.notes.extend(full(told.limit));
     tell_choice(&plan, (request, once), now, &mut told);
     told
 }
@@ -254,8 +259,27 @@ fn tell_choice(
 
 /// What it must fit into, in a pool with caps; what occupies a node for a moment only, fits.
 fn limits(plan: &Plan<'_>) -> Option<Limits> {
-    let room = plan.pool.waiting.as_ref().filter(|_| plan.held)?;
+    let room = plan.pool.waiting.as_ref();
+    let room = room.filter(|_| plan.held && plan.pool.capped)?;
     room.limits_for(plan.plugin.unwrap_or("-"), plan.io_bound)
+}
+
+/// It would wait for a place of its rule, if so.
+fn full(limit: Option<Limit>) -> Option<String> {
+    let Limit { here, most, .. } = limit.filter(|limit| limit.in_flight >= limit.here)?;
+    Some(format!(
+        "all {here} places here of its rule's {most} are taken: it would wait"
+    ))
+}
+
+/// What its rule lets be in flight.
+fn limit(plan: &Plan<'_>) -> Option<Limit> {
+    let (quota, room) = (plan.quota.as_ref()?, plan.pool.waiting.as_ref()?);
+    Some(Limit {
+        most: quota.most(),
+        here: room.share_of(quota),
+        in_flight: quota.taken(),
+    })
 }
 
 fn of_choice(choice: select::Choice) -> Preview {

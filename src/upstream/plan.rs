@@ -2,7 +2,7 @@
 //! about one.
 
 use super::{Installs, Pool, Snapshot};
-use crate::admit::{Arrival, admit};
+use crate::admit::{Arrival, Quota, admit};
 use crate::dify::{Asked, Kind, Names, describe};
 use crate::model::rejection::Reason;
 use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
@@ -32,6 +32,8 @@ pub struct Plan<'r> {
     pub asked: Asked<'r>,
     /// The rule of the operator that decided something.
     pub rule: Option<Rule>,
+    /// The places of that rule, where it has a limit.
+    pub quota: Option<Arc<Quota>>,
     /// Where it goes.
     pub pool: Arc<Pool>,
     /// Its kind; `Other` where kinds are not told apart.
@@ -147,6 +149,7 @@ impl<'r> Plan<'r> {
         let hook = asked.plugin.filter(|_| treatment.sticky);
         let pool = incoming.pool_by(snapshot, rule);
         Self {
+            quota: rule.and_then(|rule| snapshot.quota_of(&rule).cloned()),
             rule,
             pool: Arc::clone(pool),
             kind: if told_apart { asked.kind } else { Kind::Other },

@@ -34,8 +34,10 @@ pub struct Pool {
     pub budget: Budget,
     /// What requests of one plugin cost each other.
     pub advice: Advice,
-    /// Where its requests wait; none when it has no caps.
+    /// Where its requests wait; none when it has no caps, and no rule limits what may come.
     pub waiting: Option<Arc<WaitingRoom>>,
+    /// It has caps: every request asks its room for a place, and not only those that a rule limits.
+    pub capped: bool,
 }
 
 /// A node that was chosen, and how to reach it.
@@ -93,6 +95,7 @@ impl Pool {
             budget,
             advice: Advice::default(),
             waiting: None,
+            capped: settings.has_caps(),
         }
     }
 

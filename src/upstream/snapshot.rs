@@ -8,13 +8,14 @@ use super::pool::{Choosers, Pool};
 use super::secure::Trust;
 use super::waiting::Rooms;
 use crate::admit::Limit;
+use crate::admit::Quota;
 use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
 use crate::model::Owner;
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
 use crate::observe::access::{Place, Sink, Sinks};
-use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
+use crate::route::{OwnerTable, Owners, Rule, Rules, Table, Treatments};
 use crate::select::{self, Strategy, Why};
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// How often requests may come.
     pub limits: Box<[Arc<Limit>]>,
+    /// The places of each rule that has a limit.
+    quotas: Vec<Option<Arc<Quota>>>,
     /// Where requests are written down; none = nowhere.
     pub access: Option<Arc<Sink>>,
     /// Who says what is long, when not what was learned.
@@ -101,7 +104,7 @@ impl Snapshot {
             let shared = (&parts.roster, &parts.checks, metrics);
             let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
             // The nodes know their limits by now; who waits is told of them here.
-            pool.waiting = parts.rooms.of(settings, &parts.metrics);
+            pool.waiting = (parts.rooms).of(settings, &config.rules, &parts.metrics);
             let pool = Arc::new(pool);
             if changes {
                 changing.push(Arc::clone(&pool));
@@ -111,6 +114,7 @@ impl Snapshot {
         let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
         let routes = Table::new(&config.routes, position);
         let rules = Rules::new(&config.rules, position);
+        let quotas = parts.rooms.quotas(&config.rules);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -124,6 +128,7 @@ impl Snapshot {
             config,
             version,
             rules,
+            quotas,
             access,
             classifier,
             routes,
@@ -148,6 +153,12 @@ impl Snapshot {
     #[must_use]
     pub fn pool_for(&self, path: &str) -> &Arc<Pool> {
         &self.pools[self.routes.find(path)]
+    }
+
+    /// The places of a rule, where it has a limit.
+    #[must_use]
+    pub fn quota_of(&self, rule: &Rule) -> Option<&Arc<Quota>> {
+        self.quotas.get(rule.number - 1)?.as_ref()
     }
 
     /// The node that holds the connection of a debug plugin, where that is known.
@@ -205,16 +216,6 @@ fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, Stri
         )
     })?;
     Ok(Some(sink))
-}
-
-/// Who says what is long, when not what was learned.
-fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
-    let word = config.learn.classifier.as_deref();
-    let found = word.map(|word| {
-        let found = own.classifier(word);
-        found.ok_or_else(|| format!("no classifier {word}"))
-    });
-    found.transpose()
 }
 
 /// A pool's strategy and, as another one, its shadow.

@@ -35,6 +35,8 @@ pub(super) struct Around<'a> {
     pub(super) known: &'a Known,
     /// The environment.
     pub(super) env: Env<'a>,
+    /// A rule has a limit, so that requests may wait in any pool.
+    pub(super) limited: bool,
 }
 
 /// Reads everything. The result is sound only when nothing was noted.
@@ -53,6 +55,10 @@ pub(super) fn read(tree: &Tree, around: &Around<'_>, findings: &Findings) -> Con
 }
 
 fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
+    let around = &Around {
+        limited: rules::any_limit(root),
+        ..*around
+    };
     let listen = sections::listen(root);
     let admin = sections::admin(&root.section("admin"), &listen);
     let mut own = listen.clone();

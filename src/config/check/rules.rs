@@ -1,9 +1,23 @@
 //! The operator's rules for single requests.
 
+use super::waiting;
 use crate::config::pool::{Pool, RuleEntry, When};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 use crate::model::Class;
+
+/// Whether any rule has a limit: known before the pools are read, whose keys about waiting have an
+/// effect then.
+pub(super) fn any_limit(root: &Table<'_>) -> bool {
+    let limited = |item: &Tree| match item {
+        Tree::Table(entries) => entries.iter().any(|(key, _)| key == "limit"),
+        _ => false,
+    };
+    root.value("rules").is_some_and(|value| match value.tree {
+        Tree::List(list) => list.iter().any(limited),
+        _ => false,
+    })
+}
 
 /// The rules; each pool they name must exist.
 pub(super) fn rules(root: &Table<'_>, pools: &[Pool]) -> Vec<RuleEntry> {
@@ -31,8 +45,9 @@ fn rule(item: &Value<'_>, pools: &[Pool]) -> Option<RuleEntry> {
         );
     }
     let (class, pool) = (table.value("class"), table.value("pool"));
-    if class.is_none() && pool.is_none() {
-        table.lacks("class", "write what the rule decides: class, pool, or both");
+    let limit = table.value("limit");
+    if class.is_none() && pool.is_none() && limit.is_none() {
+        table.lacks("class", "write what the rule decides: class, pool, limit");
     }
     let [op, plugin, tenant, header] = conditions;
     let pattern = |value: Option<Value<'_>>| value.and_then(|value| pattern(&value));
@@ -49,6 +64,7 @@ fn rule(item: &Value<'_>, pools: &[Pool]) -> Option<RuleEntry> {
         pool: pool
             .and_then(|value| value.word("pool", &names))
             .map(str::to_owned),
+        limit: limit.and_then(|value| waiting::cap(&value)),
     })
 }
 

@@ -587,9 +587,15 @@ fn a_rule_names_what_it_matches_what_it_decides_and_a_pool_that_exists() {
         ("op: '*', pool: other", "rules[0].pool", "unknown pool"),
         ("op: '', class: long", "rules[0].op", "matches nothing"),
         (
-            "op: '*', class: long, limit: 3",
-            "rules[0].limit",
+            "op: '*', class: long, limits: 3",
+            "rules[0].limits",
             "unknown key",
+        ),
+        ("op: '*', limit: 0", "rules[0].limit", "must be from 1"),
+        (
+            "op: '*', limit: many",
+            "rules[0].limit",
+            "not a whole number",
         ),
         (
             "header: {'X Team': a}, class: long",
@@ -613,6 +619,8 @@ fn a_rule_names_what_it_matches_what_it_decides_and_a_pool_that_exists() {
             "{told}"
         );
     }
+    let config = good(&rules("op: '*', limit: 3"));
+    assert_eq!(config.rules[0].limit, Some(3));
     let config = good(&rules("header: {X-Team: 'a*'}, class: auto"));
     assert_eq!(
         config.rules[0].when.header,
