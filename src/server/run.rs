@@ -58,12 +58,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     } else {
         settle_ports(&mut config)?;
     }
-    let conf = services::server_conf(&config);
-    let opt = Opt {
-        upgrade,
-        ..Opt::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(Some(opt), conf);
+    let mut server = server(&config, upgrade);
 
     let background = background().map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
@@ -71,10 +66,9 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
-    let hash = loaded.text_hash;
     let written = Written {
         file,
-        hash,
+        hash: loaded.text_hash,
         origins: loaded.origins,
     };
     let credentials = Arc::<Credentials>::default();
@@ -111,6 +105,14 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     });
     state::save_all(&live);
     Ok(())
+}
+
+fn server(config: &Config, upgrade: bool) -> Server {
+    let opt = Opt {
+        upgrade,
+        ..Opt::default()
+    };
+    Server::new_with_opt_and_conf(Some(opt), services::server_conf(config))
 }
 
 /// Background tasks have a thread of their own: they go on while the proxy is busy.
