@@ -124,7 +124,7 @@ fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
     let known = twolane::server::known();
     let loaded = twolane::config::examine(&text, "siege.yaml", &known, &|_| None);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{}", problems.render()));
-    twolane::observe::init_log("error", twolane::model::EventFormat::Text);
+    twolane::observe::init_log("error", twolane::model::EventFormat::default());
     let ran = twolane::server::run(loaded, None, twolane::server::Options::default());
     ran.expect("the gateway starts");
 }
