@@ -75,7 +75,6 @@ pub fn gateway_yaml(plan: &Plan) -> String {
          timeouts:\n  \
            # The longest call of a plugin and a minute: the daemon is to be the first to end.\n  \
            read: {read}s\n  \
-           client_write: {read}s\n\
          shutdown:\n  \
            deadline: {deadline}s\n"
     )

@@ -10,6 +10,7 @@ mod cooldown;
 mod expected;
 mod hand;
 mod hearsay;
+mod known;
 mod lease;
 mod marks;
 mod node;

@@ -65,7 +65,7 @@ const OF_DIFY: &[(&str, &str, &str, &str)] = &[
     (
         "short_read_timeout",
         "twolane.yaml",
-        "  read: 2460s\n  client_write: 2460s\n",
+        "  read: 2460s\n",
         "  read: 660s\n",
     ),
     (
