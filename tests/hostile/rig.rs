@@ -5,7 +5,7 @@ use crate::support::within;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// One request as a node saw it.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,11 @@ pub(crate) const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 impl Witness {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // A thousand clients come at once, and tokio's own listener has a queue for a thousand:
+        // whoever finds it full is reset, which would look like a node that breaks.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(4096).unwrap();
         let addr = listener.local_addr().unwrap();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let answer: Told = Arc::new(Mutex::new(FINE.into()));
