@@ -74,7 +74,7 @@ pub fn gateway_yaml(plan: &Plan) -> String {
            port: {debugging}\n\
          timeouts:\n  \
            # The longest call of a plugin and a minute: the daemon is to be the first to end.\n  \
-           read: {read}s\n  \
+           read: {read}s\n\
          shutdown:\n  \
            deadline: {deadline}s\n"
     )
