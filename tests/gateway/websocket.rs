@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 
 /// A node that speaks nothing but WebSocket, and says everything again.
@@ -69,33 +69,6 @@ async fn connect(gateway: &Gateway, path: &str) -> WebSocketStream<TcpStream> {
     let (socket, answer) = within("the handshake", opening).await.unwrap();
     assert_eq!(answer.status(), 101);
     socket
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn f198_a_websocket_passes_and_its_node_is_busy_until_it_ends() {
-    // A hook's body may have 100 KB here; a WebSocket is no body.
-    let more = "kinds: { hook: { body: 100KB } }\n".replace("KB", "KiB");
-    let (gateway, opened) = gateway(&more).await;
-    let mut socket = connect(&gateway, "/e/hook/chat").await;
-    let texts = ["", "hello", "\u{1F600}"].map(|text| Message::Text(Utf8Bytes::from_static(text)));
-    let large = [1_usize, 70_000, 300_000].map(|size| Message::Binary(Bytes::from(vec![7; size])));
-    for message in texts.into_iter().chain(large) {
-        send(&mut socket, message.clone()).await;
-        let echoed = within("it is said again", next(&mut socket)).await;
-        assert_eq!(echoed.unwrap().unwrap(), message);
-        assert_eq!(
-            (gateway.in_flight(), open(&gateway)),
-            (1, 1),
-            "it is in flight"
-        );
-    }
-    send(&mut socket, Message::Ping(Bytes::from_static(b"p"))).await;
-    let pong = within("a pong", next(&mut socket)).await.unwrap().unwrap();
-    assert_eq!(pong, Message::Pong(Bytes::from_static(b"p")));
-    socket.close(None).await.unwrap();
-    let quiet = gateway.until(|gateway| gateway.in_flight() == 0 && open(gateway) == 0);
-    within("its node is free", quiet).await;
-    assert_eq!(opened.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
