@@ -37,6 +37,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("redis", &["share/", "upstream/discovery/"]),
     ("serde_yaml", &["config/file.rs"]),
     ("clap", &["cli"]),
+    ("crc32fast", &["route/", "select/ring.rs"]),
+    ("md5", &["route/"]),
+    ("sha1_smol", &["route/"]),
+    ("sha2", &["route/"]),
+    ("cookie", &["dify/user.rs"]),
+    ("multer", &["dify/user.rs"]),
+    ("xxhash_rust", &["route/"]),
     ("prometheus", &["observe/"]),
     (
         "tokio",

@@ -7,6 +7,7 @@
 //! two.
 
 mod address;
+mod application;
 mod check;
 mod defaults;
 mod diff;
@@ -14,10 +15,12 @@ mod discover;
 mod file;
 mod finding;
 mod fingerprint;
+mod hash;
 mod load;
 mod pool;
 mod print;
 mod print_discover;
+mod print_pool;
 mod probe;
 mod problem;
 mod resolve;
@@ -29,9 +32,11 @@ mod tree;
 mod unit;
 
 pub use address::{Address, BadAddress};
+pub use application::{Application, PoolKind, UserSource, Users};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use fingerprint::fingerprint;
+pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
 pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,

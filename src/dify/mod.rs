@@ -6,6 +6,8 @@
 //! | `operation` | What is asked, of which plugin? |
 //! | `peek` | Which tool or model is it, in the head of the body? |
 //! | `literal` | How is a JSON text read that comes in pieces? |
+//! | `dialect` | In which words does the caller understand a no? |
+//! | `user` | Who asks? |
 //! | `envelope` | How does the daemon say no? |
 //! | `refusal` | What does a node's error answer mean, and did anything run? |
 //! | `readiness` | Does a plugin run on a node? |
@@ -13,6 +15,7 @@
 //!
 //! Read from the daemon's source (0.6.10) and from Dify's client; nothing here opens a socket.
 
+mod dialect;
 pub mod envelope;
 pub mod health;
 mod literal;
@@ -20,8 +23,10 @@ mod operation;
 mod peek;
 pub mod readiness;
 mod refusal;
+pub mod user;
 mod words;
 
+pub use dialect::Dialect;
 pub use operation::{Asked, Kind, Names, describe};
 pub use peek::Peek;
 pub use refusal::Refusal;

@@ -4,6 +4,7 @@ use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::expected::Expected;
 use super::hand::Hand;
+use super::health_route::HealthRoutes;
 use super::marks::Marks;
 use super::others::Others;
 use super::places::Places;
@@ -60,6 +61,8 @@ pub struct Node {
     taken: AtomicU64,
     /// Attempts that failed on this node.
     failed: AtomicU64,
+    /// Where it is asked whether it is well.
+    health_route: HealthRoutes,
 }
 
 impl Node {
@@ -90,7 +93,14 @@ impl Node {
             places: Places::default(),
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            health_route: HealthRoutes::default(),
         }
+    }
+
+    /// Where it is asked whether it is well, when not where daemons are.
+    #[must_use]
+    pub const fn health_route(&self) -> &HealthRoutes {
+        &self.health_route
     }
 
     /// The node's name.

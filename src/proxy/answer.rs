@@ -2,7 +2,7 @@
 
 use super::Ctx;
 use super::hold::Held;
-use crate::dify::{envelope, health};
+use crate::dify::{Dialect, envelope, health};
 use crate::model::Rejection;
 use crate::observe::Ending;
 use crate::upstream::Live;
@@ -26,7 +26,11 @@ pub(super) async fn reject(
         header.insert_header(header::RETRY_AFTER, seconds)?;
     }
     live.parts.metrics.rejected(rejection.reason);
-    let body = envelope::envelope(&rejection);
+    if row.status == 401 {
+        // RFC 9110, section 11.6.1.
+        header.insert_header(header::WWW_AUTHENTICATE, "Bearer realm=\"twolane\"")?;
+    }
+    let body = Dialect::of(session.req_header().uri.path()).write(&rejection);
     ctx.ending = Some(Ending::Rejected);
     ctx.rejection = Some(rejection);
     // What is left of the request's body is not worth reading.

@@ -1,17 +1,18 @@
 //! What would happen to this request, if it came now? Nothing is sent, leased, counted or learned.
 
-use super::plan::{Incoming, Plan};
+use super::plan::{Incoming, Named, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
 use super::told::{Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, NodeTold, Told};
 use super::{Live, Snapshot};
+use crate::config::PoolKind;
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
 use crate::model::{Basis, Class, Dice, Request, Verdict, clock};
 use crate::nodes::{
     Candidates, Limits, Node, Presence, Screening, Tried, account, owner_in, screen,
 };
-use crate::route::Treatment;
+use crate::route::{Found, Treatment};
 use crate::select::{self, Preview, Strategy, Why};
 use http::header;
 use std::sync::Arc;
@@ -25,18 +26,29 @@ fn ms(duration: Duration) -> f64 {
 #[must_use]
 pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let snapshot = live.snapshot();
-    let path = inquiry.path.split('?').next().unwrap_or_default();
+    let (path, query) = match inquiry.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (inquiry.path.as_str(), None),
+    };
     let incoming = Incoming {
         method: &inquiry.method,
         path,
+        query,
+        host: inquiry
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
         headers: &inquiry.headers,
+        client: None,
     };
     let treatment = snapshot.treatments.of(&incoming.asked());
-    let (item, once) = body(&snapshot, &incoming, inquiry);
-    let plan = Plan::new(&snapshot, &incoming, &treatment, item.as_deref());
+    let place = incoming.place(&snapshot, &incoming.asked());
+    let shut = place.refusal();
+    let (named, once) = body(&snapshot, &incoming, &place.pool, inquiry);
+    let plan = Plan::new(&snapshot, &incoming, &treatment, place, &named);
     let now = clock::now();
     let (verdict, look) = judge(live, &snapshot, &plan, now);
-    let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin));
+    let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin)).keyed(plan.key);
     let mut told = Explanation {
         request: Told {
             method: inquiry.method.clone(),
@@ -46,7 +58,10 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
             plugin: plan.plugin.map(str::to_owned),
             tenant: plan.asked.tenant.map(str::to_owned),
         },
-        refused: refusal(live, &snapshot, &incoming, &treatment),
+        refused: refusal(live, &snapshot, &incoming, &treatment).or_else(|| {
+            let no = shut.or_else(|| plan.lacks_key());
+            no.map(|rejection| rejection.to_string())
+        }),
         treatment: Care {
             read_ms: u64::try_from(treatment.read.as_millis()).unwrap_or(u64::MAX),
             body_limit: treatment.body,
@@ -55,6 +70,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         },
         class: classed(live, verdict, look),
         rule: plan.rule.map(|rule| rule.number),
+        application: plan.application.as_deref().map(str::to_owned),
         pool: plan.pool.name().to_owned(),
         strategy: plan.pool.strategy().to_owned(),
         nodes: Vec::new(),
@@ -72,12 +88,22 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     told
 }
 
-/// The item that the head of the body names, and whether it can be sent once only. As
-/// `proxy/keep.rs` finds out.
-fn body(snapshot: &Snapshot, incoming: &Incoming<'_>, inquiry: &Inquiry) -> (Option<String>, bool) {
+/// What the head of the body names, and whether it can be sent once only. As `proxy/keep.rs` finds
+/// out.
+fn body(
+    snapshot: &Snapshot,
+    incoming: &Incoming<'_>,
+    pool: &Pool,
+    inquiry: &Inquiry,
+) -> (Named, bool) {
     /// Pingora keeps so much whatever the limit.
     const REPLAY_BUFFER: u64 = 64 * 1024;
+    let user = match incoming.user(snapshot, pool, !inquiry.body.is_empty()) {
+        Found::Settled(user) => user,
+        Found::InBody(quest) => quest.last(inquiry.body.as_bytes(), inquiry.body_length.is_none()),
+    };
     let kept = snapshot.treatments.is_on()
+        && pool.kind == PoolKind::PluginDaemon
         && inquiry.method == "POST"
         && incoming.asked().kind == Kind::Dispatch;
     let said = incoming.text(&header::CONTENT_LENGTH);
@@ -87,12 +113,13 @@ fn body(snapshot: &Snapshot, incoming: &Incoming<'_>, inquiry: &Inquiry) -> (Opt
     };
     let length = inquiry.body_length.or(known).unwrap_or(0);
     if !kept || length == 0 || inquiry.headers.contains_key(header::EXPECT) {
-        return (None, false);
+        return (Named { item: None, user }, false);
     }
     let mut peek = Peek::new();
     peek.feed(inquiry.body.as_bytes());
     let most = snapshot.config.retry.body_limit.max(REPLAY_BUFFER);
-    (peek.item(), length > most)
+    let item = peek.item();
+    (Named { item, user }, length > most)
 }
 
 fn refusal(
@@ -183,6 +210,10 @@ fn tell_choice(
         Ok(among) => among,
         Err(refused) => {
             told.nobody = owned.is_none().then(|| refused.to_string());
+            if let Some(other) = &plan.fallback {
+                let note = format!("pool {} would take over", other.name());
+                told.notes.push(note);
+            }
             if refused.full > 0 {
                 told.notes.push("it would wait here for a place".to_owned());
             }

@@ -7,11 +7,12 @@ use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
 use crate::config::{self, Config};
 use crate::learn::Classifier;
-use crate::model::Owner;
+use crate::model::{NodeId, Owner};
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
-use crate::route::{OwnerTable, Owners, Rules, Table, Treatments};
+use crate::route::{Applications, OwnerTable, Owners, Rules, Table, Treatments, Users};
 use crate::select::{self, Strategy, Why};
+use http::HeaderValue;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,10 @@ pub struct Snapshot {
     fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
+    /// Whose keys are whose; none where there are no applications.
+    pub applications: Option<Applications>,
+    /// Where users' ids are looked for.
+    pub users: Users,
     /// Who says what is long, when not what was learned.
     pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
@@ -101,6 +106,7 @@ impl Snapshot {
         let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
         let routes = Table::new(&config.routes, position);
         let rules = Rules::new(&config.rules, position);
+        let applications = Applications::new(&config.applications, position);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -109,6 +115,8 @@ impl Snapshot {
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
+            users: Users::new(&config.users),
+            applications,
             fingerprint: config::fingerprint(&config),
             config,
             version,
@@ -130,6 +138,26 @@ impl Snapshot {
     #[must_use]
     pub fn pool_for(&self, path: &str) -> &Arc<Pool> {
         &self.pools[self.routes.find(path)]
+    }
+
+    /// The position of the pool for a path.
+    pub(super) fn position_for(&self, path: &str) -> usize {
+        self.routes.find(path)
+    }
+
+    /// What probes of a plugin daemon are sent as its key.
+    pub(super) fn upstream_key(&self, node: &NodeId) -> Option<HeaderValue> {
+        let daemons = |pool: &&Arc<Pool>| pool.kind == config::PoolKind::PluginDaemon;
+        let mut pools = self.pools.iter().filter(daemons);
+        let pool = pools.find(|pool| pool.nodes().iter().any(|known| known.id() == node))?;
+        pool.upstream_key(node).map(|(_, key)| key)
+    }
+
+    /// The pool that takes over for another.
+    pub(super) fn fallback_of(&self, pool: &Pool) -> Option<Arc<Pool>> {
+        let name = pool.fallback.as_deref()?;
+        let found = self.pools.iter().find(|pool| pool.name() == name);
+        found.cloned()
     }
 
     /// The node that holds the connection of a debug plugin, where that is known.

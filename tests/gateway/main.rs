@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod admin;
+mod applications;
 mod bodies;
 mod choosing;
 mod connecting;
@@ -10,6 +11,7 @@ mod debug;
 mod explain;
 mod failing;
 mod forward;
+mod hashing;
 mod health;
 mod kinds;
 mod learning;
@@ -20,6 +22,7 @@ mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
+mod users;
 mod waiting;
 mod warming;
 
