@@ -1,4 +1,4 @@
-# make demo    see twolane at work: stand-in plugin daemons, real gateway, twenty seconds
+# make demo    see twolane at work: stand-in plugin daemons, three strategies, twenty seconds
 # make test    every test
 # Both install what they need on Debian and Ubuntu; a Rust toolchain must be there (https://rustup.rs).
 
@@ -22,6 +22,7 @@ run: setup
 	$(CARGO) run --release -- run $(ARGS)
 
 test: setup
+	@sh deploy/setup.sh promtool amtool
 	$(CARGO) test $(ARGS)
 
 lint: setup

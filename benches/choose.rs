@@ -25,6 +25,7 @@ use twolane::model::{
 use twolane::nodes::{
     Candidates, ComebackRules, Lease, Node, Plugins, Roster, Screening, Tried, screen,
 };
+use twolane::observe::access::Sinks;
 use twolane::observe::{Brief, Decision, Decisions, Metrics};
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
@@ -45,12 +46,14 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         Err(problems) => panic!("{}", problems.render()),
     };
     let roster = Arc::new(Roster::default());
+    let metrics = Metrics::new().expect("every family has a name of its own");
     let parts = Parts {
-        checks: Checks::new(&roster, &config.health),
+        checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
         sources: Sources::default(),
         rooms: Rooms::default(),
-        metrics: Metrics::new().expect("every family has a name of its own"),
+        sinks: Sinks::new(metrics.access().clone()),
+        metrics,
         own: Own::default(),
     };
     Snapshot::compile(config, 1, &parts)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what is missing to build and test twolane on Debian or Ubuntu, and says so.
-# What is named behind it is installed as well: `setup.sh haproxy`.
+# What is named behind it is installed as well: `setup.sh haproxy`. promtool and amtool are put into
+# .tools/usr/bin, and nothing of theirs is started.
 set -eu
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -16,21 +17,46 @@ need c++ g++
 need make make
 need redis-server redis-server
 need openssl openssl
-for wanted in "$@"; do need "$wanted" "$wanted"; done
-[ -n "$missing" ] || exit 0
+unpacked=""
+for wanted in "$@"; do
+    case "$wanted" in
+    # Installed, their packages would start a server; the tests need the tools alone.
+    promtool) unpack="prometheus" ;;
+    amtool) unpack="prometheus-alertmanager" ;;
+    *)
+        need "$wanted" "$wanted"
+        continue
+        ;;
+    esac
+    command -v "$wanted" >/dev/null 2>&1 || [ -x ".tools/usr/bin/$wanted" ] \
+        || unpacked="$unpacked $unpack"
+done
+[ -n "$missing$unpacked" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "missing:$missing; install them with your package manager, then run this again" >&2
+    echo "missing:$missing$unpacked; install them with your package manager, then run this again" >&2
     exit 1
 fi
 as_root=""
 if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null 2>&1; then
+    if command -v sudo >/dev/null 2>&1; then
+        as_root=sudo
+    elif [ -n "$missing" ]; then
         echo "missing:$missing; as root: apt-get install$missing" >&2
         exit 1
     fi
-    as_root=sudo
 fi
+if [ -n "$unpacked" ]; then
+    echo "unpacking into .tools:$unpacked"
+    mkdir -p .tools/debs
+    # shellcheck disable=SC2086 # a list of package names
+    (cd .tools/debs && { apt-get download -qq $unpacked || { $as_root apt-get update -qq && apt-get download -qq $unpacked; }; })
+    for package in .tools/debs/*.deb; do
+        dpkg-deb --fsys-tarfile "$package" | tar -x -C .tools --wildcards './usr/bin/*tool'
+    done
+    rm -r .tools/debs
+fi
+[ -n "$missing" ] || exit 0
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update -qq

@@ -36,6 +36,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("redis", &["share/", "upstream/discovery/"]),
     ("serde_yaml", &["config/file.rs"]),
+    ("x509_parser", &["config/credentials.rs"]),
+    (
+        "rustls",
+        &["config/credentials.rs", "server/tls.rs", "upstream/"],
+    ),
     ("clap", &["cli"]),
     ("crc32fast", &["route/", "select/ring.rs"]),
     ("md5", &["route/"]),

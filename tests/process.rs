@@ -553,9 +553,11 @@ async fn commands(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-async fn demo(folder: &Path) -> Value {
-    let arguments = ["demo", "--seconds", "2", "--seed", "7", "--json"];
-    let output = output(command(folder, &arguments)).await;
+async fn demo(folder: &Path, seconds: &str) -> Value {
+    let arguments = ["demo", "--seconds", seconds, "--seed", "42", "--json"];
+    let mut command = command(folder, &arguments);
+    let ran = tokio::task::spawn_blocking(move || command.output());
+    let output = ran.await.unwrap().unwrap();
     assert!(
         output.status.success(),
         "every call was answered: {} {}",
@@ -565,22 +567,82 @@ async fn demo(folder: &Path) -> Value {
     serde_json::from_str(&said(&output)).expect("standard output is JSON and nothing else")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demo_answers_every_call_and_repeats_itself() {
-    let folder = folder();
-    let (one, other) = tokio::join!(demo(folder.path()), demo(folder.path()));
-    let calls = one["calls"].as_u64().unwrap();
-    assert!(calls > 20, "two seconds are worth some calls: {calls}");
-    assert_eq!(one["calls"], other["calls"], "a seed repeats a run");
-    let lanes = one["lanes"].as_array().unwrap();
+/// Every call of the report is answered, or died with the node that was killed.
+fn expect_whole(report: &Value) {
+    let calls = report["calls"].as_u64().unwrap();
+    let lanes = report["lanes"].as_array().unwrap();
     let names: Vec<_> = lanes.iter().map(|lane| &lane["strategy"]).collect();
-    assert_eq!(names, ["adaptive", "round_robin"], "both lanes ran");
+    assert_eq!(
+        names,
+        ["adaptive", "least_in_flight", "round_robin"],
+        "all lanes ran"
+    );
     for lane in lanes {
         let rows = lane["classes"].as_array().unwrap();
         let counted: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
-        assert_eq!(counted, calls, "no call is missing in {}", lane["strategy"]);
+        let lost = lane["lost_with_a_node"].as_u64().unwrap();
+        assert_eq!(
+            counted + lost,
+            calls,
+            "none is missing in {}",
+            lane["strategy"]
+        );
         assert_eq!(lane["failures"], 0, "none failed in {}", lane["strategy"]);
+        assert!(lost <= 30, "what ran on one node is a few: {lost}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_answers_every_call_and_repeats_itself() {
+    let folder = folder();
+    let (one, other) = tokio::join!(demo(folder.path(), "2"), demo(folder.path(), "2"));
+    assert!(
+        one["calls"].as_u64().unwrap() > 20,
+        "two seconds are worth some calls"
+    );
+    assert_eq!(one["calls"], other["calls"], "a seed repeats a run");
+    expect_whole(&one);
+    expect_whole(&other);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_demo_short_calls_wait_less_under_adaptive_than_under_round_robin() {
+    let report = demo(folder().path(), "20").await;
+    expect_whole(&report);
+    let ratios = report["short_p99_ratio"].as_array().unwrap();
+    let round_robin = ratios
+        .iter()
+        .find(|row| row["to"] == "round_robin")
+        .unwrap();
+    let ratio = round_robin["ratio"].as_f64().unwrap();
+    assert!(
+        ratio < 0.9,
+        "the 99th percentile of short calls is {ratio} of round robin's"
+    );
+    let slow = |lane: usize| report["lanes"][lane]["short_over_1s"].as_f64().unwrap();
+    assert!(
+        slow(0) < 0.7 * slow(2),
+        "short calls over a second: {} and {}",
+        slow(0),
+        slow(2)
+    );
+    let learned = report["lanes"][0]["learned"].as_array().unwrap();
+    let class = |part: &str| {
+        let row = learned
+            .iter()
+            .find(|row| row["operation"].as_str().unwrap().contains(part));
+        row.map(|row| row["class"].clone())
+    };
+    assert_eq!(
+        class("scan_document"),
+        Some(json!("long")),
+        "one tool of a plugin"
+    );
+    assert_eq!(
+        class("detect_language"),
+        Some(json!("short")),
+        "and the other"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -637,7 +699,7 @@ fn typed(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readme_names_only_commands_that_exist() {
+async fn readme_and_docs_name_only_commands_that_exist() {
     let sample = "Try `twolane dmeo`:\n```sh\n$ ./twolane check --print\ntwolane\n```\n";
     let expected = ["check", "dmeo"].map(str::to_owned);
     assert_eq!(
@@ -647,9 +709,13 @@ async fn the_readme_names_only_commands_that_exist() {
     );
     let known = commands(folder().path()).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
-    for name in typed(&readme) {
-        assert!(known.contains(&name), "README.md says `twolane {name}`");
+    for page in ["README.md", "docs/operations.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let names = typed(&text);
+        assert!(!names.is_empty(), "{page} says how to use the program");
+        for name in names {
+            assert!(known.contains(&name), "{page} says `twolane {name}`");
+        }
     }
 }
 
@@ -772,4 +838,61 @@ async fn f168_fifty_mib_through_the_gateway_add_less_than_two() {
     assert!(more < 2048, "{more} KiB more than {before}");
     let came = api.came().pop().unwrap();
     assert!(came.length > 50 << 20, "all of it arrived");
+}
+
+/// How many lines a file has.
+fn lines_of(file: &Path) -> usize {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f216_usr1_opens_the_access_log_again_after_it_was_moved() {
+    let (folder, node) = (folder(), node().await);
+    let (file, moved) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
+    let yaml = over(&node, "access_log: { to: ./a.log }\n");
+    let mut serving = Serving::with_file(folder.path(), &yaml).await;
+    call(&serving.dify(), json!({})).await;
+    eventually("a line", async || lines_of(&file) == 1).await;
+    std::fs::rename(&file, &moved).unwrap();
+    call(&serving.dify(), json!({})).await;
+    eventually("the name does not matter to it", async || {
+        lines_of(&moved) == 2
+    })
+    .await;
+    serving.program.signal("USR1");
+    eventually("a new file", async || file.is_file()).await;
+    call(&serving.dify(), json!({})).await;
+    eventually("the next line is there", async || lines_of(&file) == 1).await;
+    assert_eq!(lines_of(&moved), 2, "and not there");
+    // The last lines are not lost with the process.
+    let calls: Vec<_> = (0..20).map(|_| serving.dify()).collect();
+    for dify in &calls {
+        call(dify, json!({})).await;
+    }
+    serving.program.signal("TERM");
+    assert_eq!(serving.program.exit().await.code(), Some(0));
+    assert_eq!(lines_of(&file), 21);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f216_standard_output_takes_the_access_log_and_usr1_does_no_harm() {
+    let (folder, node) = (folder(), node().await);
+    let yaml = over(&node, "access_log: { to: stdout }\n");
+    std::fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();
+    let out = folder.path().join("out");
+    let command = command(folder.path(), &["--config", "gateway.yaml"]);
+    let stdout = std::fs::File::create(&out).unwrap();
+    let mut serving = Serving::of(Program::spawn_into(command, stdout.into())).await;
+    for _ in 0..2 {
+        call(&serving.dify(), json!({})).await;
+        serving.program.signal("USR1");
+        serving.program.line("opened again").await;
+    }
+    eventually("both lines", async || lines_of(&out) == 2).await;
+    for line in std::fs::read_to_string(&out).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["status"], 200);
+    }
+    assert!(serving.program.runs());
 }

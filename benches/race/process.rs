@@ -109,7 +109,7 @@ fn gateway(text: &str) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{}", problems.render()),
     };
-    twolane::observe::init_log("error");
+    twolane::observe::init_log("error", twolane::model::EventFormat::Text);
     let ran = twolane::server::run(loaded, None, twolane::server::Options::default());
     ran.expect("the gateway starts");
 }

@@ -1,6 +1,6 @@
 //! Who asks: connections that are kept, each with one request at a time.
 
-use super::daemon::whole;
+use super::wire::whole;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,13 +1,11 @@
 //! Three plugin daemons that cost next to nothing: every request is answered at once with the
 //! same bytes, so that what is measured is the proxy.
 
+use super::wire::{HEALTH, whole};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const HEALTH: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 69\r\n\r\n\
-    {\"status\":\"ok\",\"active_requests\":0,\"active_dispatch_requests\":0     }";
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 66\r\n\r\n\
     {\"code\":0,\"message\":\"success\",\"data\":{\"text\":\"found it at once\"}} ";
@@ -56,17 +54,4 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
             .await
             .ok()?;
     }
-}
-
-/// The length of header and body, once both are there.
-pub(crate) fn whole(bytes: &[u8]) -> Option<usize> {
-    let header = bytes.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&bytes[..header]).ok()?;
-    let body = text
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .unwrap_or(0);
-    (bytes.len() >= header + body).then_some(header + body)
 }

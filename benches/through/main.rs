@@ -20,11 +20,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod bare;
 mod caller;
 mod daemon;
+mod figures;
 mod process;
+mod wire;
 
 use caller::{Call, Callers};
-use process::Child;
-use std::net::{SocketAddr, TcpListener};
+use figures::{median, setting};
+use process::{Child, free};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,20 +71,6 @@ fn main() -> ExitCode {
         _ => {}
     }
     ExitCode::SUCCESS
-}
-
-fn setting(name: &str, default: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-/// Addresses where nothing listens yet.
-fn free(count: usize) -> Vec<SocketAddr> {
-    let open: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free"))
-        .collect();
-    let addresses = open.iter().map(|it| it.local_addr());
-    addresses.map(|it| it.expect("it is bound")).collect()
 }
 
 async fn measure() {
@@ -135,11 +124,6 @@ async fn one_round(call: &Call, at: SocketAddr, child: Option<&Child>, requests:
         p50: at_share(50).as_secs_f64() * 1e6,
         p99: at_share(99).as_secs_f64() * 1e6,
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn print(call: &Call, all: &[Vec<Figures>]) {

@@ -3,7 +3,7 @@
 use super::{bare, daemon};
 use std::fs;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -45,6 +45,15 @@ impl Drop for Child {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Addresses where nothing listens yet.
+pub(crate) fn free(count: usize) -> Vec<SocketAddr> {
+    let open: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free"))
+        .collect();
+    let addresses = open.iter().map(|it| it.local_addr());
+    addresses.map(|it| it.expect("it is bound")).collect()
 }
 
 /// Returns as soon as something listens there.
@@ -89,7 +98,7 @@ fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{}", problems.render()),
     };
-    twolane::observe::init_log("warn");
+    twolane::observe::init_log("warn", twolane::model::EventFormat::Text);
     let ran = twolane::server::run(loaded, None, twolane::server::Options::default());
     ran.expect("the gateway starts");
 }

@@ -68,7 +68,7 @@ pub(super) fn one_node(live: &Live, id: &str) -> Response<Vec<u8>> {
     }
 }
 
-fn no_node(live: &Live, id: &str) -> Response<Vec<u8>> {
+pub(super) fn no_node(live: &Live, id: &str) -> Response<Vec<u8>> {
     let nodes = live.snapshot().nodes();
     let names: Vec<_> = nodes.iter().map(|node| node.id().as_str()).collect();
     reply::text(

@@ -1,34 +1,74 @@
 //! What does Prometheus scrape?
 
 use super::reply;
+use crate::dify;
 use crate::model::{Class, clock};
-use crate::nodes::{Node, Pace};
-use crate::observe::{Gauges, Looking, NodeState, PoolState};
-use crate::upstream::{Live, Pool};
+use crate::nodes::{Node, Pace, Plugin, Presence};
+use crate::observe::{Gauges, KnownState, Looking, NodeState, OperationState, PoolState, Shown};
+use crate::upstream::{Live, Pool, Standing};
 use http::Response;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
     let snapshot = live.snapshot();
     let now = clock::now();
-    let pools: Vec<_> = snapshot.pools().iter().map(|pool| state(pool)).collect();
-    let nodes: Vec<_> = snapshot
-        .pools()
-        .iter()
-        .flat_map(|pool| nodes(live, pool, now))
-        .collect();
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let gauges = Gauges {
-        open_requests: count(live.lifecycle.open()),
-        operations: count(live.learner.len()),
-        other_gateways: count(live.fleet.others(clock::now()).len()),
-        long_threshold: live.learner.threshold(),
-        classifier_failures: live.parts.own.classifier_failures(),
+    let pools = snapshot.pools().iter();
+    let shown = Shown {
+        pools: pools.clone().map(|pool| state(pool)).collect(),
+        nodes: pools.flat_map(|pool| nodes(live, pool, now)).collect(),
+        known: known(live, now),
+        gauges: gauges(live, now),
     };
-    match live.parts.metrics.page(&nodes, &pools, gauges) {
+    match live.parts.metrics.page(&shown) {
         Ok(page) => reply::build(200, "text/plain; version=0.0.4; charset=utf-8", page),
         Err(error) => reply::text(500, format!("the metrics cannot be written: {error}\n")),
     }
+}
+
+fn gauges(live: &Live, now: Instant) -> Gauges {
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let leader = live.fleet.leader(now);
+    let alone = live.fleet.standing() == Standing::Alone;
+    Gauges {
+        open_requests: count(live.lifecycle.open()),
+        operations: count(live.learner.len()),
+        other_gateways: count(live.fleet.others(now).len()),
+        leader: alone || leader.is_some_and(|leader| leader.gateway == live.identity.name),
+        long_threshold: live.learner.threshold(),
+        classifier_failures: live.parts.own.classifier_failures(),
+    }
+}
+
+fn known(live: &Live, now: Instant) -> KnownState {
+    let operation = |name| {
+        let known = live.learner.view_of(name, now)?;
+        let score = known.score_ms / 1e3;
+        (known.total > 0).then_some(OperationState {
+            name,
+            long: known.long,
+            score,
+        })
+    };
+    KnownState {
+        operations: dify::labels().filter_map(operation).collect(),
+        changes: live.learner.changes(),
+        divergence: divergence(live, now),
+    }
+}
+
+/// How many plugins some nodes have and others of the same pool said they have not.
+fn divergence(live: &Live, now: Instant) -> usize {
+    let nodes = live.snapshot().plugin_pool().nodes();
+    let plugins = live.plugins.all();
+    let differs = |plugin: &&Arc<Plugin>| {
+        let on = |state| {
+            let mut nodes = nodes.iter();
+            nodes.any(|node| node.presence(plugin.place(), now) == state)
+        };
+        on(Presence::Absent) && on(Presence::Present)
+    };
+    plugins.iter().filter(differs).count()
 }
 
 fn state(pool: &Pool) -> PoolState {
@@ -59,6 +99,7 @@ fn nodes(live: &Live, pool: &Pool, now: Instant) -> Vec<NodeState> {
         hand: node.hand().word(),
         slowness: node.speed().slowness(fastest, now),
         failing: node.failing(),
+        resting: node.resting(now),
     };
     nodes.iter().map(|node| state(node)).collect()
 }

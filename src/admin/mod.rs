@@ -10,6 +10,7 @@ mod explain;
 mod gate;
 mod health;
 mod metrics;
+mod node_metrics;
 mod register;
 mod reply;
 mod seed_pages;
@@ -17,7 +18,7 @@ mod status;
 
 pub use client::ask;
 
-use crate::upstream::Live;
+use crate::upstream::{Errands, Live};
 use async_trait::async_trait;
 use http::{Method, Response};
 use pingora::apps::http_app::ServeHttp;
@@ -40,13 +41,19 @@ pub trait Hands: fmt::Debug + Send + Sync {
 pub struct Admin {
     live: Arc<Live>,
     hands: Arc<dyn Hands>,
+    errands: Errands,
 }
 
 impl Admin {
     /// Shows what is live; acts through `hands`.
     #[must_use]
     pub fn new(live: Arc<Live>, hands: Arc<dyn Hands>) -> Self {
-        Self { live, hands }
+        let errands = Errands::new();
+        Self {
+            live,
+            hands,
+            errands,
+        }
     }
 
     async fn answer(&self, session: &ServerSession, body: &[u8]) -> Response<Vec<u8>> {
@@ -55,6 +62,12 @@ impl Admin {
         let token = self.live.snapshot().config.admin.token.clone();
         if !gate::is_open(path) && !gate::may(&request.headers, token.as_ref()) {
             return reply::unauthorized();
+        }
+        if let Some(node) = node_metrics::node_of(path) {
+            return match request.method {
+                Method::GET => node_metrics::page(&self.live, &self.errands, node).await,
+                _ => reply::not_found(path),
+            };
         }
         if let Some(node) = path.strip_prefix("/api/v1/nodes/") {
             return match (&request.method, node.strip_suffix("/state")) {

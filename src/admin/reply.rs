@@ -43,7 +43,7 @@ pub(super) fn unauthorized() -> Response<Vec<u8>> {
 /// Nothing here, and what there is instead.
 pub(super) fn not_found(path: &str) -> Response<Vec<u8>> {
     let there = "/livez /readyz /health /status /cluster/nodes /cluster/stats /cluster/master \
-                 /cluster/gateways, /metrics, /api/v1/nodes/NAME, PUT /api/v1/nodes/NAME/state, PUT and DELETE \
+                 /cluster/gateways, /metrics, /nodes/NAME/metrics, /api/v1/nodes/NAME, PUT /api/v1/nodes/NAME/state, PUT and DELETE \
                  /api/v1/nodes/NAME where `discover.register` is on, /api/v1/decisions, \
                  /api/v1/decisions/REQUEST, POST /api/v1/explain, POST /-/reload";
     text(404, format!("nothing at {path:?}; there is {there}\n"))

@@ -16,6 +16,19 @@ pub enum End {
     Silent,
 }
 
+impl End {
+    /// The word in metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unreached => "unreached",
+            Self::Refused(_) => "refused",
+            Self::Broke => "broke",
+            Self::Silent => "silent",
+        }
+    }
+}
+
 /// What else matters.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {

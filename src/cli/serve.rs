@@ -23,13 +23,24 @@ pub(super) fn load(from: &From, builder: &Builder) -> Result<(Loaded, Option<Pat
 
 /// Of Pingora only what went wrong, and which nodes came back.
 const LOG: &str = "info,pingora=warn,pingora_load_balancing=info";
+/// And each stage of each request.
+const DEBUG: &str = "info,pingora=warn,pingora_load_balancing=info,twolane=debug";
+
+/// What seed 000's debug variable did.
+fn filter() -> &'static str {
+    let wish = std::env::var("TWOLANE_DEBUG").unwrap_or_default();
+    match wish.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => DEBUG,
+        _ => LOG,
+    }
+}
 
 pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
-    crate::observe::init_log(LOG);
     let (loaded, file) = match load(from, &builder) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
     };
+    crate::observe::init_log(filter(), loaded.config.log.format);
     if !loaded.warnings.list.is_empty() {
         log::warn!("{}", loaded.warnings);
     }

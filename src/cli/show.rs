@@ -4,10 +4,11 @@ use super::typed::Node;
 use super::{on_runtime, out};
 use crate::demo;
 use crate::demo::daemon::{Plugin, Settings};
+use crate::model::EventFormat;
 use std::process::ExitCode;
 
 pub(super) fn watch(wish: demo::Wish) -> ExitCode {
-    crate::observe::init_log("error");
+    crate::observe::init_log("error", EventFormat::Text);
     let quiet = wish.json;
     let report = on_runtime(demo::run(wish, |line| {
         if !quiet {
@@ -36,7 +37,7 @@ pub(super) fn watch(wish: demo::Wish) -> ExitCode {
 }
 
 pub(super) fn stand_in(node: Node) -> ExitCode {
-    crate::observe::init_log("info");
+    crate::observe::init_log("info", EventFormat::Text);
     let listen = node.listen;
     let plugins = node.plugins.iter().map(|id| Plugin::running(id));
     let blocking = node.blocking.iter().map(|id| Plugin::blocking(id));

@@ -39,7 +39,7 @@ pub(super) enum Command {
         #[arg(long)]
         print: bool,
     },
-    /// Watch it work: stand-in plugin daemons, a mix of short and long calls, a scoreboard
+    /// Watch it work: three strategies on the same calls, a burst, a killed node, a scoreboard
     Demo {
         /// Seconds of arriving calls
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]

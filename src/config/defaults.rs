@@ -1,8 +1,8 @@
 //! What holds when nothing is written, and why?
 
+use super::access_log::AccessLog;
 use super::address::Address;
 use super::application::{PoolKind, Users};
-use super::discover::{DifyRedis, Discover, Encryption};
 use super::hash::HashBy;
 use super::pool::{NodeEntry, Pool, Strategies, Waiting};
 use super::sections::{
@@ -10,6 +10,8 @@ use super::sections::{
     Tcp, Timeouts,
 };
 use super::share::Share;
+use super::signals::{EventLog, Tracing};
+use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -126,52 +128,12 @@ const LONGEST_REST: Duration = Duration::from_secs(300);
 /// A plugin is started within a minute or so of its install; asking every 5 s at first finds it.
 const ABSENT: Duration = Duration::from_secs(5);
 
-/// A new node is seen, and a stalled heartbeat noticed, within a few seconds; no source minds.
-const REFRESH: Duration = Duration::from_secs(2);
-/// A member that came and went three times in a minute must stay this long, then twice as long.
-const DAMPING: Duration = Duration::from_secs(10);
-/// A daemon writes every 5 s, and is late when it looks after dead neighbours: three beats.
-const STALE: Duration = Duration::from_secs(15);
 /// The daemon's own, when REDIS_KEY_PREFIX is not set.
 pub(super) const PREFIX: &str = "plugin_daemon";
 /// Redis's own.
 pub(super) const REDIS_PORT: u16 = 6379;
 /// Sentinel's own.
 pub(super) const SENTINEL_PORT: u16 = 26379;
-
-impl Default for Discover {
-    fn default() -> Self {
-        Self {
-            dns: None,
-            file: None,
-            dify_redis: None,
-            own: None,
-            register: false,
-            refresh: REFRESH,
-            allow: Vec::new(),
-            damping: Some(DAMPING),
-        }
-    }
-}
-
-impl DifyRedis {
-    /// A Redis of which only the address is known.
-    #[must_use]
-    pub fn at(address: Address) -> Self {
-        Self {
-            address,
-            sentinels: None,
-            username: None,
-            password: None,
-            db: 0,
-            encryption: Encryption::Off,
-            ca: None,
-            prefix: PREFIX.to_owned(),
-            stale: STALE,
-            owners: true,
-        }
-    }
-}
 
 impl Config {
     /// The configuration of a file that lists nothing but these nodes. At least one, please:
@@ -195,6 +157,7 @@ impl Config {
         };
         Self {
             listen: vec![LISTEN],
+            tls: Tls::default(),
             admin: Admin::default(),
             threads: 0,
             pools: vec![pool],
@@ -214,6 +177,9 @@ impl Config {
             limits: Limits::default(),
             loops: Loops::default(),
             debug_headers: false,
+            log: EventLog::default(),
+            tracing: Tracing::default(),
+            access_log: AccessLog::default(),
             share: Share::default(),
             decisions: DECISIONS,
             state: State::default(),

@@ -28,8 +28,10 @@ impl fmt::Display for Change {
 }
 
 /// What is bound or started once, in the life of a process.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 10] = [
+    "log.format",
     "listen",
+    "tls.listen",
     "admin.listen",
     "tcp.listen",
     "threads",
@@ -189,7 +191,7 @@ fn name(item: &Tree) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::NodeEntry;
-    use crate::model::{Class, Pin, Secret};
+    use crate::model::{Class, EventFormat, Pin, Secret};
     use std::time::Duration;
 
     fn config(nodes: &[&str]) -> Config {
@@ -247,6 +249,7 @@ mod tests {
         let old = config(&["a:1"]);
         let mut new = old.clone();
         new.listen = vec!["0.0.0.0:5003".parse().expect("an address")];
+        new.tls.listen = vec!["0.0.0.0:5443".parse().expect("an address")];
         new.admin.listen = "127.0.0.1:5013".parse().expect("an address");
         new.tcp.listen = Some("0.0.0.0:5004".parse().expect("an address"));
         new.threads = 2;
@@ -254,6 +257,7 @@ mod tests {
         new.share.prefix = "other:".to_owned();
         new.share.ttl = Duration::from_secs(3);
         new.share.sharded = true;
+        new.log.format = EventFormat::Json;
         let expected = FIXED.map(|key| Change::NeedsRestart(key.to_owned()));
         let changes = diff(&old, &new);
         assert_eq!(changes.len(), FIXED.len());

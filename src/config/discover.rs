@@ -1,6 +1,7 @@
 //! Where do nodes come from that the file does not list?
 
 use super::address::Address;
+use super::defaults;
 use crate::model::Secret;
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -26,6 +27,47 @@ pub struct Discover {
     /// How long a member that came and went three times within a minute must stay before it gets
     /// requests; twice as long each further time. None = not at all.
     pub damping: Option<Duration>,
+}
+
+/// A new node is seen, and a stalled heartbeat noticed, within a few seconds; no source minds.
+const REFRESH: Duration = Duration::from_secs(2);
+/// A member that came and went three times in a minute must stay this long, then twice as long.
+const DAMPING: Duration = Duration::from_secs(10);
+/// A daemon writes every 5 s, and is late when it looks after dead neighbours: three beats.
+const STALE: Duration = Duration::from_secs(15);
+
+impl Default for Discover {
+    fn default() -> Self {
+        Self {
+            dns: None,
+            file: None,
+            dify_redis: None,
+            own: None,
+            register: false,
+            refresh: REFRESH,
+            allow: Vec::new(),
+            damping: Some(DAMPING),
+        }
+    }
+}
+
+impl DifyRedis {
+    /// A Redis of which only the address is known.
+    #[must_use]
+    pub fn at(address: Address) -> Self {
+        Self {
+            address,
+            sentinels: None,
+            username: None,
+            password: None,
+            db: 0,
+            encryption: Encryption::Off,
+            ca: None,
+            prefix: defaults::PREFIX.to_owned(),
+            stale: STALE,
+            owners: true,
+        }
+    }
 }
 
 impl Discover {

@@ -1,15 +1,15 @@
 //! Where does a configuration come from? From a text, a file, or the environment alone.
 
 use super::check::{self, Around};
-use super::file;
 use super::finding::{Finding, Findings};
 use super::pool::NodeEntry;
 use super::probe::Spot;
-use super::problem::{Problem, Problems, Severity};
+use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::sections::Config;
 use super::snippet;
 use super::tree::Path as Place;
+use super::{file, files};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -76,14 +76,28 @@ pub fn find() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
-/// Loads a file, with the environment of the process.
+/// Loads a file, with the environment of the process. The files that it names are read too.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn load_file(path: &Path, known: &Known) -> Result<Loaded, Problems> {
     let place = path.display().to_string();
     let text = read(path).map_err(|(what, help)| Problems::whole(&place, what, help))?;
-    examine(&text, &place, known, &|name| std::env::var(name).ok())
+    let mut loaded = examine(&text, &place, known, &|name| std::env::var(name).ok())?;
+    let findings = Findings::default();
+    files::verify(&loaded.config, &findings);
+    let problems = tell(&text, &place, findings.into_list());
+    if problems.refuse() {
+        return Err(problems);
+    }
+    loaded.warnings.list.extend(problems.list);
+    Ok(loaded)
+}
+
+/// Tells whether a file that the configuration names changed: certificates, keys, authorities.
+#[must_use]
+pub fn files_hash(config: &Config) -> u64 {
+    files::hash(config.tls.files())
 }
 
 /// Loads a text. `place` is its name in messages, `env` the environment. An empty text is a
@@ -126,8 +140,7 @@ pub fn examine(
     let config = check::read(&tree, &around, &findings);
     let nodes_from = findings.nodes_from();
     let problems = tell(text, place, findings.into_list());
-    let refused = |problem: &Problem| problem.severity == Severity::Error;
-    if problems.list.iter().any(refused) {
+    if problems.refuse() {
         return Err(problems);
     }
     Ok(Loaded {

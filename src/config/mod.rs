@@ -6,13 +6,16 @@
 //! wrong any more. The way back: `print` writes a `Config` with its secrets masked, `diff` compares
 //! two.
 
+mod access_log;
 mod address;
 mod application;
 mod check;
+mod credentials;
 mod defaults;
 mod diff;
 mod discover;
 mod file;
+mod files;
 mod finding;
 mod fingerprint;
 mod hash;
@@ -26,18 +29,24 @@ mod problem;
 mod resolve;
 mod sections;
 mod share;
+mod signals;
 mod snippet;
 mod table;
+mod tls;
 mod tree;
 mod unit;
 
+pub use access_log::{AccessLog, LogTarget};
 pub use address::{Address, BadAddress};
 pub use application::{Application, PoolKind, UserSource, Users};
+pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
-pub use load::{Known, Loaded, OwnWords, content_hash, examine, find, load, load_file, read_nodes};
+pub use load::{
+    Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
+};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
     TwoNodes, Waiting, When,
@@ -49,3 +58,5 @@ pub use sections::{
     Tcp, Timeouts,
 };
 pub use share::{Sentinel, Share};
+pub use signals::{EventLog, Tracing};
+pub use tls::{Certificate, ClientCertificates, Tls, Wanted};

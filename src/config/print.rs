@@ -7,7 +7,8 @@ use super::file;
 use super::pool::{DebugPlugin, Strategies, TwoNodes};
 use super::print_pool::{pool, route, rule};
 use super::sections::{
-    Config, Cooldown, Health, Kinds, Learn, Loops, Retry, Shutdown, State, Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp,
+    Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -25,6 +26,7 @@ pub fn masked(config: &Config) -> String {
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
+        tls,
         admin,
         threads,
         pools,
@@ -44,19 +46,19 @@ pub(super) fn tree(config: &Config) -> Tree {
         limits,
         loops,
         debug_headers,
+        log,
+        tracing,
         decisions,
+        access_log,
         share,
         state,
         shutdown,
         reload,
     } = config;
-    let token = secret(admin.token.as_ref());
     table([
         ("listen", list(listen, |address| text(address))),
-        (
-            "admin",
-            table([("listen", text(admin.listen)), ("token", token)]),
-        ),
+        ("tls", tls.tree()),
+        ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
@@ -75,14 +77,23 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("limits", table([("body", text(write_size(limits.body)))])),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
+        ("log", log.tree()),
+        ("tracing", tracing.tree()),
+        ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
         ("shutdown", shutdown_tree(shutdown)),
-        (
-            "reload",
-            table([("poll", reload.poll.map_or(text("off"), time))]),
-        ),
+        ("reload", reload_tree(reload)),
     ])
+}
+
+fn admin_tree(admin: &Admin) -> Tree {
+    let token = secret(admin.token.as_ref());
+    table([("listen", text(admin.listen)), ("token", token)])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn debug_tree(headers: bool, decisions: usize) -> Tree {

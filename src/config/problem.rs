@@ -54,6 +54,12 @@ pub struct Problems {
 }
 
 impl Problems {
+    /// Whether one of them stops the gateway.
+    pub(super) fn refuse(&self) -> bool {
+        let stops = |problem: &Problem| problem.severity == Severity::Error;
+        self.list.iter().any(stops)
+    }
+
     /// A problem with the file as a whole: it is not there, or cannot be read.
     pub(super) fn whole(place: &str, what: String, help: &str) -> Self {
         let problem = Problem {

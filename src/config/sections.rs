@@ -1,8 +1,11 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
+use super::access_log::AccessLog;
 use super::application::{Application, Users};
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
+use super::signals::{EventLog, Tracing};
+use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +16,10 @@ use std::time::Duration;
 /// `conf/reference.yaml` lists every key with its default and its reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where clients connect; the data port. At least one.
+    /// Where clients connect without TLS; the data port. At least one, or one in `tls`.
     pub listen: Vec<SocketAddr>,
+    /// Where clients connect with TLS.
+    pub tls: Tls,
     /// Where the operator looks.
     pub admin: Admin,
     /// Proxy threads; 0 = one per core.
@@ -53,8 +58,14 @@ pub struct Config {
     pub loops: Loops,
     /// True: answers carry `X-Twolane-Node`, `-Attempts`, `-Class` and `-Why`.
     pub debug_headers: bool,
+    /// How what happens is written down.
+    pub log: EventLog,
+    /// By which ids a request can be followed.
+    pub tracing: Tracing,
     /// So many of the last decisions are kept for the operator; 0 = none.
     pub decisions: usize,
+    /// Who asked for what, line by line.
+    pub access_log: AccessLog,
     /// How several gateways act as one.
     pub share: Share,
     /// Where learned durations survive a restart.

@@ -5,13 +5,14 @@ use crate::model::Class;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One call that ended. Durations are of the demo's clock.
 #[derive(Debug)]
 pub(super) struct Result {
     pub(super) class: Class,
+    /// When it was sent, in real time.
+    pub(super) sent: Instant,
     pub(super) took: Duration,
     pub(super) answer: std::result::Result<Answer, String>,
 }
@@ -32,32 +33,64 @@ struct State {
     went: BTreeMap<(Class, String), usize>,
     misjudged: usize,
     first_failure: Option<String>,
+    /// When a node was killed.
+    killed: Option<Instant>,
+    /// Calls that ran then and failed.
+    lost: usize,
+}
+
+/// How a lane is now.
+#[derive(Debug)]
+pub(super) struct Now {
+    pub(super) strategy: &'static str,
+    pub(super) running: usize,
+    pub(super) failures: usize,
+    pub(super) lost: usize,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    pub(super) slow: f64,
 }
 
 /// What a lane came to.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
-    strategy: &'static str,
+    pub(super) strategy: &'static str,
+    /// Calls that failed, those apart that ran on a node when it was killed.
     pub(super) failures: usize,
-    first_failure: Option<String>,
-    classes: Vec<Row>,
+    pub(super) lost_with_a_node: usize,
+    pub(super) first_failure: Option<String>,
+    pub(super) classes: Vec<Row>,
+    /// The share of short calls that took over a second.
+    pub(super) short_over_1s: f64,
     /// Calls whose class the gateway did not know or guessed wrong.
-    misjudged: usize,
-    learned: Vec<Learned>,
+    pub(super) misjudged: usize,
+    pub(super) learned: Vec<Learned>,
+}
+
+impl Summary {
+    /// The 99th percentile of short calls, in seconds.
+    pub(super) fn short_p99(&self) -> f64 {
+        self.classes[Class::Short.index()].p99_s
+    }
+
+    /// The 95th percentile of long calls, in seconds.
+    pub(super) fn long_p95(&self) -> f64 {
+        self.classes[Class::Long.index()].p95_s
+    }
 }
 
 /// One class of one lane. Seconds of the demo's clock.
 #[derive(Debug, Serialize)]
-struct Row {
-    class: &'static str,
-    count: usize,
-    p50_s: f64,
-    p95_s: f64,
-    p99_s: f64,
-    max_s: f64,
-    errors: usize,
+pub(super) struct Row {
+    pub(super) class: &'static str,
+    pub(super) count: usize,
+    pub(super) p50_s: f64,
+    pub(super) p95_s: f64,
+    pub(super) p99_s: f64,
+    pub(super) max_s: f64,
+    pub(super) errors: usize,
     /// Calls per node.
-    went: BTreeMap<String, usize>,
+    pub(super) went: BTreeMap<String, usize>,
 }
 
 /// An operation the gateway knows by now.
@@ -96,6 +129,7 @@ impl Board {
                 state.misjudged += usize::from(answer.class != class.word());
                 *state.went.entry((class, answer.node)).or_default() += 1;
             }
+            Err(_) if state.killed.is_some_and(|killed| result.sent < killed) => state.lost += 1,
             Err(why) => {
                 state.failures[class.index()] += 1;
                 state.first_failure.get_or_insert(why);
@@ -103,20 +137,27 @@ impl Board {
         }
     }
 
-    /// The live line of this lane.
-    pub(super) fn line(&self) -> String {
+    /// How it is now: calls that ended, that run and that failed, and the short ones' durations.
+    pub(super) fn now(&self) -> Now {
         let state = self.state.lock();
         let mut short = state.took[Class::Short.index()].clone();
         short.sort_by(f64::total_cmp);
-        let ended: usize = state.took.iter().map(Vec::len).sum();
-        let failures: usize = state.failures.iter().sum();
-        format!(
-            "{:<11} done {ended:>4}  running {:>3}  short p50 {:>5.2} s p99 {:>5.2} s  errors {failures}",
-            self.strategy,
-            state.begun - ended - failures,
-            quantile(&short, 0.50),
-            quantile(&short, 0.99),
-        )
+        let ended = state.took.iter().map(Vec::len).sum::<usize>();
+        let failures = state.failures.iter().sum::<usize>() + state.lost;
+        Now {
+            strategy: self.strategy,
+            running: state.begun - ended - failures,
+            failures: failures - state.lost,
+            lost: state.lost,
+            p50: quantile(&short, 0.50),
+            p99: quantile(&short, 0.99),
+            slow: slow(&short),
+        }
+    }
+
+    /// A node is killed now: calls that run may die with it.
+    pub(super) fn note_kill(&self, at: Instant) {
+        self.state.lock().killed = Some(at);
     }
 
     pub(super) fn summary(&self, strategy: &'static str, learned: Vec<Learned>) -> Summary {
@@ -141,12 +182,22 @@ impl Board {
         Summary {
             strategy,
             failures: state.failures.iter().sum(),
+            lost_with_a_node: state.lost,
+            short_over_1s: slow(&state.took[Class::Short.index()]),
             first_failure: state.first_failure.clone(),
             classes: classes.into(),
             misjudged: state.misjudged,
             learned,
         }
     }
+}
+
+/// The share of what took over a second; 0 of none.
+fn slow(took: &[f64]) -> f64 {
+    let slow = took.iter().filter(|took| **took > 1.0).count();
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+    let share = slow as f64 / took.len().max(1) as f64;
+    share
 }
 
 /// The smallest value that `share` of all values do not exceed; 0 of none.
@@ -159,62 +210,6 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     )]
     let at = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(at.max(1) - 1).copied().unwrap_or_default()
-}
-
-/// The final tables.
-pub(super) fn table(lanes: &[Summary]) -> String {
-    let mut out = String::from(
-        "\nlane         class  calls     p50      p95      p99      max  errors  where they went\n",
-    );
-    for lane in lanes {
-        for row in &lane.classes {
-            let went: Vec<_> = row
-                .went
-                .iter()
-                .map(|(node, count)| format!("{node} {count}"))
-                .collect();
-            let _ = writeln!(
-                out,
-                "{:<12} {:<5} {:>6} {:>6.2}s {:>7.2}s {:>7.2}s {:>7.2}s {:>7}  {}",
-                lane.strategy,
-                row.class,
-                row.count,
-                row.p50_s,
-                row.p95_s,
-                row.p99_s,
-                row.max_s,
-                row.errors,
-                went.join(", "),
-            );
-        }
-    }
-    if let Some(ours) = lanes.first() {
-        let _ = writeln!(
-            out,
-            "\nlearned by {} ({} calls came before their operation was known, or were misjudged)",
-            ours.strategy, ours.misjudged
-        );
-        for row in &ours.learned {
-            let _ = writeln!(
-                out,
-                "  {:<5}  score {:>6.2}s  samples {:>5}  {}",
-                row.class.word(),
-                row.score_s,
-                row.samples,
-                row.operation
-            );
-        }
-    }
-    for lane in lanes {
-        if let Some(why) = &lane.first_failure {
-            let _ = writeln!(
-                out,
-                "{}: {} calls failed, the first with: {why}",
-                lane.strategy, lane.failures
-            );
-        }
-    }
-    out
 }
 
 #[cfg(test)]

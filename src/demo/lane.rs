@@ -4,12 +4,15 @@
 use super::CLOCK;
 use super::board::{Board, Learned, Result as CallResult, Summary};
 use super::caller::Caller;
-use super::daemon::{Daemon, Plugin, Settings, World};
+use super::daemon::{Daemon, Plugin, Settings, Stop, World};
 use super::trace::{COMPUTING, Trace};
+use crate::admin;
 use crate::config;
 use crate::model::{Class, clock};
 use crate::server::{Embedded, Options, known};
+use http::Method;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -22,8 +25,7 @@ pub(super) struct Lane {
     gateway: Embedded,
     caller: Arc<Caller>,
     board: Arc<Board>,
-    /// Kept alive for as long as the lane runs.
-    _nodes: Vec<Daemon>,
+    nodes: Vec<Daemon>,
 }
 
 impl Lane {
@@ -48,12 +50,38 @@ impl Lane {
             caller: Arc::new(Caller::new(gateway.data())),
             gateway,
             board: Arc::new(Board::new(strategy)),
-            _nodes: nodes,
+            nodes,
         })
     }
 
     pub(super) fn board(&self) -> Arc<Board> {
         Arc::clone(&self.board)
+    }
+
+    pub(super) const fn admin(&self) -> SocketAddr {
+        self.gateway.admin()
+    }
+
+    /// The path of the page that shows most.
+    pub(super) async fn page(&self) -> &'static str {
+        const DASHBOARD: &str = "/ui/";
+        match admin::ask(self.admin(), None, Method::GET, DASHBOARD, "").await {
+            Ok((200, _)) => DASHBOARD,
+            _ => "/cluster/stats",
+        }
+    }
+
+    /// Kills the second node, and starts it again.
+    pub(super) async fn lose_a_node(
+        self: Arc<Self>,
+        [dead, back]: [Duration; 2],
+    ) -> io::Result<()> {
+        let node = &self.nodes[1];
+        tokio::time::sleep(dead).await;
+        self.board.note_kill(clock::now());
+        node.stop(Stop::Cut).await;
+        tokio::time::sleep(back - dead).await;
+        node.restart().await
     }
 
     /// Sends every call at its intended time, whatever became of the others.
@@ -66,11 +94,13 @@ impl Lane {
             let (caller, board) = (Arc::clone(&self.caller), Arc::clone(&self.board));
             let (kind, class, body) = (call.kind, call.class(), call.body(id));
             board.begin();
+            let sent = clock::now();
             calls.spawn(async move {
                 let answer = caller.call(kind.op, kind.plugin, &body).await;
                 let took = due.elapsed().mul_f64(CLOCK);
                 board.end(CallResult {
                     class,
+                    sent,
                     took,
                     answer,
                 });
@@ -80,18 +110,21 @@ impl Lane {
     }
 
     pub(super) fn summary(&self) -> Summary {
+        self.board.summary(self.strategy, self.learned())
+    }
+
+    /// The operations that the gateway knows well enough by now.
+    pub(super) fn learned(&self) -> Vec<Learned> {
         let view = self.gateway.live().learner.view(usize::MAX, clock::now());
-        let learned = view
-            .into_iter()
-            .filter(|row| row.key.matches('|').count() >= 2)
+        view.into_iter()
+            .filter(|row| row.key.matches('|').count() >= 2 && row.basis == "learned")
             .map(|row| Learned {
                 operation: row.key,
                 class: if row.long { Class::Long } else { Class::Short },
                 score_s: row.score_ms / 1e3 * CLOCK,
                 samples: row.total,
             })
-            .collect();
-        self.board.summary(self.strategy, learned)
+            .collect()
     }
 }
 

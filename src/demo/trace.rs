@@ -1,11 +1,12 @@
 //! Which calls arrive, and when? The same for every lane, repeatable by its seed.
 
+use super::story;
 use crate::model::{Class, Dice};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// One kind of call. Names follow those of Dify plugins and operations; durations and rates are
-/// assumptions. The busiest plugin needs `0.22 * 6.5 + 2.2 * 0.1 = 1.65` of the three processes that
+/// assumptions. The busiest plugin needs `0.13 * 6.5 + 2.2 * 0.1 = 1.07` of the three processes that
 /// three nodes have for it.
 #[derive(Debug)]
 pub(super) struct Kind {
@@ -29,7 +30,7 @@ pub(super) const KINDS: [Kind; 7] = [
         "langgenius/ocr",
         "scan_document",
         6.5,
-        0.22,
+        0.13,
         1,
     ),
     kind(
@@ -71,6 +72,10 @@ pub(super) const KINDS: [Kind; 7] = [
 /// The plugins whose process does one call at a time.
 pub(super) const COMPUTING: [&str; 2] = ["langgenius/ocr", "langgenius/charts"];
 
+/// What arrives at once half way: places in [`KINDS`]. Three documents to scan, which compute, and
+/// nine long answers of a model, which only wait.
+pub(super) const BURST: [usize; 12] = [0, 0, 0, 5, 5, 5, 5, 5, 5, 5, 5, 5];
+
 /// From here on a call is long, by the demo's clock; the gateway learns which ones are.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -102,6 +107,16 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Sizes vary by a third around their mean.
+    fn new(kind: &'static Kind, at: Duration, dice: &mut Dice) -> Self {
+        let spread = 0.67 + 0.66 * dice.f64();
+        Self {
+            at,
+            kind,
+            work: Duration::from_secs_f64(kind.mean * spread),
+        }
+    }
+
     /// Its true class, which no gateway is told.
     pub(super) fn class(&self) -> Class {
         if self.work >= LONG {
@@ -141,10 +156,13 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Poisson arrivals of each kind for `length`; sizes vary by a third around their mean.
+    /// Poisson arrivals of each kind for `length`, and the burst.
     pub(super) fn new(seed: u64, length: Duration) -> Self {
         let mut dice = Dice::with_seed(seed);
-        let mut calls = Vec::new();
+        let burst = length.mul_f64(story::BURST);
+        let mut calls: Vec<_> = BURST
+            .map(|at| Call::new(&KINDS[at], burst, &mut dice))
+            .into();
         for kind in &KINDS {
             let mut at = 0.0;
             loop {
@@ -152,12 +170,7 @@ impl Trace {
                 if at >= length.as_secs_f64() {
                     break;
                 }
-                let spread = 0.67 + 0.66 * dice.f64();
-                calls.push(Call {
-                    at: Duration::from_secs_f64(at),
-                    kind,
-                    work: Duration::from_secs_f64(kind.mean * spread),
-                });
+                calls.push(Call::new(kind, Duration::from_secs_f64(at), &mut dice));
             }
         }
         calls.sort_by_key(|call| call.at);

@@ -27,6 +27,6 @@ pub mod user;
 mod words;
 
 pub use dialect::Dialect;
-pub use operation::{Asked, Kind, Names, describe};
+pub use operation::{Asked, Kind, Names, describe, installs, labels};
 pub use peek::Peek;
 pub use refusal::Refusal;

@@ -73,6 +73,15 @@ pub struct Asked<'r> {
     word: Option<&'static Word>,
 }
 
+/// Every name that [`Asked::label`] gives to what is learned.
+pub fn labels() -> impl Iterator<Item = &'static str> {
+    let words = words::WORDS.iter().map(|word| word.op);
+    words.chain([HOOK])
+}
+
+/// The operation of every hook.
+const HOOK: &str = "e";
+
 /// Says what is asked. `path` may carry a query; it is not looked at.
 #[must_use]
 pub fn describe<'r>(method: &str, path: &'r str, names: Names<'r>) -> Asked<'r> {
@@ -103,6 +112,16 @@ pub fn describe<'r>(method: &str, path: &'r str, names: Names<'r>) -> Asked<'r> 
         _ if path.starts_with("/admin/") => plain(Kind::Management, false),
         _ => plain(Kind::Other, false),
     }
+}
+
+/// Whether a path of [`Kind::Management`] installs or upgrades plugins.
+#[must_use]
+pub fn installs(path: &str) -> bool {
+    let rest = path.split_once("/management/").map(|(_, rest)| rest);
+    rest.is_some_and(|rest| {
+        let of = rest.strip_prefix("install/");
+        of.is_some_and(|what| !what.starts_with("tasks") && !what.starts_with("task/"))
+    })
 }
 
 /// Everything under `/plugin/:tenant/`.
@@ -163,7 +182,7 @@ fn hook<'r>(method: &str, rest: &'r str) -> Asked<'r> {
         return plain(Kind::Other, false);
     }
     Asked {
-        op: "e",
+        op: HOOK,
         plugin: Some(id),
         ..plain(Kind::Hook, false)
     }
@@ -253,7 +272,7 @@ impl<'r> Asked<'r> {
     pub fn label(&self) -> &'static str {
         match (self.word, self.kind) {
             (Some(word), _) => word.op,
-            (None, Kind::Hook) => "e",
+            (None, Kind::Hook) => HOOK,
             (None, kind) => kind.word(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::estimate::{Estimate, Gauge};
 use super::usual::Usual;
-use crate::model::{Basis, Class, Verdict};
+use crate::model::{Basis, Class, LearnRules, Verdict};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -92,6 +92,12 @@ impl State {
                 samples: self.estimate.rests_on(gauge.rules.score),
             },
         })
+    }
+
+    /// The class that its samples say, once they are enough.
+    pub(super) fn learned(&self, rules: &LearnRules) -> Option<Class> {
+        let enough = self.estimate.count >= u64::from(rules.min_samples.max(1));
+        enough.then(|| self.estimate.class())
     }
 
     /// Have so many requests been running for the threshold or longer?

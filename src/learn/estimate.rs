@@ -1,7 +1,7 @@
 //! Which score do one key's samples give, and is that long?
 
 use super::histogram::{Histogram, bucket};
-use crate::model::{LearnRules, Score};
+use crate::model::{Class, LearnRules, Score};
 use std::collections::VecDeque;
 
 /// Larger windows are taken for this one, so that a key's memory is bounded.
@@ -92,6 +92,11 @@ impl Estimate {
             self.long = false;
         }
         self.judged_by = gauge.threshold;
+    }
+
+    /// The class of the key by the latest decision.
+    pub(super) const fn class(&self) -> Class {
+        if self.long { Class::Long } else { Class::Short }
     }
 
     /// Is the key long? Decides again if the threshold has moved since.

@@ -60,7 +60,7 @@ impl Learner {
     fn is_long(&self, key: &str) -> bool {
         let rules = self.rules();
         let gauge = self.gauge(&rules, 0.0);
-        let entry = self.keys.lock().peek(key).cloned();
+        let entry = self.keys.lock().peek(key);
         entry.is_some_and(|entry| entry.state.lock().estimate.is_long(gauge))
     }
 
@@ -70,7 +70,7 @@ impl Learner {
     pub fn hear(&self, operation: &Operation, told: (u64, &[u64]), whole: bool, now: Instant) {
         let (mut count, mut samples) = told;
         if whole {
-            let entry = self.keys.lock().peek(operation.as_str()).cloned();
+            let entry = self.keys.lock().peek(operation.as_str());
             let known = entry.map_or(0, |entry| entry.state.lock().estimate.count);
             count = count.saturating_sub(known);
         }

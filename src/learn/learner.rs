@@ -4,20 +4,18 @@ use super::Classifier;
 use super::entry::{Entry, Running};
 use super::estimate::Gauge;
 use super::fleet::Untold;
+use super::keys::Keys;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
 use super::usual::ln_seconds;
 use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
-use lru::LruCache;
+use log::Level;
 use parking_lot::Mutex;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-/// Every key, in the order of use.
-pub(super) type Keys = LruCache<Arc<str>, Arc<Entry>, ahash::RandomState>;
 
 /// Learns durations per operation. Shared by all threads.
 ///
@@ -30,6 +28,8 @@ pub struct Learner {
     pub(super) everything: Mutex<Everything>,
     /// The effective threshold in nanoseconds.
     pub(super) threshold: AtomicU64,
+    /// How often an operation was found to be short, and long, that was not called so before.
+    changes: [AtomicU64; Class::ALL.len()],
     /// What others have not been told yet.
     pub(super) untold: Untold,
 }
@@ -42,12 +42,13 @@ impl Learner {
             Threshold::Fixed(duration) => nanos(duration),
             Threshold::Auto => START_NS,
         };
-        let keys = LruCache::with_hasher(capacity(&rules), ahash::RandomState::default());
+        let keys = Keys::new(capacity(&rules));
         Self {
             rules: ArcSwap::from_pointee(rules),
             keys: Mutex::new(keys),
             everything: Mutex::new(Everything::new()),
             threshold: AtomicU64::new(threshold),
+            changes: Default::default(),
             untold: Untold::default(),
         }
     }
@@ -64,7 +65,31 @@ impl Learner {
         Duration::from_nanos(self.threshold.load(Relaxed))
     }
 
-    /// How many keys are remembered.
+    /// How often an operation was found to be short, and long, that was not called so before.
+    #[must_use]
+    pub fn changes(&self) -> [u64; Class::ALL.len()] {
+        self.changes.each_ref().map(|count| count.load(Relaxed))
+    }
+
+    /// Says that an operation is called otherwise than before; that a new one is short is no news.
+    fn note_change(&self, before: Option<Class>, entry: &Entry) {
+        let (after, score, samples) = {
+            let state = entry.state.lock();
+            let known = &state.estimate;
+            (known.class(), known.score() as u64, known.count)
+        };
+        self.changes[after.index()].fetch_add(1, Relaxed);
+        let news = before.is_some() || after == Class::Long;
+        let level = if news { Level::Info } else { Level::Debug };
+        log::log!(
+            level,
+            operation:% = entry.key, was:% = before.map_or("unknown", Class::word),
+            score:? = Duration::from_nanos(score), samples = samples;
+            "operation is {after} now"
+        );
+    }
+
+    /// How many keys are remembered; one under which nothing has ended yet is not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.lock().len()
@@ -94,7 +119,7 @@ impl Learner {
 
     /// Drops what is known of one key. True if it was known.
     pub fn forget(&self, key: &str) -> bool {
-        self.keys.lock().pop(key).is_some()
+        self.keys.lock().forget(key)
     }
 
     pub(super) fn gauge<'a>(&self, rules: &'a LearnRules, mean: f64) -> Gauge<'a> {
@@ -107,8 +132,7 @@ impl Learner {
 
     /// Every entry, the latest used first.
     pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
-        let keys = self.keys.lock();
-        keys.iter().map(|(_, entry)| Arc::clone(entry)).collect()
+        self.keys.lock().all()
     }
 
     pub(super) fn refit_all(&self, mean: f64) {
@@ -128,10 +152,7 @@ impl Learner {
         let mut found = [const { None }; Operation::LEVELS];
         let mut keys = self.keys.lock();
         for (slot, key) in found.iter_mut().zip(operation.levels()) {
-            *slot = Some(match keys.get(key) {
-                Some(entry) => Arc::clone(entry),
-                None => insert(&mut keys, key, now),
-            });
+            *slot = Some(keys.learn(key, now));
         }
         found
     }
@@ -161,7 +182,7 @@ impl Classifier for Learner {
         // The mean of everything matters to new samples only.
         let gauge = self.gauge(&rules, 0.0);
         for key in operation.levels() {
-            let entry = self.keys.lock().get(key).map(Arc::clone);
+            let entry = self.keys.lock().get(key);
             let verdict = entry.and_then(|entry| entry.state.lock().verdict(now, gauge));
             if let Some(verdict) = verdict {
                 return verdict;
@@ -177,20 +198,13 @@ impl Classifier for Learner {
     }
 
     fn begin(&self, operation: &Operation, now: Instant) -> Running {
-        let mut keys = self.keys.lock();
-        let key = operation.as_str();
-        // Looked at without being moved: a request that begins has taught nothing yet.
-        let entry = match keys.peek(key) {
-            Some(entry) => Arc::clone(entry),
-            None => insert(&mut keys, key, now),
-        };
-        drop(keys);
+        let entry = self.keys.lock().begin(operation.as_str(), now);
         entry.begin(now)
     }
 
     fn expected(&self, operation: &Operation) -> Option<f64> {
         // The finest key alone: under a coarser one other items would pass for this one's delay.
-        let entry = self.keys.lock().peek(operation.as_str()).map(Arc::clone)?;
+        let entry = self.keys.lock().peek(operation.as_str())?;
         let usual = entry.state.lock().usual;
         usual.ln()
     }
@@ -204,24 +218,24 @@ impl Classifier for Learner {
         let rules = self.rules.load();
         let gauge = self.gauge(&rules, mean);
         let ln = (!sample.censored).then(|| ln_seconds(sample.duration));
-        for entry in self.at_all_levels(operation, now).into_iter().flatten() {
+        let entries = self.at_all_levels(operation, now).into_iter().flatten();
+        for (at, entry) in entries.enumerate() {
             let mut state = entry.state.lock();
+            let before = state.learned(&rules);
             state.estimate.push(ns, gauge);
             if let Some(ln) = ln {
                 state.usual.push(ln);
             }
             state.last_seen = now;
+            let after = state.learned(&rules);
+            drop(state);
+            // Of the levels only the finest is an operation.
+            if at == 0 && after != before {
+                self.note_change(before, &entry);
+            }
         }
         self.untold.note(operation, ns);
     }
-}
-
-/// Adds a key as the latest used; the least recently used one makes room.
-pub(super) fn insert(keys: &mut Keys, key: &str, now: Instant) -> Arc<Entry> {
-    let key: Arc<str> = key.into();
-    let entry = Entry::new(Arc::clone(&key), now);
-    keys.put(key, Arc::clone(&entry));
-    entry
 }
 
 fn capacity(rules: &LearnRules) -> NonZeroUsize {

@@ -62,7 +62,7 @@ impl Learner {
         let levels: Vec<_> = operation
             .levels()
             .filter_map(|key| {
-                let entry = self.keys.lock().peek(key).cloned()?;
+                let entry = self.keys.lock().peek(key)?;
                 Some(view(&entry))
             })
             .collect();

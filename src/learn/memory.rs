@@ -205,16 +205,15 @@ impl Learner {
                 return Err(format!("key {:?} stands twice", it.key));
             }
             let key: Arc<str> = it.key.as_str().into();
-            let entry = Entry::known(Arc::clone(&key), estimate, it.promoted, now);
-            known.push((key, entry));
+            known.push(Entry::known(key, estimate, it.promoted, now));
         }
         let mean = self.recall_everything(memory.threshold_ns, everything);
         let mut keys = self.keys.lock();
-        known.retain(|(key, _)| !keys.contains(&**key));
-        known.truncate(keys.cap().get() - keys.len());
+        known.retain(|entry| !keys.knows(&entry.key));
+        known.truncate(keys.room());
         let taken = known.len();
-        for (key, entry) in known.into_iter().rev() {
-            keys.put(key, entry);
+        for entry in known.into_iter().rev() {
+            keys.put(entry);
         }
         drop(keys);
         self.refit_all(mean);

@@ -24,6 +24,7 @@ mod estimate;
 mod fleet;
 mod guard;
 mod histogram;
+mod keys;
 #[cfg(test)]
 mod laws;
 mod learner;

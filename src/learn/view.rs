@@ -66,6 +66,16 @@ impl Learner {
     }
 }
 
+impl Learner {
+    /// What is known of one key.
+    #[must_use]
+    pub fn view_of(&self, key: &str, now: Instant) -> Option<KeyView> {
+        let entry = self.keys.lock().peek(key)?;
+        let rules = self.rules();
+        Some(KeyView::of(&entry, self.gauge(&rules, 0.0), now))
+    }
+}
+
 impl KeyView {
     fn of(entry: &Entry, gauge: Gauge<'_>, now: Instant) -> Self {
         let mut state = entry.state.lock();

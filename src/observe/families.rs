@@ -1,8 +1,9 @@
 //! Which metric families exist? Names, help and labels, read in one place.
 
+use crate::model::rejection;
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, Result,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Result,
 };
 
 /// Upper bounds in seconds: plugin calls last from milliseconds to 40 minutes, and a histogram
@@ -20,6 +21,8 @@ pub(super) struct Requests {
     pub(super) duration: HistogramVec,
     pub(super) first_byte: HistogramVec,
     pub(super) rejections: IntCounterVec,
+    pub(super) retries: IntCounterVec,
+    pub(super) installs: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) choices: IntCounterVec,
     pub(super) verdicts: IntCounterVec,
@@ -32,17 +35,15 @@ impl Requests {
     pub(super) fn register(into: &Registry) -> Result<Self> {
         let counter = |name, help, labels| counter(into, name, help, labels);
         let histogram = |name, help, labels| histogram(into, name, help, labels);
-        let inflation = GaugeVec::new(
-            Opts::new(
+        let [retries, installs] = Self::register_rare(into)?;
+        Ok(Self {
+            inflation: measures(
+                into,
                 "twolane_plugin_crowd_inflation",
                 "How many times as long requests take among three or more of their plugin as \
                  alone; 0 while too little was seen. Well above 1, plugin_caps may pay.",
-            ),
-            &["pool"],
-        )?;
-        into.register(Box::new(inflation.clone()))?;
-        Ok(Self {
-            inflation,
+                &["pool"],
+            )?,
             ended: counter(
                 "twolane_requests_total",
                 "Requests by how they ended: a status class, rejected, client_gone or broken.",
@@ -63,6 +64,8 @@ impl Requests {
                 "Answers in the gateway's own name.",
                 &["reason"],
             )?,
+            retries,
+            installs,
             attempts: counter(
                 "twolane_attempts_total",
                 "Attempts on a node by how they ended.",
@@ -92,6 +95,37 @@ impl Requests {
     }
 }
 
+impl Requests {
+    fn register_rare(into: &Registry) -> Result<[IntCounterVec; 2]> {
+        let retries = counter(
+            into,
+            "twolane_retries_total",
+            "Requests that went on to another node, by what became of the attempt before.",
+            &["after"],
+        )?;
+        let installs = counter(
+            into,
+            "twolane_install_requests_total",
+            "Requests to install or upgrade plugins: success is a 2xx answer.",
+            &["status"],
+        )?;
+        Ok([retries, installs])
+    }
+
+    /// Shows at 0 what has not happened yet: nobody can tell a rate from a series that is not there.
+    pub(super) fn begin(&self) {
+        for row in &rejection::TABLE {
+            self.rejections.with_label_values(&[row.word]);
+        }
+        for after in ["unreached", "refused", "broke", "silent"] {
+            self.retries.with_label_values(&[after]);
+        }
+        for status in ["success", "failure"] {
+            self.installs.with_label_values(&[status]);
+        }
+    }
+}
+
 /// How the nodes are.
 #[derive(Debug)]
 pub(super) struct Nodes {
@@ -103,6 +137,8 @@ pub(super) struct Nodes {
     pub(super) tcp: IntGaugeVec,
     pub(super) slowness: GaugeVec,
     pub(super) failing: GaugeVec,
+    pub(super) busy: IntGaugeVec,
+    pub(super) resting: GaugeVec,
 }
 
 impl Nodes {
@@ -149,6 +185,17 @@ impl Nodes {
                 into,
                 "twolane_node_failing_ratio",
                 "Share of the node's latest requests that failed by its own fault.",
+                &["node"],
+            )?,
+            busy: gauges(
+                "twolane_node_busy",
+                "1 while a long request runs on the node.",
+                &["node"],
+            )?,
+            resting: measures(
+                into,
+                "twolane_node_resting_seconds",
+                "How much longer the node rests after failures; 0 when it does not.",
                 &["node"],
             )?,
         })
@@ -262,120 +309,51 @@ impl Discovery {
     }
 }
 
-/// How the gateway is.
-#[derive(Debug)]
-pub(super) struct Gateway {
-    pub(super) operations: IntGauge,
-    pub(super) reloads: IntCounterVec,
-    pub(super) reload_successful: IntGauge,
-    pub(super) threshold: Gauge,
-    pub(super) classifier_failures: IntCounter,
-}
-
-impl Gateway {
-    pub(super) fn register(into: &Registry) -> Result<Self> {
-        let threshold = Gauge::new(
-            "twolane_long_threshold_seconds",
-            "From here on a duration is long.",
-        )?;
-        into.register(Box::new(threshold.clone()))?;
-        let classifier_failures = IntCounter::new(
-            "twolane_classifier_failures_total",
-            "Times that a classifier from outside failed, and what was learned decided.",
-        )?;
-        into.register(Box::new(classifier_failures.clone()))?;
-        Ok(Self {
-            classifier_failures,
-            operations: gauge(
-                into,
-                "twolane_operations",
-                "Operations whose durations are remembered.",
-            )?,
-            reloads: counter(
-                into,
-                "twolane_config_reloads_total",
-                "Reloads of the configuration by result.",
-                &["result"],
-            )?,
-            reload_successful: gauge(
-                into,
-                "twolane_config_last_reload_successful",
-                "1 when the last reload was taken, 0 when it was refused.",
-            )?,
-            threshold,
-        })
-    }
-}
-
-/// How the exchange with the other gateways is.
-#[derive(Debug)]
-pub(super) struct Share {
-    pub(super) up: IntGauge,
-    pub(super) others: IntGauge,
-    pub(super) exchange: prometheus::Histogram,
-    pub(super) errors: IntCounterVec,
-}
-
-/// Upper bounds in seconds: an exchange takes a millisecond or two, or its timeout.
-const EXCHANGE: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5,
-];
-
-impl Share {
-    pub(super) fn register(into: &Registry) -> Result<Self> {
-        let opts = HistogramOpts::new(
-            "twolane_share_exchange_seconds",
-            "One exchange with the other gateways, successful or not.",
-        );
-        let exchange = prometheus::Histogram::with_opts(opts.buckets(EXCHANGE.to_vec()))?;
-        into.register(Box::new(exchange.clone()))?;
-        Ok(Self {
-            up: gauge(
-                into,
-                "twolane_share_up",
-                "1 when the last exchange with the other gateways succeeded, or there are none.",
-            )?,
-            others: gauge(
-                into,
-                "twolane_share_gateways",
-                "Other gateways whose word still holds.",
-            )?,
-            exchange,
-            errors: counter(
-                into,
-                "twolane_share_errors_total",
-                "Exchanges that failed, by cause.",
-                &["cause"],
-            )?,
-        })
-    }
-}
-
-fn counter(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+pub(super) fn counter(
+    into: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec> {
     let family = IntCounterVec::new(Opts::new(name, help), labels)?;
     into.register(Box::new(family.clone()))?;
     Ok(family)
 }
 
-fn gauges(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+pub(super) fn gauges(
+    into: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntGaugeVec> {
     let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
     into.register(Box::new(family.clone()))?;
     Ok(family)
 }
 
-fn measures(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+pub(super) fn measures(
+    into: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<GaugeVec> {
     let family = GaugeVec::new(Opts::new(name, help), labels)?;
     into.register(Box::new(family.clone()))?;
     Ok(family)
 }
 
-fn gauge(into: &Registry, name: &str, help: &str) -> Result<IntGauge> {
+pub(super) fn gauge(into: &Registry, name: &str, help: &str) -> Result<IntGauge> {
     let gauge = IntGauge::new(name, help)?;
     into.register(Box::new(gauge.clone()))?;
     Ok(gauge)
 }
 
-fn histogram(into: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
+pub(super) fn histogram(
+    into: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<HistogramVec> {
     let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
     let family = HistogramVec::new(opts, labels)?;
     into.register(Box::new(family.clone()))?;

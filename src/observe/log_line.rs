@@ -1,10 +1,11 @@
 //! What does a log line look like? `2026-11-21T07:00:00.123Z info upstream: node is unhealthy node=n1`
 
+use super::log_format::{is_json, line};
+use crate::model::{EventFormat, clock};
 use std::io::Write;
-use std::time::SystemTime;
 
 /// Starts logging to standard error. `filter` is the default; `RUST_LOG` wins over it.
-pub fn init_log(filter: &str) {
+pub fn init_log(filter: &str, format: EventFormat) {
     let env = env_logger::Env::default().default_filter_or(filter);
     let mut builder = env_logger::Builder::from_env(env);
     if std::env::var_os(env_logger::DEFAULT_FILTER_ENV).is_some() {
@@ -13,18 +14,10 @@ pub fn init_log(filter: &str) {
             builder.filter_module(module, log::LevelFilter::Info);
         }
     }
+    let hint = std::env::var("LOG_OUTPUT_FORMAT").ok();
+    let json = is_json(format, hint.as_deref());
     // A second logger in one process (tests) is no reason to fail.
     let _ = builder
-        .format(|out, record| {
-            let level = record.level().as_str().to_ascii_lowercase();
-            let target = record.target();
-            let target = target.strip_prefix("twolane::").unwrap_or(target);
-            let time = humantime::format_rfc3339_millis(now());
-            writeln!(out, "{time} {level} {target}: {}", record.args())
-        })
+        .format(move |out, record| writeln!(out, "{}", line(json, clock::wall(), record)))
         .try_init();
-}
-
-fn now() -> SystemTime {
-    crate::model::clock::wall()
 }

@@ -1,55 +1,18 @@
 //! What is counted, and how is it shown to Prometheus?
 
-use super::OwnMetrics;
-use super::families::{Discovery, Gateway, Nodes, Pools, Requests, Share, Waits};
-use super::shown::{Looking, NodeState, PoolState};
+use super::access::AccessMetrics;
+use super::checks::CheckMetrics;
+use super::families::{Discovery, Nodes, Pools, Requests, Waits};
+use super::gateway::Gateway;
+use super::known::Known;
+use super::share::Share;
 use super::waits::WaitMetrics;
+use super::{Ending, OwnMetrics};
 use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict};
-use prometheus::core::Collector;
-use prometheus::{Encoder, Gauge, Histogram, IntCounter, Registry, TextEncoder};
+use parking_lot::Mutex;
+use prometheus::{Gauge, Histogram, IntCounter, Registry};
 use std::time::Duration;
-
-/// How a request ended, for the `code` label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With a node's answer of this status.
-    Answered(u16),
-    /// With our own answer.
-    Rejected,
-    /// The client left first.
-    ClientGone,
-    /// The answer broke off in the middle.
-    Broken,
-}
-
-impl Ending {
-    const WORDS: [&'static str; 8] = [
-        "1xx",
-        "2xx",
-        "3xx",
-        "4xx",
-        "5xx",
-        "rejected",
-        "client_gone",
-        "broken",
-    ];
-
-    fn index(self) -> usize {
-        match self {
-            Self::Answered(status) => usize::from(status / 100).clamp(1, 5) - 1,
-            Self::Rejected => 5,
-            Self::ClientGone => 6,
-            Self::Broken => 7,
-        }
-    }
-
-    /// The label.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::WORDS[self.index()]
-    }
-}
 
 /// Counts how often one pool's strategy failed. A copy counts for the same pool.
 #[derive(Clone, Debug)]
@@ -116,15 +79,21 @@ impl PoolMetrics {
 /// process (tests, the demo).
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    own: Option<OwnMetrics>,
-    requests: Requests,
-    nodes: Nodes,
-    discovery: Discovery,
-    pools: Pools,
-    gateway: Gateway,
-    share: Share,
+    pub(super) registry: Registry,
+    pub(super) own: Option<OwnMetrics>,
+    pub(super) requests: Requests,
+    pub(super) nodes: Nodes,
+    pub(super) discovery: Discovery,
+    pub(super) pools: Pools,
+    pub(super) gateway: Gateway,
+    pub(super) share: Share,
     waits: Waits,
+    /// Of the nodes' checks.
+    pub checks: CheckMetrics,
+    pub(super) known: Known,
+    /// The nodes of the last page.
+    pub(super) shown: Mutex<Vec<NodeId>>,
+    access: AccessMetrics,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -151,9 +120,12 @@ impl Metrics {
         let share = Share::register(&registry)?;
         share.up.set(1);
         let waits = Waits::register(&registry)?;
+        let access = AccessMetrics::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
-        gateway.reload_successful.set(1);
+        gateway.taken(true);
+        let checks = CheckMetrics::register(&registry)?;
+        let known = Known::register(&registry)?;
         let verdicts = Class::ALL
             .into_iter()
             .flat_map(|class| BASES.map(|basis| (class, basis)))
@@ -162,6 +134,7 @@ impl Metrics {
                 (class, basis, counter)
             })
             .collect();
+        requests.begin();
         Ok(Self {
             registry,
             own,
@@ -172,6 +145,10 @@ impl Metrics {
             gateway,
             share,
             waits,
+            checks,
+            known,
+            shown: Mutex::default(),
+            access,
             verdicts,
         })
     }
@@ -210,6 +187,12 @@ impl Metrics {
         WaitMetrics::new(&self.waits, pool)
     }
 
+    /// What is counted of the access log.
+    #[must_use]
+    pub const fn access(&self) -> &AccessMetrics {
+        &self.access
+    }
+
     /// A request was classified.
     pub fn classified(&self, verdict: &Verdict) {
         let word = verdict.basis.word();
@@ -241,6 +224,20 @@ impl Metrics {
         self.requests.rejections.with_label_values(&labels).inc();
     }
 
+    /// A request goes on to another node; `after` is a word of a closed set.
+    pub fn retried(&self, after: &'static str) {
+        self.requests.retries.with_label_values(&[after]).inc();
+    }
+
+    /// Plugins were to be installed or upgraded.
+    pub fn install_asked(&self, ending: Ending) {
+        let status = match ending {
+            Ending::Answered(200..=299) => "success",
+            _ => "failure",
+        };
+        self.requests.installs.with_label_values(&[status]).inc();
+    }
+
     /// An exchange with the other gateways ended; one that failed, by a cause of a closed set.
     pub fn exchanged(&self, took: Duration, result: Result<(), &'static str>) {
         self.share.up.set(i64::from(result.is_ok()));
@@ -250,146 +247,17 @@ impl Metrics {
         }
     }
 
+    /// A client and we did not agree on TLS.
+    pub fn handshake_failed(&self) {
+        self.gateway.handshake_failures.inc();
+    }
+
     /// A reload was taken or refused.
     pub fn reloaded(&self, taken: bool) {
         let result = if taken { "success" } else { "failure" };
         self.gateway.reloads.with_label_values(&[result]).inc();
-        self.gateway.reload_successful.set(i64::from(taken));
+        self.gateway.taken(taken);
     }
-
-    /// The page for Prometheus. What is counted elsewhere (nodes, open requests, keys) is handed
-    /// in, so that nothing is counted twice.
-    ///
-    /// # Errors
-    /// When the encoder fails.
-    pub fn page(
-        &self,
-        nodes: &[NodeState],
-        pools: &[PoolState],
-        gauges: Gauges,
-    ) -> prometheus::Result<Vec<u8>> {
-        self.show_nodes(nodes);
-        self.forget_attempts(nodes);
-        self.show_pools(pools);
-        self.requests.open.set(gauges.open_requests);
-        self.gateway.operations.set(gauges.operations);
-        self.share.others.set(gauges.other_gateways);
-        self.gateway
-            .threshold
-            .set(gauges.long_threshold.as_secs_f64());
-        let failures = &self.gateway.classifier_failures;
-        failures.inc_by(gauges.classifier_failures.saturating_sub(failures.get()));
-        let mut page = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
-        if let Some(own) = &self.own {
-            own.show(&mut page);
-        }
-        Ok(page)
-    }
-
-    /// Where nodes come and go, their counters would pile up.
-    fn forget_attempts(&self, nodes: &[NodeState]) {
-        let attempts = &self.requests.attempts;
-        for family in attempts.collect() {
-            for row in family.get_metric() {
-                let label = |name: &str| {
-                    let mut labels = row.get_label().iter();
-                    let label = labels.find(|label| label.name() == name)?;
-                    Some(label.value().to_owned())
-                };
-                let (Some(node), Some(outcome)) = (label("node"), label("outcome")) else {
-                    continue;
-                };
-                if !nodes.iter().any(|known| known.id.as_str() == node) {
-                    // Another page may have been quicker.
-                    let _ = attempts.remove_label_values(&[&node, &outcome]);
-                }
-            }
-        }
-    }
-
-    fn show_pools(&self, pools: &[PoolState]) {
-        let family = &self.pools;
-        family.lanes_apart.reset();
-        for each in [&family.lanes_ratio, &family.damping] {
-            each.reset();
-        }
-        for each in [&self.discovery.up, &self.discovery.members] {
-            each.reset();
-        }
-        for pool in pools {
-            let labels = [pool.name.as_str()];
-            let measures = [
-                (&family.lanes_ratio, pool.lanes_ratio),
-                (&family.damping, pool.damping),
-            ];
-            for (family, found) in measures {
-                if let Some(found) = found {
-                    family.with_label_values(&labels).set(found);
-                }
-            }
-            let apart = family.lanes_apart.with_label_values(&labels);
-            apart.set(i64::from(pool.lanes_apart));
-            if let Some(Looking { up, members }) = pool.looking {
-                let found = &self.discovery;
-                found.up.with_label_values(&labels).set(i64::from(up));
-                let members = i64::try_from(members).unwrap_or(i64::MAX);
-                found.members.with_label_values(&labels).set(members);
-            }
-        }
-    }
-
-    fn show_nodes(&self, nodes: &[NodeState]) {
-        let family = &self.nodes;
-        for each in [
-            &family.up,
-            &family.daemon_healthy,
-            &family.beyond,
-            &family.in_flight,
-            &family.hand,
-            &family.tcp,
-        ] {
-            // A node that is gone must not go on being shown.
-            each.reset();
-        }
-        for each in [&family.slowness, &family.failing] {
-            each.reset();
-        }
-        for node in nodes {
-            let id = node.id.as_str();
-            for each in [&family.up, &family.daemon_healthy] {
-                each.with_label_values(&[id]).set(i64::from(node.up));
-            }
-            family
-                .beyond
-                .with_label_values(&[id])
-                .set(i64::from(node.beyond));
-            family.hand.with_label_values(&[id, node.hand]).set(1);
-            family.slowness.with_label_values(&[id]).set(node.slowness);
-            family.failing.with_label_values(&[id]).set(node.failing);
-            let tcp = family.tcp.with_label_values(&[id]);
-            tcp.set(i64::from(node.tcp));
-            for class in Class::ALL {
-                let gauge = family.in_flight.with_label_values(&[id, class.word()]);
-                gauge.set(i64::from(node.in_flight[class.index()]));
-            }
-        }
-    }
-}
-
-/// What other rooms count.
-#[derive(Clone, Copy, Debug)]
-pub struct Gauges {
-    /// Requests between header and end.
-    pub open_requests: i64,
-    /// Operations remembered.
-    pub operations: i64,
-    /// Other gateways whose word still holds.
-    pub other_gateways: i64,
-    /// The effective threshold.
-    pub long_threshold: Duration,
-    /// Times that classifiers from outside failed.
-    pub classifier_failures: u64,
 }
 
 const BASES: [&str; 5] = ["pinned", "learned", "promoted", "custom", "prior"];

@@ -1,18 +1,28 @@
 //! What do we write down?
 
+pub mod access;
+mod checks;
 mod decisions;
+mod ending;
 mod families;
+mod gateway;
+mod known;
+mod log_format;
 mod log_line;
 mod metrics;
 mod own;
+mod page;
+mod share;
 mod shown;
 mod waits;
 
+pub use checks::{CheckEnd, CheckMetrics};
 pub use decisions::{Brief, Decision, Decisions};
+pub use ending::Ending;
 pub use log_line::init_log;
-pub use metrics::{Ending, Gauges, Metrics, PoolMetrics, StrategyFailures};
+pub use metrics::{Metrics, PoolMetrics, StrategyFailures};
 pub use own::OwnMetrics;
 /// The crate that [`OwnMetrics`] takes families of, so that versions agree.
 pub use prometheus;
-pub use shown::{Looking, NodeState, PoolState};
+pub use shown::{Gauges, KnownState, Looking, NodeState, OperationState, PoolState, Shown};
 pub use waits::WaitMetrics;

@@ -2,6 +2,37 @@
 //! for?
 
 use crate::model::{Class, NodeId};
+use std::time::Duration;
+
+/// What is read when the page is asked for.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Each node of each pool.
+    pub nodes: Vec<NodeState>,
+    /// Each pool.
+    pub pools: Vec<PoolState>,
+    /// What was learned.
+    pub known: KnownState,
+    /// What other rooms count.
+    pub gauges: Gauges,
+}
+
+/// What other rooms count.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauges {
+    /// Requests between header and end.
+    pub open_requests: i64,
+    /// Operations remembered.
+    pub operations: i64,
+    /// Other gateways whose word still holds.
+    pub other_gateways: i64,
+    /// Whether the fleet's chores are ours.
+    pub leader: bool,
+    /// The effective threshold.
+    pub long_threshold: Duration,
+    /// Times that classifiers from outside failed.
+    pub classifier_failures: u64,
+}
 
 /// What the metrics page shows of one node.
 #[derive(Clone, Debug)]
@@ -22,6 +53,8 @@ pub struct NodeState {
     pub slowness: f64,
     /// The share of requests that failed lately.
     pub failing: f64,
+    /// How much longer it rests.
+    pub resting: Duration,
 }
 
 /// What the metrics page shows of one pool.
@@ -46,4 +79,26 @@ pub struct Looking {
     pub up: bool,
     /// Its nodes.
     pub members: usize,
+}
+
+/// What the metrics page shows of what was learned.
+#[derive(Clone, Debug)]
+pub struct KnownState {
+    /// Operations of the daemon's own list that were seen.
+    pub operations: Vec<OperationState>,
+    /// How often an operation was found to be short, and long, that was not called so before.
+    pub changes: [u64; Class::ALL.len()],
+    /// Plugins that run on a node and are known not to run on another.
+    pub divergence: usize,
+}
+
+/// One operation, all plugins together.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationState {
+    /// Its name, from a closed list.
+    pub name: &'static str,
+    /// Whether it is called long.
+    pub long: bool,
+    /// What is compared with the threshold, in seconds.
+    pub score: f64,
 }

@@ -42,14 +42,18 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
         attempts: retry.attempts,
         misses: ctx.misses,
     };
-    match may_go_again(end, &facts) {
+    let again = match may_go_again(end, &facts) {
         Again::No => false,
         Again::Free => true,
         Again::Charged => {
             let pool = ctx.routed.as_ref().map(|routed| &routed.pool);
             pool.is_some_and(|pool| pool.budget.withdraw(clock::now()))
         }
+    };
+    if again {
+        live.parts.metrics.retried(end.word());
     }
+    again
 }
 
 /// An answer that was too large, or of no told length, to be held back is on its way to the client:

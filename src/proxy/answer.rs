@@ -1,7 +1,7 @@
 //! How do we answer in our own name?
 
-use super::Ctx;
 use super::hold::Held;
+use super::{Ctx, tracing};
 use crate::dify::{Dialect, envelope, health};
 use crate::model::Rejection;
 use crate::observe::Ending;
@@ -25,6 +25,7 @@ pub(super) async fn reject(
     if let Some(seconds) = rejection.retry_after.or(row.retry_after) {
         header.insert_header(header::RETRY_AFTER, seconds)?;
     }
+    tracing::tell_client(&mut header, ctx)?;
     live.parts.metrics.rejected(rejection.reason);
     if row.status == 401 {
         // RFC 9110, section 11.6.1.
@@ -39,13 +40,18 @@ pub(super) async fn reject(
 }
 
 /// Writes a node's error answer as it came.
-pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
+pub(super) async fn pass(session: &mut Session, ctx: &Ctx, mut held: Held) -> Result<u16> {
+    tracing::tell_client(&mut held.header, ctx)?;
     let status = held.header.status.as_u16();
     session.set_ignore_info_resp(false);
     // Pingora closes the connection after any error; the client must be told.
     session.set_keepalive(None);
+    let mut header = held.header;
+    // It is whole by now, however it came.
+    header.remove_header(&header::TRANSFER_ENCODING);
+    header.insert_header(header::CONTENT_LENGTH, held.body.len())?;
     session
-        .write_response_header(Box::new(held.header), false)
+        .write_response_header(Box::new(header), false)
         .await?;
     session
         .write_response_body(Some(held.body.into()), true)
@@ -55,7 +61,7 @@ pub(super) async fn pass(session: &mut Session, held: Held) -> Result<u16> {
 
 /// Writes the answer to `GET /health/check`, in the daemon's shape, so that probes written for a
 /// daemon keep working. Returns its status.
-pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
+pub(super) async fn health(live: &Live, session: &mut Session, ctx: &Ctx) -> Result<u16> {
     let nodes = live.snapshot().nodes();
     let healthy = nodes.iter().filter(|node| node.is_healthy()).count();
     let dispatching = nodes.iter().map(|node| node.total_in_flight()).sum();
@@ -73,7 +79,8 @@ pub(super) async fn health(live: &Live, session: &mut Session) -> Result<u16> {
         status: if status == 200 { "ok" } else { "unavailable" },
         version: env!("CARGO_PKG_VERSION"),
     });
-    let header = ResponseHeader::build(status, Some(3))?;
+    let mut header = ResponseHeader::build(status, Some(3))?;
+    tracing::tell_client(&mut header, ctx)?;
     write(session, header, body).await?;
     Ok(status)
 }

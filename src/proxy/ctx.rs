@@ -1,6 +1,7 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use super::tracing::Names;
 use crate::admit::Patience;
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
@@ -28,6 +29,8 @@ pub struct Ctx {
     pub(super) arrived: Instant,
     /// What it is called, where anybody will want to know.
     pub(super) id: Option<RequestId>,
+    /// By which names it is followed elsewhere.
+    pub(super) names: Names,
     /// Set by `request_filter`.
     pub(super) routed: Option<Routed>,
     /// The attempt that runs now.
@@ -40,6 +43,8 @@ pub struct Ctx {
     pub(super) misses: u8,
     /// Whether it pays to ask all nodes again.
     pub(super) patience: Patience,
+    /// What the last attempt left behind.
+    pub(super) last: Last,
     /// How long it waited for places.
     pub(super) waited: Duration,
     /// The last node's error answer, which no client has seen yet.
@@ -89,6 +94,15 @@ pub(super) struct Routed {
     pub(super) kept: Option<Bytes>,
     /// Bytes of the request body sent to the current node.
     pub(super) body_sent: u64,
+}
+
+/// What of an attempt outlives its lease, for those who read about it later.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    pub(super) why: Option<Why>,
+    pub(super) status: Option<u16>,
+    /// From the request's header to the first byte of an answer.
+    pub(super) first_byte: Option<Duration>,
 }
 
 /// What matters of a request when it has to wait.
@@ -141,12 +155,14 @@ impl Ctx {
             snapshot: live.snapshot(),
             arrived: clock::now(),
             id: None,
+            names: Names::default(),
             routed: None,
             attempt: None,
             tried: Tried::new(),
             failures: 0,
             misses: 0,
             patience: Patience::default(),
+            last: Last::default(),
             waited: Duration::ZERO,
             held: None,
             ending: None,
@@ -162,6 +178,7 @@ impl Ctx {
         };
         let now = clock::now();
         let outcome = outcome(&attempt);
+        (self.last.why, self.last.status) = (Some(attempt.why), attempt.status);
         let node = attempt.lease.node().id().clone();
         live.parts.metrics.attempt(&node, outcome);
         if outcome == Outcome::Answered {

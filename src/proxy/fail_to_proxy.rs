@@ -68,7 +68,7 @@ pub(super) async fn run(
 
 /// Nobody did better: the client gets what the node said.
 async fn pass(session: &mut Session, ctx: &mut Ctx, held: Held) -> FailToProxy {
-    let sent = answer::pass(session, held).await;
+    let sent = answer::pass(session, ctx, held).await;
     ctx.ending = Some(
         sent.as_ref()
             .map_or(Ending::ClientGone, |&status| Ending::Answered(status)),

@@ -44,7 +44,15 @@ impl Held {
     /// proxy that stands before the daemon for a `ValueError`.
     pub(super) fn can_be_passed(&self, kind: Kind) -> bool {
         let line = self.body.trim_ascii();
+        if self.is_too_large() {
+            return false;
+        }
         !is_call(kind) || (line.starts_with(b"{") && !line.contains(&b'\n'))
+    }
+
+    /// Whether it is more than anybody reads, and never whole.
+    pub(super) const fn is_too_large(&self) -> bool {
+        self.body.len() > LARGEST
     }
 
     /// How long the node asks to be left alone (RFC 9110, section 10.2.3; seconds only).
@@ -115,8 +123,9 @@ fn content_length(response: &ResponseHeader) -> Option<usize> {
 
 fn decides(response: &ResponseHeader, kind: Kind) -> bool {
     let status = response.status.as_u16();
-    let length = content_length(response);
-    let small = length.is_some_and(|length| (1..=LARGEST).contains(&length));
+    // A daemon that says much tells no length. A hook's error is its plugin's and may be a stream,
+    // and of other kinds nobody reads the words alone.
+    let small = content_length(response).map_or(is_call(kind), |it| (1..=LARGEST).contains(&it));
     let called = matches!(kind, Kind::Dispatch | Kind::Polling | Kind::Hook);
     small && (status >= 500 || status == 429 || (status == 404 && called))
 }

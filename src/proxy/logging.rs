@@ -1,7 +1,8 @@
 //! It is over: how did it end?
 
-use super::again;
 use super::ctx::{Attempt, Ctx};
+use super::{again, tracing, written};
+use crate::dify::{self, Kind};
 use crate::model::{Outcome, clock};
 use crate::observe::Ending;
 use crate::upstream::Live;
@@ -33,18 +34,24 @@ pub(super) fn run(live: &Live, session: &Session, error: Option<&Error>, ctx: &m
             .metrics
             .ended(routed.verdict.class, ending, took);
     }
+    note_install(live, session, ctx, ending);
+    if let Some(access) = &ctx.snapshot.access {
+        written::down(access, session, ctx, ending, took);
+    }
     if let Some(rejection) = &ctx.rejection {
         log::warn!(
             "not served reason={rejection} tried={} path={}",
             ctx.tried.len(),
             session.req_header().uri.path()
         );
-    } else {
-        log::debug!(
-            "request ended ending={} took={took:?} waited={:?} kind={:?}",
-            ending.word(),
-            ctx.waited,
-            ctx.routed.as_ref().map(|routed| routed.kind),
-        );
+    }
+    tracing::ended(ctx, ending, took);
+}
+
+fn note_install(live: &Live, session: &Session, ctx: &Ctx, ending: Ending) {
+    let header = session.req_header();
+    let managed = matches!(&ctx.routed, Some(routed) if routed.kind == Kind::Management);
+    if managed && header.method == http::Method::POST && dify::installs(header.uri.path()) {
+        live.parts.metrics.install_asked(ending);
     }
 }

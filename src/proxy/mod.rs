@@ -20,11 +20,13 @@ mod request_body_filter;
 mod request_filter;
 mod response_filter;
 mod sighted;
+mod tracing;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_body_filter;
 mod upstream_response_filter;
 mod wait;
+mod written;
 
 pub use ctx::Ctx;
 pub use hooks::Proxy;

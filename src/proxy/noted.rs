@@ -4,20 +4,7 @@ use super::Ctx;
 use super::upstream_peer::NoSeat;
 use crate::observe::{Brief, Decision};
 use crate::upstream::{Live, Pick};
-use http::HeaderName;
-use pingora::http::RequestHeader;
 use std::time::Instant;
-
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Names the request, where anybody will want to know: a number is not spent on nothing.
-pub(super) fn name(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
-    if live.decisions.is_on() || ctx.snapshot.config.debug_headers {
-        let given = request.headers.get(&REQUEST_ID);
-        let given = given.and_then(|value| value.to_str().ok());
-        ctx.id = Some(live.identity.request_id(given));
-    }
-}
 
 /// Notes what was chosen, or that nothing could be.
 pub(super) fn choice(live: &Live, ctx: &Ctx, chosen: Result<&Pick, &NoSeat>, now: Instant) {

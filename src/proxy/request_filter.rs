@@ -3,7 +3,7 @@
 use super::answer;
 use super::ctx::{Ctx, Routed, Standing};
 use super::keep::{self, Kept};
-use super::noted;
+use super::tracing;
 use crate::config::PoolKind;
 use crate::dify::{Kind, Names, describe};
 use crate::model::{Rejection, clock};
@@ -23,7 +23,7 @@ pub(super) static UNIQUE_IDENTIFIER: HeaderName =
 /// Returns true when the answer was already written.
 pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     let request = session.req_header();
-    noted::name(live, request, ctx);
+    tracing::begin(live, request, ctx);
     let (path, post) = (request.uri.path(), request.method == Method::POST);
     // The kind is in the path alone; who asks for which plugin is looked up after the body was
     // read, because what borrows from the header cannot be kept meanwhile.
@@ -32,7 +32,7 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
     // Answers of our own are rare and large as futures; boxed, they do not make this one large,
     // which is allocated for every request.
     if told_apart && asked.kind == Kind::Health {
-        let status = Box::pin(answer::health(live, session)).await?;
+        let status = Box::pin(answer::health(live, session, ctx)).await?;
         ctx.ending = Some(Ending::Answered(status));
         return Ok(true);
     }
@@ -63,6 +63,7 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
             return Ok(true);
         }
     }
+    tracing::received(session.req_header(), ctx);
     Ok(false)
 }
 

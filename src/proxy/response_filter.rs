@@ -1,6 +1,6 @@
 //! What does the client see besides the node's own answer? Nothing, unless asked for.
 
-use super::Ctx;
+use super::{Ctx, tracing};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
@@ -8,7 +8,11 @@ pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
     // "100 Continue" is not the answer yet, and simple clients expect an empty line behind it.
     let interim = response.status.is_informational()
         && response.status != http::StatusCode::SWITCHING_PROTOCOLS;
-    if interim || !ctx.snapshot.config.debug_headers {
+    if interim {
+        return Ok(());
+    }
+    tracing::tell_client(response, ctx)?;
+    if !ctx.snapshot.config.debug_headers && !ctx.names.is_watched() {
         return Ok(());
     }
     let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());

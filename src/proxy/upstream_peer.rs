@@ -1,7 +1,7 @@
 //! Which node gets this attempt? Chosen and leased without a pause between.
 
 use super::ctx::{Attempt, Ctx};
-use super::{noted, wait};
+use super::{noted, tracing, wait};
 use crate::model::rejection::Reason;
 use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
@@ -68,6 +68,10 @@ async fn attempt(
         .keyed(routed.key);
     routed.body_sent = 0;
     let read_timeout = routed.treatment.read;
+    tracing::candidates(ctx, &request, clock::now());
+    let Some(routed) = &ctx.routed else {
+        return Err(NoSeat::Nobody(NoCandidate::default()));
+    };
     let seated = match routed.pool.waiting.clone() {
         None => at_once(ctx, request).map_err(NoSeat::Nobody),
         // Boxed: what a wait needs must not be allocated for every request.
@@ -108,16 +112,7 @@ fn at_once(ctx: &Ctx, request: Request) -> Result<(Pick, Lease), NoCandidate> {
 fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
     let Some(routed) = &ctx.routed else { return };
     let operation = routed.operation.as_ref();
-    log::debug!(
-        "node chosen node={} why={} attempt={} waited={:?} class={} basis={} operation={}",
-        lease.node().id(),
-        why.word(),
-        ctx.tried.len() + 1,
-        ctx.waited,
-        routed.verdict.class,
-        routed.verdict.basis.word(),
-        operation.map_or("-", |operation| operation.as_str()),
-    );
+    tracing::chosen(ctx, lease.node(), why.word());
     let now = clock::now();
     let met = lease.node().runtime_in_flight(lease.plugin());
     ctx.attempt = Some(Attempt {

@@ -1,6 +1,6 @@
 //! What does the node see besides the client's own request?
 
-use super::Ctx;
+use super::{Ctx, tracing};
 use crate::upstream::Live;
 use http::{HeaderValue, header};
 use pingora::Result;
@@ -17,6 +17,7 @@ pub(super) fn run(
     ctx: &Ctx,
 ) -> Result<()> {
     credential(request, ctx)?;
+    tracing::tell_node(request, ctx)?;
     if !ctx.snapshot.config.loops.marks {
         return Ok(());
     }

@@ -22,7 +22,7 @@ pub(super) fn run(
     if let Some(held) = &mut attempt.held {
         held.body
             .extend_from_slice(&body.take().unwrap_or_default());
-        return if end_of_stream {
+        return if end_of_stream || held.is_too_large() {
             Err(hold::end())
         } else {
             Ok(())

@@ -24,6 +24,7 @@ pub(super) fn run(
             sighted::note(live, session.req_header(), routed, now);
         }
         let after = now.saturating_duration_since(ctx.arrived);
+        ctx.last.first_byte = Some(after);
         routed.pool.metrics.first_byte(routed.verdict.class, after);
     }
     hold::begin(session, response, ctx)

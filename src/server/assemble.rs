@@ -5,6 +5,7 @@ use crate::config::{Config, Known, OwnWords};
 use crate::learn::{self, Classifier, Learner};
 use crate::model::clock;
 use crate::nodes::Roster;
+use crate::observe::access::Sinks;
 use crate::observe::{Metrics, OwnMetrics};
 use crate::share::{Alone, Redis, SharedState, Terms};
 use crate::upstream::discovery::{Lookup, Names, Sources};
@@ -68,12 +69,14 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         discoveries: options.discoveries,
     };
     let roster = Arc::new(Roster::default());
+    let metrics = Metrics::with(options.metrics).map_err(|error| error.to_string())?;
     let parts = Parts {
-        checks: Checks::new(&roster, &config.health),
+        checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
         sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
         rooms: Rooms::default(),
-        metrics: Metrics::with(options.metrics).map_err(|error| error.to_string())?,
+        sinks: Sinks::new(metrics.access().clone()),
+        metrics,
         own,
     };
     if let Some(file) = &config.state.file {

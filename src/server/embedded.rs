@@ -2,10 +2,10 @@
 //! for; otherwise like the real one.
 
 use super::reload::Reloader;
+use super::tls::Credentials;
 use super::{Options, assemble, chores, services};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
-use crate::proxy::Proxy;
 use crate::upstream::Live;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service;
@@ -23,6 +23,7 @@ pub struct Embedded {
     live: Arc<Live>,
     reloader: Arc<Reloader>,
     data: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     admin: SocketAddr,
     tcp: Option<SocketAddr>,
     stop: watch::Sender<bool>,
@@ -57,6 +58,10 @@ impl Embedded {
         for &address in &config.listen {
             data.push(bind(address, &mut fds)?);
         }
+        let mut tls = Vec::new();
+        for &address in &config.tls.listen {
+            tls.push(bind(address, &mut fds)?);
+        }
         let admin = bind(config.admin.listen, &mut fds)?;
         let tcp = config.tcp.listen;
         let tcp = tcp.map(|address| bind(address, &mut fds)).transpose()?;
@@ -66,14 +71,17 @@ impl Embedded {
         let live = assemble::assemble(config, options)
             .await
             .map_err(io::Error::other)?;
-        let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
+        let credentials = Arc::<Credentials>::default();
+        let reloader = Reloader::new(Arc::clone(&live), &credentials, (file, hash), known);
+        let reloader = Arc::new(reloader.map_err(io::Error::other)?);
         let (stop, stopped) = watch::channel(false);
         live.parts.checks.round().await;
         live.lifecycle.note_ready();
         chores::spawn(&live, &reloader, &stopped);
 
-        let mut data_service = services::data(&conf, Proxy::new(Arc::clone(&live)));
+        let mut data_service = services::data(&conf, &live, &credentials, tls.clone());
         data.iter()
+            .chain(&tls)
             .for_each(|address| data_service.add_tcp(&address.to_string()));
         let hands: Arc<dyn Hands> = Arc::clone(&reloader) as _;
         let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
@@ -91,6 +99,7 @@ impl Embedded {
             live,
             reloader,
             data,
+            tls,
             admin,
             tcp,
             stop,
@@ -98,10 +107,16 @@ impl Embedded {
         })
     }
 
-    /// Where clients connect.
+    /// Where clients connect: without TLS, if that can be.
     #[must_use]
     pub fn data(&self) -> SocketAddr {
-        self.data[0]
+        *self.data.first().unwrap_or_else(|| &self.tls[0])
+    }
+
+    /// Where clients connect with TLS, if they can.
+    #[must_use]
+    pub fn tls(&self) -> Option<SocketAddr> {
+        self.tls.first().copied()
     }
 
     /// Where the operator looks.

@@ -133,6 +133,7 @@ pub(super) fn profile(live: &Live) -> Profile {
             .config
             .listen
             .first()
+            .or(snapshot.config.tls.listen.first())
             .map(ToString::to_string)
             .unwrap_or_default(),
         started: started.unwrap_or_default().as_secs(),

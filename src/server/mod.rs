@@ -9,12 +9,14 @@ mod builder;
 mod chores;
 mod embedded;
 mod fleet;
+mod handshakes;
 mod panics;
 mod reload;
 mod run;
 mod services;
 mod signals;
 mod state;
+mod tls;
 mod turns;
 
 pub use assemble::Options;

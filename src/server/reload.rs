@@ -1,5 +1,6 @@
 //! How does a changed file come into service? Checked whole, swapped whole, or refused whole.
 
+use super::tls::{self, Credentials};
 use crate::admin::Hands;
 use crate::config::{self, Change, Config, Loaded};
 use crate::upstream::{Live, Snapshot};
@@ -9,34 +10,56 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Reads the file again: on SIGHUP, over the admin API, or because its content changed. One at a
-/// time.
+/// Reads the file again: on SIGHUP, over the admin API, or because its content changed, or that of
+/// a certificate it names. One at a time.
 #[derive(Debug)]
 pub(super) struct Reloader {
     live: Arc<Live>,
+    credentials: Arc<Credentials>,
     /// None: the configuration did not come from a file.
     file: Option<PathBuf>,
     known: config::Known,
-    /// The hash of the text that was last read, taken or refused: a broken file is reported once.
-    seen: Mutex<u64>,
+    seen: Mutex<Seen>,
+}
+
+/// What was read last, taken or refused: a broken file is reported once.
+#[derive(Debug)]
+struct Seen {
+    /// The hash of the text.
+    text: u64,
+    /// The hash of the files it names.
+    files: u64,
+    /// What was wrong, if it was refused. It may be mended without a change of the text.
+    refused: Option<String>,
 }
 
 impl Reloader {
+    /// # Errors
+    /// When a certificate cannot be used.
     pub(super) fn new(
         live: Arc<Live>,
-        file: Option<PathBuf>,
-        seen: u64,
+        credentials: &Arc<Credentials>,
+        (file, text): (Option<PathBuf>, u64),
         known: config::Known,
-    ) -> Self {
-        Self {
-            live,
+    ) -> Result<Self, String> {
+        let config = &live.snapshot().config;
+        // Before the files are read: what changes later is seen by the poll.
+        let files = config::files_hash(config);
+        credentials.take(tls::prepare(&config.tls)?);
+        Ok(Self {
+            live: Arc::clone(&live),
+            credentials: Arc::clone(credentials),
             file,
             known,
-            seen: Mutex::new(seen),
-        }
+            seen: Mutex::new(Seen {
+                text,
+                files,
+                refused: None,
+            }),
+        })
     }
 
-    /// Watches the content of the file. Polling by content survives what notifications miss:
+    /// Watches the content of the files. Polling by content survives what notifications miss:
     /// a ConfigMap's symlink swap, network mounts, an editor's rename.
     pub(super) async fn poll(&self) {
         loop {
@@ -48,15 +71,26 @@ impl Reloader {
                 return;
             };
             let text = tokio::fs::read_to_string(file).await;
-            let hash = text.map(|text| config::content_hash(&text));
-            let changed = match hash {
-                Ok(hash) => hash != *self.seen.lock().await,
+            let changed = match text {
+                Ok(text) => self.is_news(config::content_hash(&text)).await,
                 Err(_in_the_middle_of_a_swap) => false,
             };
             if changed {
                 // Either way it has been said in the log.
                 let _ = self.reload().await;
             }
+        }
+    }
+
+    async fn is_news(&self, text: u64) -> bool {
+        let seen = self.seen.lock().await;
+        if text != seen.text {
+            return true;
+        }
+        match &seen.refused {
+            None => config::files_hash(&self.live.snapshot().config) != seen.files,
+            // Half of a renewal: a certificate whose key comes a moment later.
+            Some(refused) => self.load().err().as_ref() != Some(refused),
         }
     }
 
@@ -71,10 +105,14 @@ impl Reloader {
         let old = self.live.snapshot();
         let changes = config::diff(&old.config, &config);
         let learn = config.learn.rules.clone();
+        // Everything that can be refused comes before anything that is applied.
+        let prepared = tls::prepare(&config.tls)?;
         let next = Snapshot::compile(config, old.version + 1, &self.live.parts).await?;
         self.live.learner.set_rules(learn);
         self.live.swap(next);
-        Ok(changes.iter().map(Change::to_string).collect())
+        let renewed = self.credentials.take(prepared);
+        let changes = changes.iter().map(Change::to_string);
+        Ok(changes.chain(renewed).collect())
     }
 }
 
@@ -84,7 +122,11 @@ impl Hands for Reloader {
         let mut seen = self.seen.lock().await;
         let result = match self.load() {
             Ok(loaded) => {
-                *seen = loaded.text_hash;
+                *seen = Seen {
+                    text: loaded.text_hash,
+                    files: config::files_hash(&loaded.config),
+                    refused: None,
+                };
                 if !loaded.warnings.list.is_empty() {
                     log::warn!("{}", loaded.warnings);
                 }
@@ -93,8 +135,9 @@ impl Hands for Reloader {
             Err(problems) => {
                 let text = self.file.as_ref().map(std::fs::read_to_string);
                 if let Some(Ok(text)) = text {
-                    *seen = config::content_hash(&text);
+                    seen.text = config::content_hash(&text);
                 }
+                seen.refused = Some(problems.clone());
                 Err(problems)
             }
         };

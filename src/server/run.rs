@@ -2,10 +2,10 @@
 
 use super::reload::Reloader;
 use super::signals::{self, Shutdown, Signals};
+use super::tls::Credentials;
 use super::{Options, assemble, chores, panics, services, state};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
-use crate::proxy::Proxy;
 use crate::upstream::Live;
 use parking_lot::Mutex;
 use pingora::server::configuration::Opt;
@@ -68,14 +68,21 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
     let hash = loaded.text_hash;
-    let reloader = Arc::new(Reloader::new(Arc::clone(&live), file, hash, known));
+    let credentials = Arc::<Credentials>::default();
+    let reloader = Reloader::new(Arc::clone(&live), &credentials, (file, hash), known);
+    let reloader = Arc::new(reloader.map_err(StartError::Other)?);
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
-    let Signals { hangup, stops } = listening.map_err(|error| other(&error))?;
+    let Signals {
+        hangup,
+        reopen,
+        stops,
+    } = listening.map_err(|error| other(&error))?;
     background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
+    background.spawn(signals::reopen_on_usr1(reopen, Arc::clone(&live)));
     start_background(&background, &live, &reloader, closed);
 
-    add_services(&mut server, &live, reloader, &ports);
+    add_services(&mut server, &live, (reloader, &credentials), &ports);
     log::info!(
         "serving gateway={} {ports} nodes={}",
         live.identity.name,
@@ -88,13 +95,14 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
             closing,
         }),
     });
-    state::save_of(&live);
+    state::save_all(&live);
     Ok(())
 }
 
 /// Where we listen.
 struct Ports {
     data: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     admin: SocketAddr,
     tcp: Option<SocketAddr>,
 }
@@ -103,6 +111,7 @@ impl Ports {
     fn of(config: &Config) -> Self {
         Self {
             data: config.listen.clone(),
+            tls: config.tls.listen.clone(),
             admin: config.admin.listen,
             tcp: config.tcp.listen,
         }
@@ -112,6 +121,9 @@ impl Ports {
 impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "listen={:?} admin={}", self.data, self.admin)?;
+        if !self.tls.is_empty() {
+            write!(f, " tls={:?}", self.tls)?;
+        }
         match self.tcp {
             Some(tcp) => write!(f, " tcp={tcp}"),
             None => Ok(()),
@@ -119,9 +131,15 @@ impl fmt::Display for Ports {
     }
 }
 
-fn add_services(server: &mut Server, live: &Arc<Live>, reloader: Arc<Reloader>, ports: &Ports) {
-    let mut data = services::data(&server.configuration, Proxy::new(Arc::clone(live)));
-    for address in &ports.data {
+fn add_services(
+    server: &mut Server,
+    live: &Arc<Live>,
+    (reloader, credentials): (Arc<Reloader>, &Arc<Credentials>),
+    ports: &Ports,
+) {
+    let conf = &server.configuration;
+    let mut data = services::data(conf, live, credentials, ports.tls.clone());
+    for address in ports.data.iter().chain(&ports.tls) {
         data.add_tcp(&address.to_string());
     }
     server.add_service(data);
@@ -151,7 +169,7 @@ fn start_background(
     let live = Arc::clone(live);
     background.spawn(async move {
         signals::drained(&live, closed).await;
-        state::save_of(&live);
+        state::save_all(&live);
         live.fleet.state.leave().await;
         drop(never);
         // Pingora's main thread sleeps through its whole grace period by now.
@@ -163,7 +181,11 @@ fn start_background(
 /// to know at once. Port 0 becomes the port that was free.
 fn settle_ports(config: &mut Config) -> Result<(), StartError> {
     let admin = [&mut config.admin.listen];
-    let all = config.listen.iter_mut().chain(admin);
+    let all = config
+        .listen
+        .iter_mut()
+        .chain(&mut config.tls.listen)
+        .chain(admin);
     for address in all.chain(&mut config.tcp.listen) {
         let free = TcpListener::bind(*address).and_then(|listener| listener.local_addr());
         *address = free.map_err(|error| StartError::Listen(*address, error))?;

@@ -1,5 +1,7 @@
 //! Which listeners are there?
 
+use super::handshakes::Handshakes;
+use super::tls::Credentials;
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::proxy::Proxy;
@@ -7,7 +9,8 @@ use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use pingora_proxy::{HttpProxy, http_proxy};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Attempts are limited per request by `retry.attempts`, which can be reloaded; Pingora's own limit
@@ -31,17 +34,27 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     }
 }
 
-/// The data listener's service, without an address yet.
-pub(super) fn data(conf: &Arc<ServerConf>, proxy: Proxy) -> Service<HttpProxy<Proxy>> {
-    let mut service = http_proxy_service_with_name(conf, proxy, "data");
-    if let Some(app) = service.app_logic_mut() {
-        let mut options = HttpServerOptions::default();
-        // Plain HTTP/2 detection reads 24 bytes before it knows anything, and a shorter request
-        // would hang there.
-        options.h2c = false;
-        app.server_options = Some(options);
-    }
-    service
+/// What a data listener drives: HTTP, behind TLS where that is spoken.
+pub(super) type Data = Handshakes<HttpProxy<Proxy>>;
+
+/// The data listeners' service, without an address yet.
+pub(super) fn data(
+    conf: &Arc<ServerConf>,
+    live: &Arc<Live>,
+    credentials: &Arc<Credentials>,
+    tls: Vec<SocketAddr>,
+) -> Service<Data> {
+    let mut proxy = http_proxy(conf, Proxy::new(Arc::clone(live)));
+    let mut options = HttpServerOptions::default();
+    // Plain HTTP/2 detection reads 24 bytes before it knows anything, and a shorter request
+    // would hang there.
+    options.h2c = false;
+    // Pingora keeps a silent HTTP/2 connection for ever.
+    options.h2_idle_timeout = Some(live.snapshot().config.timeouts.client_idle);
+    proxy.server_options = Some(options);
+    let (live, credentials) = (Arc::clone(live), Arc::clone(credentials));
+    let door = Handshakes::new(proxy, live, credentials, tls);
+    Service::new("data".to_owned(), door)
 }
 
 /// The admin listener's service, without an address yet. One thread: it answers when the data

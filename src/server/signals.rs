@@ -1,4 +1,5 @@
-//! Which signals mean what? HUP reload, TERM drain, INT fast; a second one exits now.
+//! Which signals mean what? HUP reload, USR1 reopen the access log, TERM drain, INT fast; a second one
+//! exits now.
 
 use super::reload::Reloader;
 use super::state;
@@ -26,10 +27,21 @@ pub(super) async fn reload_on_hangup(mut hangup: Signal, reloader: Arc<Reloader>
     }
 }
 
+/// Opens the access log again on SIGUSR1, after logrotate or somebody moved it away.
+pub(super) async fn reopen_on_usr1(mut reopen: Signal, live: Arc<Live>) {
+    while reopen.recv().await.is_some() {
+        match &live.snapshot().access {
+            Some(sink) => sink.reopen(),
+            None => log::info!("asked to open the access log again, and there is none"),
+        }
+    }
+}
+
 /// The signals we act on. Listened for before anything is served: until then each of them would
 /// end the process, or be lost.
 pub(super) struct Signals {
     pub(super) hangup: Signal,
+    pub(super) reopen: Signal,
     pub(super) stops: Stops,
 }
 
@@ -44,6 +56,7 @@ impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
             stops: Stops {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
@@ -105,7 +118,7 @@ impl Shutdown {
         tokio::spawn(async move {
             stops.any().await;
             log::warn!("signalled again, exiting now");
-            state::save_of(&live);
+            state::save_all(&live);
             std::process::exit(1);
         });
         self.closing.send_replace(true);

@@ -6,6 +6,7 @@ use crate::upstream::Live;
 use parking_lot::Mutex;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Reads the state file into the learner. A missing file is a first start; a broken one is named
 /// and left alone, because a gateway that knows nothing yet is better than none.
@@ -32,10 +33,18 @@ pub(super) fn recall(file: &Path, learner: &Learner) {
 /// The last save of a process may meet the periodic one, and both write beside the same file.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Writes the state file of a gateway, where it has one.
-pub(super) fn save_of(live: &Live) {
-    if let Some(file) = &live.snapshot().config.state.file {
+/// A disk that takes longer for the last lines of the access log does not hold up the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Writes what would end with the process: the state file, where there is one, and what waits for
+/// the access log.
+pub(super) fn save_all(live: &Live) {
+    let snapshot = live.snapshot();
+    if let Some(file) = &snapshot.config.state.file {
         save(file, &live.learner);
+    }
+    if let Some(sink) = &snapshot.access {
+        sink.flush(LAST_LINES);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::config::Health;
 use crate::dify::health::{judge, judge_plain};
 use crate::model::clock;
 use crate::nodes::{Node, Roster};
+use crate::observe::{CheckEnd, CheckMetrics};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub struct NodeCheck {
     settings: Arc<ArcSwap<Health>>,
     roster: Arc<Roster>,
     errands: Errands,
+    metrics: CheckMetrics,
 }
 
 impl NodeCheck {
@@ -62,7 +64,7 @@ impl NodeCheck {
         } else {
             judge_plain(status, &body)
         };
-        let report = judged.map_err(|why| Error::explain(ErrorType::Custom("unhealthy"), why))?;
+        let report = judged.map_err(|why| Error::explain(UNWELL, why))?;
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
             for (node, ours) in nodes.iter().zip(ours) {
                 node.note_reported(running, ours, clock::now());
@@ -74,12 +76,15 @@ impl NodeCheck {
 
 impl NodeCheck {
     async fn verdict(&self, address: SocketAddr) -> Result<()> {
+        let begun = clock::now();
         let result = self.probe(address).await;
+        let took = clock::now().saturating_duration_since(begun);
         if !self.settings.load().enabled {
             // Switched off while it ran: its verdict would stay for ever.
             return result;
         }
         for node in self.roster.at(address) {
+            self.metrics.checked(node.id(), end(&result), took);
             note_return(&node, result.is_ok());
             node.note_check(result.is_ok());
         }
@@ -129,6 +134,24 @@ impl HealthCheck for NodeCheck {
     }
 }
 
+/// It answered, and not that it is well.
+const UNWELL: ErrorType = ErrorType::Custom("unhealthy");
+
+fn end(result: &Result<()>) -> CheckEnd {
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ReadTimedout, SocketError,
+    };
+    match result.as_ref().map_err(|error| error.etype()) {
+        Ok(()) => CheckEnd::Passed,
+        Err(kind) if *kind == UNWELL => CheckEnd::Unwell,
+        Err(ReadTimedout) => CheckEnd::Silent,
+        Err(ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout | SocketError) => {
+            CheckEnd::Unreached
+        }
+        Err(_) => CheckEnd::Broke,
+    }
+}
+
 /// Before a node counts as healthy again it must count as one that came up: requests read both
 /// without a lock.
 fn note_return(node: &Node, passed: bool) {
@@ -156,7 +179,7 @@ pub struct Checks {
 impl Checks {
     /// Checks of the roster's nodes.
     #[must_use]
-    pub fn new(roster: &Arc<Roster>, settings: &Health) -> Self {
+    pub fn new(roster: &Arc<Roster>, settings: &Health, metrics: CheckMetrics) -> Self {
         // By address alone: a node whose weight changes keeps its health.
         let registry = HealthRegistry::with_equivalence(|member| {
             let mut hasher = DefaultHasher::new();
@@ -168,6 +191,7 @@ impl Checks {
             settings: Arc::clone(&settings),
             roster: Arc::clone(roster),
             errands: Errands::new(),
+            metrics,
         };
         registry.set_health_check(Box::new(check.clone()));
         Self {

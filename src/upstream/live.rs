@@ -146,7 +146,7 @@ impl Live {
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.parts.checks.set(&snapshot.config.health);
         self.decisions.resize(snapshot.config.decisions);
-        self.snapshot.store(snapshot);
+        self.snapshot.swap(snapshot).retire();
     }
 
     /// Whether clients should be sent here: the first checks are over, the end is not announced,

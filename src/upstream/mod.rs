@@ -4,6 +4,7 @@
 //! preference and load are ours. State lives in the nodes, because Pingora rebuilds selectors
 //! whenever membership changes.
 
+mod account;
 pub mod discovery;
 mod errand;
 mod explain;
@@ -29,6 +30,7 @@ mod told;
 mod waiting;
 mod watchlist;
 
+pub use account::Account;
 pub use errand::{Bounds, Errands};
 pub use explain::explain;
 pub use fleet::{Fleet, Standing};

@@ -5,11 +5,12 @@ use super::discovery::Sources;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
 use super::waiting::Rooms;
-use crate::config::{self, Config};
+use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
 use crate::model::{NodeId, Owner};
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
+use crate::observe::access::{Place, Sink, Sinks};
 use crate::route::{Applications, OwnerTable, Owners, Rules, Table, Treatments, Users};
 use crate::select::{self, Strategy, Why};
 use http::HeaderValue;
@@ -32,12 +33,14 @@ pub struct Snapshot {
     pub applications: Option<Applications>,
     /// Where users' ids are looked for.
     pub users: Users,
+    /// Where requests are written down; none = nowhere.
+    pub access: Option<Arc<Sink>>,
     /// Who says what is long, when not what was learned.
     pub(super) classifier: Option<Arc<dyn Classifier>>,
     routes: Table,
     owners: OwnerTable,
     pools: Vec<Arc<Pool>>,
-    /// Dropped with the snapshot: tells its pools to stop looking for members.
+    /// Tells its pools to stop looking for members.
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -54,6 +57,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where requests are written down.
+    pub sinks: Sinks,
     /// What the embedding program brings.
     pub own: Own,
 }
@@ -63,7 +68,8 @@ impl Snapshot {
     /// them.
     ///
     /// # Errors
-    /// When a word is unknown: a configuration that was not checked against this program.
+    /// When a word is unknown: a configuration that was not checked against this program. When the
+    /// access log cannot be opened.
     pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
         // Everything that can be refused comes before anything that is applied.
         let strategies = config
@@ -86,6 +92,7 @@ impl Snapshot {
                 source.map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let access = access(&config.access_log, &parts.sinks)?;
         let made = strategies.into_iter().zip(sources);
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
@@ -121,11 +128,18 @@ impl Snapshot {
             config,
             version,
             rules,
+            access,
             classifier,
             routes,
             pools,
             stop,
         }))
+    }
+
+    /// Another one is in service. Requests that have pinned this one keep its rules and the members it
+    /// has; a stream of ten minutes is no reason to go on asking its sources.
+    pub(super) fn retire(&self) {
+        self.stop.send_replace(true);
     }
 
     /// Sixteen digits that gateways compare: different ones are drift.
@@ -193,6 +207,21 @@ impl Snapshot {
     }
 }
 
+fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, String> {
+    let place = match &settings.to {
+        None => return Ok(None),
+        Some(LogTarget::Stdout) => Place::Stdout,
+        Some(LogTarget::File(file)) => Place::File(file.clone()),
+    };
+    let sink = sinks.open(&place, settings.queue).map_err(|error| {
+        format!(
+            "access_log.to: {place} cannot be opened: {error}; make its folder, and let this \
+             user write there"
+        )
+    })?;
+    Ok(Some(sink))
+}
+
 /// A pool's strategy and, as another one, its shadow.
 fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result<Choosers, String> {
     let make = |word: &str| -> Result<Arc<dyn Strategy>, String> {
@@ -206,7 +235,7 @@ fn chooser(pool: &config::Pool, rules: &config::Strategies, own: &Own) -> Result
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.retire();
     }
 }
 

@@ -1,8 +1,9 @@
 //! A file with nodes, and members that come and go too often.
 
-use crate::rig::{become_members, become_up, daemons, looking, members, node, works};
+use crate::rig::{become_members, become_up, daemons, looking, members, node, works, yaml};
 use crate::support::eventually;
 use std::path::Path;
+use std::sync::Arc;
 use twolane::demo::daemon::Daemon;
 
 fn write(file: &Path, nodes: &[&Daemon]) {
@@ -97,4 +98,25 @@ async fn a_cap_of_the_pool_holds_for_nodes_that_are_found_and_their_own_goes_bef
         assert!(pool.waiting.is_some(), "for n2's sake somebody may wait");
         works(&filed.gateway).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_request_keeps_its_rules_and_does_not_go_on_asking_for_members() {
+    let (folder, all) = (tempfile::tempdir().unwrap(), daemons(2).await);
+    let file = folder.path().join("nodes.yaml");
+    write(&file, &[&all[0]]);
+    let source = format!("  file: {}\n", file.display());
+    let filed = looking(&source, "").await;
+    become_members(&filed.gateway, &["n1"]).await;
+    // As a request does that runs for ten minutes.
+    let pinned = filed.gateway.embedded.live().snapshot();
+    let pool = Arc::clone(&pinned.pools()[0]);
+    let looks = async || Arc::strong_count(&pool) > 2;
+    assert!(looks().await, "somebody looks for members of the pool");
+    filed.take(&yaml(&source, "strategy: round_robin\n")).await;
+    eventually("nobody does any more", async || !looks().await).await;
+    assert_eq!(pool.nodes().len(), 1, "it has what it had");
+    write(&file, &[&all[0], &all[1]]);
+    become_members(&filed.gateway, &["n1", "n2"]).await;
+    assert_eq!(pool.nodes().len(), 1);
 }

@@ -459,8 +459,8 @@ async fn strangers(dify: &Dify, n: usize, methods: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f048_five_thousand_strangers_add_no_line_to_the_metrics() {
-    const STRANGERS: usize = 1000;
+async fn f048_ten_thousand_strangers_add_no_line_to_the_metrics() {
+    const STRANGERS: usize = 2000;
     const CALLERS: usize = 8;
     let (_nodes, gateway) = behind(1, "").await;
     let counted = async |requests: usize| {

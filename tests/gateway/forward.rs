@@ -105,7 +105,7 @@ struct Exchanged {
 }
 
 fn end_to_end(headers: &[(String, String)]) -> Vec<(String, String)> {
-    let added = ["connection", "via", "x-plugin-forwarded"];
+    let added = ["connection", "via", "x-plugin-forwarded", "x-request-id"];
     let lower = headers
         .iter()
         .map(|(name, value)| (name.to_lowercase(), value.clone()))
@@ -148,7 +148,11 @@ async fn exchange(
 async fn same(rig: &Rig, line: (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Exchanged {
     let mut all = vec![
         ("Host", "plugin-daemon.example:5002"),
-        ("X-Request-Id", "the same"),
+        ("X-Request-Id", "the-same"),
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
     ];
     all.extend(headers);
     let node = Dify::new(rig.nodes[0].addr(), Some("a key"));

@@ -1,6 +1,7 @@
 //! The gateway between stand-in daemons and a Dify that reads as Dify does.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod access;
 mod admin;
 mod applications;
 mod bodies;
@@ -15,6 +16,7 @@ mod hashing;
 mod health;
 mod kinds;
 mod learning;
+mod metrics;
 mod presence;
 mod rejections;
 mod reload;
@@ -22,6 +24,7 @@ mod rig;
 mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
+mod tracing;
 mod users;
 mod waiting;
 mod warming;

@@ -11,6 +11,7 @@ pub mod filed;
 pub mod gate;
 pub mod gateway;
 pub mod page;
+pub mod pki;
 pub mod program;
 pub mod stream;
 

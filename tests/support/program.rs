@@ -25,11 +25,14 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
         "TWOLANE_ADMIN",
         "TWOLANE_ADMIN_TOKEN",
         "TWOLANE_CONFIG",
+        "TWOLANE_DEBUG",
         "TWOLANE_LISTEN",
         "TWOLANE_NODES",
     ] {
         command.env_remove(name);
     }
+    // What tests read for themselves; on no terminal the log would be JSON.
+    command.env("LOG_OUTPUT_FORMAT", "text");
     command
 }
 
@@ -60,10 +63,15 @@ pub struct Program {
 
 impl Program {
     /// Starts it; its standard error is collected.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_into(command, Stdio::null())
+    }
+
+    /// Starts it; its standard output goes somewhere.
+    pub fn spawn_into(mut command: Command, stdout: Stdio) -> Self {
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
@@ -165,8 +173,12 @@ pub struct Serving {
 impl Serving {
     /// Starts it and waits until it answers and handles its signals.
     pub async fn start(command: Command) -> Self {
-        let program = Program::spawn(command);
-        let line = program.line(" serving ").await;
+        Self::of(Program::spawn(command)).await
+    }
+
+    /// Waits until a program that was started answers and handles its signals.
+    pub async fn of(program: Program) -> Self {
+        let line = program.line("serving gateway=").await;
         let serving = Self {
             data: address(&line, "listen=["),
             admin: address(&line, "admin="),

@@ -2,6 +2,7 @@
 //!
 //! Whatever is wrong counts as its default, so that the reading goes on to the next problem.
 
+mod access_log;
 mod applications;
 mod debug;
 mod discover;
@@ -14,8 +15,10 @@ mod pools;
 mod rules;
 mod sections;
 mod share;
+mod signals;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod waiting;
 
 use super::defaults;
@@ -57,6 +60,9 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     own.push(admin.listen);
     let tcp = debug::tcp(&root.section("tcp"), &own);
     own.extend(tcp.listen);
+    let tls = tls::tls(&root.section("tls"), &own);
+    sections::reachable(root, &listen, &tls);
+    own.extend(&tls.listen);
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
     debug::no_loop(root, &tcp, &pools);
     discover::need_token(root, &admin, &pools);
@@ -64,6 +70,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     let shown = root.section("debug");
     Config {
         listen,
+        tls,
         admin,
         threads: root.or("threads", 0, |value| {
             value.whole(0..=1024, "0 is one per core")
@@ -88,6 +95,9 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
             value.whole(0..=100_000, "0 keeps none; each takes a quarter of a KiB")
         }),
+        log: signals::log(&root.section("log")),
+        tracing: signals::tracing(&root.section("tracing")),
+        access_log: access_log::access_log(&root.section("access_log")),
         share: share::share(&root.section("share")),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),

@@ -6,6 +6,7 @@ use crate::config::sections::{
     Admin, Cooldown, Health, Kinds, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
 };
 use crate::config::table::{Table, Value};
+use crate::config::tls::Tls;
 use crate::config::{defaults, unit};
 use crate::model::Secret;
 use std::net::SocketAddr;
@@ -23,9 +24,6 @@ pub(super) fn listen(root: &Table<'_>) -> Vec<SocketAddr> {
         return vec![defaults::LISTEN];
     };
     let items = value.one_or_list();
-    if items.is_empty() {
-        value.wrong("the list is empty", "write `listen: 5002`");
-    }
     let mut addresses = Vec::new();
     for item in &items {
         let Some(address) = socket(item) else {
@@ -37,6 +35,16 @@ pub(super) fn listen(root: &Table<'_>) -> Vec<SocketAddr> {
         addresses.push(address);
     }
     addresses
+}
+
+/// Somewhere clients must be able to connect.
+pub(super) fn reachable(root: &Table<'_>, listen: &[SocketAddr], tls: &Tls) {
+    let place = root.path.key("listen");
+    let sound = root.findings.sound(&place) && root.findings.sound(&root.path.key("tls"));
+    if listen.is_empty() && tls.listen.is_empty() && sound {
+        let what = "the list is empty, and so is `tls.listen`";
+        root.findings.value(&place, what, "write `listen: 5002`");
+    }
 }
 
 pub(super) fn admin(section: &Table<'_>, listen: &[SocketAddr]) -> Admin {

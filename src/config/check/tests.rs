@@ -321,10 +321,100 @@ fn the_tcp_listener_is_checked_and_off_unless_it_is_wanted() {
 }
 
 #[test]
+fn the_access_log_is_checked_and_off_unless_it_is_wanted() {
+    assert_eq!(good(NODES).access_log.to, None);
+    for (entry, at, what) in [
+        (
+            "to: access.log",
+            "access_log.to",
+            "neither a place nor a file",
+        ),
+        ("format: jsn", "access_log.format", "did you mean `json`?"),
+        (
+            "always: [slo]",
+            "access_log.always[0]",
+            "did you mean `slow`?",
+        ),
+        ("always: [6xx]", "access_log.always[0]", "not a condition"),
+        ("always: slow", "access_log.always", "expected a list"),
+        ("sample: 1.5", "access_log.sample", "from 0 to 1"),
+        ("slow: 0s", "access_log.slow", "must be above 0"),
+        ("large: 0", "access_log.large", "must be above 0"),
+        ("queue: 0", "access_log.queue", "must be from 1"),
+        ("file: /x", "access_log.file", "unknown key `file`"),
+    ] {
+        refused_section("access_log", entry, at, what);
+    }
+    let log = good(&format!(
+        "{NODES}access_log: {{to: ./a.log, always: [], sample: 0}}\n"
+    ));
+    assert!(log.access_log.rules.always.is_empty());
+}
+
+#[test]
+fn tls_is_checked_and_off_unless_it_is_wanted() {
+    assert!(good(NODES).tls.listen.is_empty());
+    const PAIR: &str = "certificates: [{cert: a.crt, key: a.key}]";
+    for (entry, at, what) in [
+        (
+            "{listen: 5443}",
+            "tls.listen",
+            "no certificate to show there",
+        ),
+        (
+            "{listen: 5002, P}",
+            "tls.listen",
+            "the port of another listener as well",
+        ),
+        (
+            "{listen: 5012, P}",
+            "tls.listen",
+            "the port of another listener as well",
+        ),
+        (
+            "{listen: [5443, 5443], P}",
+            "tls.listen[1]",
+            "another listener",
+        ),
+        (
+            "{certificates: [{cert: a.crt}]}",
+            "tls.certificates[0]",
+            "`key` is missing",
+        ),
+        (
+            "{certificates: [{cert: '', key: a}]}",
+            "tls.certificates[0].cert",
+            "an empty name",
+        ),
+        (
+            "{client: {certificate: required}}",
+            "tls.client.certificate",
+            "no authority is named",
+        ),
+        (
+            "{client: {certificate: on}}",
+            "tls.client.certificate",
+            "unknown rule `on`",
+        ),
+        ("{https: true}", "tls.https", "did you mean `http2`?"),
+    ] {
+        let text = format!("{NODES}tls: {}\n", entry.replace('P', PAIR));
+        refused(&text, at, 2, what);
+    }
+    let text = format!("{NODES}listen: []\ntls: {{listen: 5002, {PAIR}}}\n");
+    let config = good(&text);
+    assert!(config.listen.is_empty() && config.tls.listen.len() == 1);
+}
+
+#[test]
 fn listeners_are_checked() {
     for (text, at, what) in [
         ("listen: [5002, 5002]\n", "listen[1]", "listed twice"),
-        ("listen: []\n", "listen", "the list is empty"),
+        (
+            "listen: []\n",
+            "listen",
+            "the list is empty, and so is `tls.listen`",
+        ),
         (
             "listen: localhost:5002\n",
             "listen",

@@ -1,0 +1,176 @@
+//! By which names can this request be followed, here and elsewhere?
+
+use super::Ctx;
+use crate::config::Config;
+use crate::model::{Request, RequestId, begin_trace, is_trace_parent};
+use crate::observe::Ending;
+use crate::upstream::Live;
+use http::{HeaderName, HeaderValue};
+use log::Level;
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use std::time::{Duration, Instant};
+use subtle::ConstantTimeEq;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static WATCHED: HeaderName = HeaderName::from_static("x-twolane-trace");
+
+/// What a request is called beside its number here.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// `X-Request-Id` for the node and the client.
+    told: Option<HeaderValue>,
+    /// The `traceparent` that was begun here.
+    begun: Option<HeaderValue>,
+    /// Who sent it may see what becomes of it.
+    watched: bool,
+}
+
+impl Names {
+    /// Whether its sender has shown the admin token, to see what becomes of it.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// The trace that was begun here.
+    pub(super) fn begun(&self) -> Option<&str> {
+        self.begun.as_ref()?.to_str().ok()
+    }
+
+    const fn level(&self) -> Level {
+        if self.watched {
+            Level::Info
+        } else {
+            Level::Debug
+        }
+    }
+}
+
+/// Names the request, where anybody will want to know: a number is not spent on nothing.
+pub(super) fn begin(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
+    let config = &ctx.snapshot.config;
+    let tracing = config.tracing;
+    ctx.names.watched = is_watched(request, config);
+    let seen = config.debug_headers || ctx.names.watched || ctx.snapshot.access.is_some();
+    if tracing.request_id || live.decisions.is_on() || seen {
+        let given = request.headers.get(&REQUEST_ID);
+        let id = live
+            .identity
+            .request_id(given.and_then(|value| value.to_str().ok()));
+        ctx.id = Some(id);
+        if tracing.request_id {
+            ctx.names.told = match (id, given) {
+                (RequestId::Given(_), Some(given)) => Some(given.clone()),
+                _ => HeaderValue::try_from(id.to_string()).ok(),
+            };
+        }
+    }
+    if tracing.traceparent {
+        let given = request.headers.get(&TRACEPARENT);
+        if !given.is_some_and(|value| is_trace_parent(value.as_bytes())) {
+            let begun = begin_trace(&mut fastrand::Rng::new());
+            ctx.names.begun = HeaderValue::try_from(begun).ok();
+        }
+    }
+}
+
+/// Compared in constant time, as on the admin listener.
+fn is_watched(request: &RequestHeader, config: &Config) -> bool {
+    let Some(token) = &config.admin.token else {
+        return false;
+    };
+    let shown = request.headers.get(&WATCHED);
+    shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.expose().as_bytes()).into())
+}
+
+/// What the node is told.
+pub(super) fn tell_node(request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+    if let (Some(told), Some(RequestId::Own { .. })) = (&ctx.names.told, ctx.id) {
+        request.insert_header("X-Request-Id", told.clone())?;
+    }
+    if let Some(begun) = &ctx.names.begun {
+        request.insert_header("traceparent", begun.clone())?;
+        // It belongs to the trace that came, which was none.
+        request.remove_header("tracestate");
+    }
+    if ctx.snapshot.config.admin.token.is_some() {
+        // Whatever it holds, it was meant for us.
+        request.remove_header(&WATCHED);
+    }
+    Ok(())
+}
+
+/// What the client is told.
+pub(super) fn tell_client(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
+    match &ctx.names.told {
+        Some(told) => response.insert_header("X-Request-Id", told.clone()),
+        None => Ok(()),
+    }
+}
+
+/// What a line calls the request.
+struct Called<'a>(&'a Ctx);
+
+impl std::fmt::Display for Called<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.id {
+            Some(id) => id.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// Seed 000's "Received request".
+pub(super) fn received(request: &RequestHeader, ctx: &Ctx) {
+    let Some(routed) = &ctx.routed else { return };
+    log::log!(
+        ctx.names.level(),
+        request:% = Called(ctx), method:% = request.method, path:% = request.uri.path(),
+        plugin:% = routed.plugin.name(), kind:% = routed.kind.word();
+        "request received"
+    );
+}
+
+/// Seed 000's "Found available nodes", and those that are none, with the reason.
+pub(super) fn candidates(ctx: &Ctx, request: &Request, now: Instant) {
+    let level = ctx.names.level();
+    let Some(routed) = ctx.routed.as_ref().filter(|_| log::log_enabled!(level)) else {
+        return;
+    };
+    let account = routed.pool.account(request, &ctx.tried, routed.once, now);
+    log::log!(
+        level,
+        request:% = Called(ctx), pool:% = routed.pool.name(), attempt = request.attempt,
+        nodes = account.may.len(), may:% = account.may.join(","),
+        excluded:% = account.excluded.join(", ");
+        "candidates"
+    );
+}
+
+/// Seed 000's "Node selected" and "Forwarding request".
+pub(super) fn chosen(ctx: &Ctx, node: &crate::nodes::Node, why: &str) {
+    let Some(routed) = &ctx.routed else { return };
+    let operation = routed.operation.as_ref();
+    log::log!(
+        ctx.names.level(),
+        request:% = Called(ctx), node:% = node.id(), why:% = why,
+        strategy:% = routed.pool.strategy(), attempt = ctx.tried.len() + 1,
+        class:% = routed.verdict.class, basis:% = routed.verdict.basis.word(),
+        short = node.in_flight(crate::model::Class::Short),
+        long = node.in_flight(crate::model::Class::Long),
+        waited:? = ctx.waited,
+        operation:% = operation.map_or("-", |operation| operation.as_str());
+        "node chosen"
+    );
+}
+
+/// Seed 000's "Remote request completed"; the access log has one line for everybody.
+pub(super) fn ended(ctx: &Ctx, ending: Ending, took: Duration) {
+    log::log!(
+        ctx.names.level(),
+        request:% = Called(ctx), ending:% = ending.word(), took:? = took,
+        waited:? = ctx.waited, attempts = ctx.tried.len();
+        "request ended"
+    );
+}
