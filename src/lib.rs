@@ -10,7 +10,8 @@
 //!
 //! ```text
 //! 7  cli                           What was typed?
-//! 6  server  demo                  How does it start, reload, stop?  |  How does it look at work?
+//! 6  server  demo  adopt           How does it start, reload, stop?  |  How does it look at work?
+//!                                  How does it come in front of a Dify that is there?
 //! 5  proxy  admin                  What happens to one request?  |  What does the operator see?
 //! 4  upstream                      How do we reach the nodes?
 //! 3  select  admit  share          Who takes it?  |  May it go now?  |  What do others know?
@@ -53,6 +54,7 @@ pub mod config;
 
 pub mod admin;
 pub mod admit;
+pub mod adopt;
 pub mod cli;
 pub mod demo;
 pub mod dify;

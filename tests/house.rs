@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("admin", 5),
     ("server", 6),
     ("demo", 6),
+    ("adopt", 6),
     ("cli", 7),
 ];
 
@@ -81,7 +82,14 @@ const WORDS: &[&str] = &[
     "backend", "backends", "cluster", "master", "slave", "manager", "util", "utils", "helper",
     "helpers", "common",
 ];
-const WORDS_ALLOWED: &[&str] = &["upstream/", "dify/", "demo/daemon/", "share/redis/"];
+const WORDS_ALLOWED: &[&str] = &[
+    "upstream/",
+    "dify/",
+    "demo/daemon/",
+    "share/redis/",
+    // Dify has a service of that name.
+    "adopt/",
+];
 
 const FILE_LINES: usize = 400;
 const TABLE_OF_CONTENTS_LINES: usize = 150;

@@ -1,10 +1,14 @@
 //! What was typed?
 
+mod adopt;
+mod ask;
 mod explain;
+mod online;
 mod operate;
 mod serve;
 mod show;
 mod typed;
+mod words;
 
 use crate::demo::Wish;
 use crate::nodes::Hand;
@@ -31,9 +35,9 @@ pub fn main() -> ExitCode {
 pub fn main_with(builder: Builder) -> ExitCode {
     let typed = Typed::parse();
     let from = &typed.from;
-    match typed.command.unwrap_or(Command::Run) {
-        Command::Run => serve::run(from, builder),
-        Command::Check { print } => serve::check(from, &builder, print),
+    match typed.command.unwrap_or(Command::Run { upgrade: false }) {
+        Command::Run { upgrade } => serve::run(from, builder.upgrading(upgrade)),
+        Command::Check { print, online } => serve::check(from, &builder, print, online),
         Command::Demo {
             seconds,
             seed,
@@ -48,6 +52,12 @@ pub fn main_with(builder: Builder) -> ExitCode {
         Command::Undrain(what) => operate::set(from, &builder, &what, Hand::Ready),
         Command::Maint(what) => operate::set(from, &builder, &what, Hand::Maint),
         Command::Explain(what) => explain::explain(from, &builder, &what),
+        Command::Health(what) => ask::health(from, &builder, &what),
+        Command::Reload(what) => ask::reload(from, &builder, &what),
+        Command::Init(what) => adopt::init(&what),
+        Command::Doctor(what) => adopt::doctor(from, &builder, &what),
+        Command::Completions { shell } => words::completions(shell),
+        Command::Man => words::man(),
     }
 }
 

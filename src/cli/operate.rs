@@ -22,6 +22,14 @@ pub(super) struct Door {
 }
 
 impl Door {
+    /// The status of one page.
+    pub(super) async fn status(&self, path: &str) -> Result<u16, String> {
+        let answer = ask(self.admin, self.token.as_ref(), Method::GET, path, "").await;
+        let (status, _) =
+            answer.map_err(|error| format!("no gateway answers on {}: {error}", self.admin))?;
+        Ok(status)
+    }
+
     pub(super) async fn ask(
         &self,
         method: Method,

@@ -21,8 +21,10 @@ pub(super) fn load(from: &From, builder: &Builder) -> Result<(Loaded, Option<Pat
         .map_err(|problems| problems.render())
 }
 
-/// Of Pingora only what went wrong, and which nodes came back.
-const LOG: &str = "info,pingora=warn,pingora_load_balancing=info";
+/// Of Pingora only what went wrong, and which nodes came back. That a successor has to wait for the
+/// listeners is no error.
+const LOG: &str =
+    "info,pingora=warn,pingora_load_balancing=info,pingora_core::server::transfer_fd=off";
 /// And each stage of each request.
 const DEBUG: &str = "info,pingora=warn,pingora_load_balancing=info,twolane=debug";
 
@@ -56,7 +58,7 @@ pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
     }
 }
 
-pub(super) fn check(from: &From, builder: &Builder, print: bool) -> ExitCode {
+pub(super) fn check(from: &From, builder: &Builder, print: bool, online: bool) -> ExitCode {
     let (loaded, file) = match load(from, builder) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
@@ -91,6 +93,9 @@ pub(super) fn check(from: &From, builder: &Builder, print: bool) -> ExitCode {
         "{place}: ok ({told}, strategy {})\n",
         strategies.join(", ")
     ));
+    if online {
+        return super::online::online(&loaded.config);
+    }
     ExitCode::SUCCESS
 }
 

@@ -32,12 +32,19 @@ pub(super) struct From {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve (the default)
-    Run,
+    Run {
+        /// Take the listeners over from the program that started this one; SIGQUIT does it
+        #[arg(long)]
+        upgrade: bool,
+    },
     /// Read the configuration, print every problem, serve nothing
     Check {
         /// Print the effective configuration; secrets are masked
         #[arg(long)]
         print: bool,
+        /// Also dial every node and Redis
+        #[arg(long)]
+        online: bool,
     },
     /// Watch it work: three strategies on the same calls, a burst, a killed node, a scoreboard
     Demo {
@@ -61,6 +68,70 @@ pub(super) enum Command {
     Maint(Operate),
     /// What would the running gateway do with a request? Asks it; sends nothing to any node
     Explain(Explain),
+    /// Is the running gateway well? Exit code 0 or 1, for Docker's HEALTHCHECK
+    Health(Health),
+    /// Have the running gateway read its configuration again, and say what changed
+    Reload(Admin),
+    /// Put the gateway in front of a Dify: writes an override for Compose and a configuration
+    Init(Init),
+    /// Find the classic mistakes in the configuration, a Dify and Kubernetes manifests
+    Doctor(Doctor),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual, as roff
+    Man,
+}
+
+/// Where the running gateway is.
+#[derive(Debug, Args)]
+pub(super) struct Admin {
+    /// The gateway's admin listener [default: admin.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// What counts as well.
+#[derive(Debug, Args)]
+pub(super) struct Health {
+    /// Well is who can serve, not who is alive: a node is healthy, and no end was announced
+    #[arg(long)]
+    pub(super) ready: bool,
+    /// The gateway's admin listener [default: admin.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// A Dify to be put behind the gateway.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// What it is
+    #[arg(value_parser = ["dify"])]
+    pub(super) what: String,
+    /// The folder of its Compose file (dify/docker), or the file
+    pub(super) path: PathBuf,
+    /// So many plugin daemons
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub(super) replicas: u64,
+    /// The gateway's image
+    #[arg(long, default_value = concat!("twolane:", env!("CARGO_PKG_VERSION")))]
+    pub(super) image: String,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// What the doctor looks at.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// A Dify on Compose: the folder of its Compose file, or the file
+    #[arg(long, value_name = "PATH")]
+    pub(super) dify: Option<PathBuf>,
+    /// Kubernetes manifests, as `helm template` or `kubectl kustomize` print them
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifests: Option<PathBuf>,
 }
 
 /// A stand-in plugin daemon.

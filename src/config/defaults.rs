@@ -6,10 +6,11 @@ use super::application::{PoolKind, Users};
 use super::hash::HashBy;
 use super::pool::{NodeEntry, Pool, Strategies, Waiting};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
-    Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
+    Timeouts,
 };
 use super::share::Share;
+use super::shutdown::Shutdown;
 use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, NodeId, Part, Role};
@@ -86,10 +87,6 @@ const BODY: u64 = 640 << 20;
 const MAX_HOPS: u8 = 3;
 /// A crash loses at most this much of what was learned.
 const STATE_INTERVAL: Duration = Duration::from_secs(10);
-/// Nothing: `docker stop` kills after 10 s, and only a load balancer in front gains by waiting.
-const PRE_STOP_DELAY: Duration = Duration::ZERO;
-/// A plugin's longest run and half a minute.
-const DEADLINE: Duration = Duration::from_secs(630);
 /// Reading a small file costs nothing; a watch misses how Kubernetes swaps a `ConfigMap`.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -340,15 +337,6 @@ impl Default for State {
         Self {
             file: None,
             interval: STATE_INTERVAL,
-        }
-    }
-}
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self {
-            pre_stop_delay: PRE_STOP_DELAY,
-            deadline: DEADLINE,
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::probe::{Probe, Spot};
 use super::tree::{Duplicate, Path, Reader, Tree};
+use serde::Deserialize;
 use serde::de::DeserializeSeed;
-use serde_yaml::{Deserializer, Error};
+use serde_json::Value as Json;
+use serde_yaml::{Deserializer, Error, Value};
 
 /// A text that is YAML.
 pub(super) struct Parsed {
@@ -53,6 +55,47 @@ pub(super) fn locate(text: &str, path: &Path, spot: Spot) -> Option<(usize, usiz
 /// Writes a tree as YAML.
 pub(super) fn write(tree: &Tree) -> String {
     serde_yaml::to_string(tree).expect("a tree holds only what YAML can say")
+}
+
+/// Reads YAML that is not ours, such as a Compose file: each of its documents, merge keys (`<<`)
+/// applied. A tag becomes a table: `!reset []` is `{"!reset": []}`.
+///
+/// # Errors
+/// When it is no YAML: what, and where.
+pub fn read_foreign(text: &str) -> Result<Vec<Json>, String> {
+    let mut documents = Vec::new();
+    for document in Deserializer::from_str(text) {
+        let mut value = Value::deserialize(document).map_err(|error| error.to_string())?;
+        value.apply_merge().map_err(|error| error.to_string())?;
+        documents.push(json(value));
+    }
+    Ok(documents)
+}
+
+fn json(value: Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(flag) => flag.into(),
+        Value::Number(number) => serde_json::to_value(&number).unwrap_or_default(),
+        Value::String(text) => text.into(),
+        Value::Sequence(list) => list.into_iter().map(json).collect(),
+        Value::Mapping(table) => table
+            .into_iter()
+            .map(|(key, value)| (key_of(&key), json(value)))
+            .collect(),
+        Value::Tagged(tagged) => {
+            let name = tagged.tag.to_string();
+            [(name, json(tagged.value))].into_iter().collect()
+        }
+    }
+}
+
+/// JSON has no keys but texts.
+fn key_of(key: &Value) -> String {
+    match json(key.clone()) {
+        Json::String(text) => text,
+        other => other.to_string(),
+    }
 }
 
 fn broken(error: &Error) -> Broken {

@@ -29,6 +29,7 @@ mod problem;
 mod resolve;
 mod sections;
 mod share;
+mod shutdown;
 mod signals;
 mod snippet;
 mod table;
@@ -42,6 +43,7 @@ pub use application::{Application, PoolKind, UserSource, Users};
 pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
 pub use load::{
@@ -54,9 +56,10 @@ pub use pool::{
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, Shutdown, State,
-    Tcp, Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
+    Timeouts,
 };
 pub use share::{Sentinel, Share};
+pub use shutdown::Shutdown;
 pub use signals::{EventLog, Tracing};
 pub use tls::{Certificate, ClientCertificates, Tls, Wanted};

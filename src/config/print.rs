@@ -7,8 +7,7 @@ use super::file;
 use super::pool::{DebugPlugin, Strategies, TwoNodes};
 use super::print_pool::{pool, route, rule};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, Shutdown, State, Tcp,
-    Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 use super::tree::Tree;
 use super::unit::{write_duration, write_size};
@@ -82,7 +81,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("access_log", access_log.tree()),
         ("share", share.tree()),
         ("state", state_tree(state)),
-        ("shutdown", shutdown_tree(shutdown)),
+        ("shutdown", super::shutdown::tree(shutdown)),
         ("reload", reload_tree(reload)),
     ])
 }
@@ -262,13 +261,6 @@ fn state_tree(state: &State) -> Tree {
     table([
         ("file", path(state.file.as_ref())),
         ("interval", time(state.interval)),
-    ])
-}
-
-fn shutdown_tree(shutdown: &Shutdown) -> Tree {
-    table([
-        ("pre_stop_delay", time(shutdown.pre_stop_delay)),
-        ("deadline", time(shutdown.deadline)),
     ])
 }
 

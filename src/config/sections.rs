@@ -4,6 +4,7 @@ use super::access_log::AccessLog;
 use super::application::{Application, Users};
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
+use super::shutdown::Shutdown;
 use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
@@ -238,15 +239,6 @@ pub struct State {
     pub file: Option<PathBuf>,
     /// It is written this often, and at the end.
     pub interval: Duration,
-}
-
-/// How the gateway ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// After SIGTERM the listeners stay open for this long while `/readyz` already says no.
-    pub pre_stop_delay: Duration,
-    /// Then requests in flight get this long to end.
-    pub deadline: Duration,
 }
 
 /// How changes of the file are noticed.

@@ -10,7 +10,7 @@ pub(super) fn run(live: &Live, session: &mut Session, ctx: &Ctx) {
     session.set_write_timeout(Some(timeouts.client_write));
     // Pingora keeps HTTP/1.1 connections without limit once they carried a request; while the
     // gateway closes it has already decided not to keep them, which must not be undone.
-    let closing = live.lifecycle.is_draining() || session.is_process_shutting_down();
+    let closing = !live.lifecycle.keeps_connections() || session.is_process_shutting_down();
     let idle = timeouts.client_idle.as_secs().max(1);
     session.set_keepalive((!closing).then_some(idle));
 }

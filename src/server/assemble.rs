@@ -30,6 +30,8 @@ pub struct Options {
     pub lookup: Option<Lookup>,
     /// Metrics to show beside ours.
     pub metrics: Option<OwnMetrics>,
+    /// True: the listeners are taken over from the program that started this one for it.
+    pub upgrade: bool,
 }
 
 impl Options {

@@ -81,6 +81,13 @@ impl Builder {
         self
     }
 
+    /// The listeners are taken over from the program that started this one for it (`run --upgrade`).
+    #[must_use]
+    pub fn upgrading(mut self, upgrade: bool) -> Self {
+        self.options.upgrade = upgrade;
+        self
+    }
+
     /// The words that its configuration may use.
     #[must_use]
     pub fn known(&self) -> Known {

@@ -16,8 +16,10 @@ mod run;
 mod services;
 mod signals;
 mod state;
+mod systemd;
 mod tls;
 mod turns;
+mod upgrade;
 
 pub use assemble::Options;
 pub use builder::{Builder, Gateway};

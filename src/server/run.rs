@@ -3,7 +3,8 @@
 use super::reload::Reloader;
 use super::signals::{self, Shutdown, Signals};
 use super::tls::Credentials;
-use super::{Options, assemble, chores, panics, services, state};
+use super::upgrade::{self, Succession};
+use super::{Options, assemble, chores, panics, services, state, systemd};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::upstream::Live;
@@ -48,12 +49,20 @@ impl std::error::Error for StartError {}
 pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<(), StartError> {
     panics::install();
     let other = |error: &dyn fmt::Display| StartError::Other(error.to_string());
+    let succession = Succession::new(file.clone());
+    let upgrade = options.upgrade;
     let mut config = loaded.config;
-    settle_ports(&mut config)?;
+    if upgrade {
+        upgrade::usable(&config.shutdown.upgrade_socket).map_err(StartError::Other)?;
+    } else {
+        settle_ports(&mut config)?;
+    }
     let conf = services::server_conf(&config);
-    let opt = Opt::default();
+    let opt = Opt {
+        upgrade,
+        ..Opt::default()
+    };
     let mut server = Server::new_with_opt_and_conf(Some(opt), conf);
-    server.bootstrap();
 
     // Background tasks have a thread of their own: they go on while the proxy is busy.
     let background = tokio::runtime::Builder::new_multi_thread()
@@ -81,18 +90,23 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
     background.spawn(signals::reopen_on_usr1(reopen, Arc::clone(&live)));
     start_background(&background, &live, &reloader, closed);
+    // Only now: whoever gives us its listeners may rely on us.
+    server.bootstrap();
 
     add_services(&mut server, &live, (reloader, &credentials), &ports);
     log::info!(
-        "serving gateway={} {ports} nodes={}",
+        "serving gateway={} pid={} {ports} nodes={}",
         live.identity.name,
+        std::process::id(),
         live.snapshot().nodes().len()
     );
+    systemd::ready();
     server.run(RunArgs {
         shutdown_signal: Box::new(Shutdown {
             live: Arc::clone(&live),
             stops: Mutex::new(Some(stops)),
             closing,
+            succession,
         }),
     });
     state::save_all(&live);
@@ -165,6 +179,7 @@ fn start_background(
         live.parts.checks.round().await;
         live.lifecycle.note_ready();
         chores::spawn(live, reloader, &running);
+        tokio::spawn(systemd::watch());
     });
     let live = Arc::clone(live);
     background.spawn(async move {

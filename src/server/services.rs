@@ -30,6 +30,11 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
         upstream_keepalive_pool_size: IDLE_CONNECTIONS,
         grace_period_seconds: Some(config.shutdown.deadline.as_secs() + 5),
         graceful_shutdown_timeout_seconds: Some(1),
+        upgrade_sock: config
+            .shutdown
+            .upgrade_socket
+            .to_string_lossy()
+            .into_owned(),
         ..ServerConf::default()
     }
 }

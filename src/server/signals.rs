@@ -1,8 +1,9 @@
-//! Which signals mean what? HUP reload, USR1 reopen the access log, TERM drain, INT fast; a second one
-//! exits now.
+//! Which signals mean what? HUP reload, USR1 reopen the access log, TERM drain, INT fast, QUIT upgrade;
+//! a second one exits now.
 
 use super::reload::Reloader;
-use super::state;
+use super::upgrade::{BOTH, Succession};
+use super::{state, systemd};
 use crate::admin::Hands;
 use crate::upstream::Live;
 use async_trait::async_trait;
@@ -49,6 +50,7 @@ pub(super) struct Signals {
 pub(super) struct Stops {
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -60,13 +62,14 @@ impl Signals {
             stops: Stops {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
+                upgrade: signal(SignalKind::quit())?,
             },
         })
     }
 }
 
 impl Stops {
-    /// Either of them.
+    /// Either of those that end us.
     async fn any(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -82,6 +85,7 @@ pub(super) struct Shutdown {
     pub(super) stops: Mutex<Option<Stops>>,
     /// Told when the listeners are about to close.
     pub(super) closing: watch::Sender<bool>,
+    pub(super) succession: Succession,
 }
 
 #[async_trait]
@@ -97,13 +101,52 @@ impl ShutdownSignalWatch for Shutdown {
 
 impl Shutdown {
     async fn wait(&self, mut stops: Stops) -> ShutdownSignal {
-        tokio::select! {
-            _ = stops.terminate.recv() => {}
-            _ = stops.interrupt.recv() => {
-                log::info!("interrupted, exiting");
-                return ShutdownSignal::FastShutdown;
+        loop {
+            tokio::select! {
+                _ = stops.terminate.recv() => return self.drain(stops).await,
+                _ = stops.interrupt.recv() => {
+                    log::info!("interrupted, exiting");
+                    return ShutdownSignal::FastShutdown;
+                }
+                _ = stops.upgrade.recv() => {
+                    if self.prepare().await {
+                        self.leave_later(stops);
+                        return ShutdownSignal::GracefulUpgrade;
+                    }
+                }
             }
         }
+    }
+
+    /// Whether a successor is there to take the listeners. If not, nothing has changed.
+    async fn prepare(&self) -> bool {
+        // It begins with what we learned.
+        state::save_all(&self.live);
+        let socket = self.live.snapshot().config.shutdown.upgrade_socket.clone();
+        match self.succession.prepare(&socket).await {
+            Ok(()) => true,
+            Err(why) => {
+                log::error!("upgrade given up, this program serves on why={why:?}");
+                false
+            }
+        }
+    }
+
+    /// While both accept, connections move over to the successor; then we end as after SIGTERM.
+    fn leave_later(&self, stops: Stops) {
+        self.live.lifecycle.note_succeeded();
+        let (live, closing) = (Arc::clone(&self.live), self.closing.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(BOTH).await;
+            live.lifecycle.begin_drain();
+            log::info!("succeeded, draining open={}", live.lifecycle.open());
+            exit_at_once_on(stops, &live);
+            closing.send_replace(true);
+        });
+    }
+
+    async fn drain(&self, mut stops: Stops) -> ShutdownSignal {
+        systemd::stopping();
         self.live.lifecycle.begin_drain();
         let delay = self.live.snapshot().config.shutdown.pre_stop_delay;
         log::info!(
@@ -114,16 +157,21 @@ impl Shutdown {
             () = tokio::time::sleep(delay) => {}
             () = stops.any() => return ShutdownSignal::FastShutdown,
         }
-        let live = Arc::clone(&self.live);
-        tokio::spawn(async move {
-            stops.any().await;
-            log::warn!("signalled again, exiting now");
-            state::save_all(&live);
-            std::process::exit(1);
-        });
+        exit_at_once_on(stops, &self.live);
         self.closing.send_replace(true);
         ShutdownSignal::GracefulTerminate
     }
+}
+
+/// A second signal does not wait.
+fn exit_at_once_on(mut stops: Stops, live: &Arc<Live>) {
+    let live = Arc::clone(live);
+    tokio::spawn(async move {
+        stops.any().await;
+        log::warn!("signalled again, exiting now");
+        state::save_all(&live);
+        std::process::exit(1);
+    });
 }
 
 /// Waits until the listeners closed and then nobody is inside, or for the deadline. Pingora itself

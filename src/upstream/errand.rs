@@ -56,6 +56,20 @@ impl Errands {
         }
     }
 
+    /// Fetches a path.
+    ///
+    /// # Errors
+    /// As [`Errands::run`].
+    pub async fn get(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        bounds: Bounds,
+    ) -> Result<(u16, Vec<u8>)> {
+        let request = RequestHeader::build("GET", path.as_bytes(), None)?;
+        self.run(address, request, Bytes::new(), bounds).await
+    }
+
     async fn fetch(
         &self,
         address: SocketAddr,

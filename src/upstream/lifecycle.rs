@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct Lifecycle {
     draining: AtomicBool,
+    succeeded: AtomicBool,
     ready: AtomicBool,
     open: AtomicUsize,
     emptied: Notify,
@@ -33,6 +34,18 @@ impl Lifecycle {
     /// From now on readiness says no and connections are not kept.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// A successor accepts as well: we are as ready as ever, and clients had better come to it.
+    pub fn note_succeeded(&self) {
+        self.succeeded.store(true, Ordering::Release);
+    }
+
+    /// Whether a client's connection may serve another request. One that is closed in the moment in
+    /// which its client uses it again is an error for the client.
+    #[must_use]
+    pub fn keeps_connections(&self) -> bool {
+        !self.is_draining() && !self.succeeded.load(Ordering::Acquire)
     }
 
     /// Whether the end was announced.

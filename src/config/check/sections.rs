@@ -3,8 +3,9 @@
 use crate::config::address;
 use crate::config::pool::{Strategies, TwoNodes};
 use crate::config::sections::{
-    Admin, Cooldown, Health, Kinds, Limits, Loops, Reload, Retry, Shutdown, State, Timeouts,
+    Admin, Cooldown, Health, Kinds, Limits, Loops, Reload, Retry, State, Timeouts,
 };
+use crate::config::shutdown::Shutdown;
 use crate::config::table::{Table, Value};
 use crate::config::tls::Tls;
 use crate::config::{defaults, unit};
@@ -273,11 +274,22 @@ pub(super) fn state(section: &Table<'_>) -> State {
     }
 }
 
+/// Linux has no room for a longer one (`sun_path` of unix(7)).
+const LONGEST_SOCKET: usize = 107;
+
 pub(super) fn shutdown(section: &Table<'_>) -> Shutdown {
     let default = Shutdown::default();
     Shutdown {
         pre_stop_delay: section.or("pre_stop_delay", default.pre_stop_delay, Value::delay),
         deadline: section.or("deadline", default.deadline, Value::delay),
+        upgrade_socket: section.or("upgrade_socket", default.upgrade_socket, |value| {
+            let text = value.text()?;
+            if text.is_empty() || text.len() > LONGEST_SOCKET {
+                value.wrong("no name for a socket", "write a path of 1 to 107 bytes");
+                return None;
+            }
+            Some(PathBuf::from(text))
+        }),
     }
 }
 

@@ -122,6 +122,21 @@ impl Link {
         self.settle(result)
     }
 
+    /// Connects and leaves the script there, for an operator who asks whether that works.
+    ///
+    /// # Errors
+    /// Whatever is in the way.
+    pub async fn greet(&mut self) -> Result<(), ShareError> {
+        self.connect().await?;
+        let Some(open) = &mut self.open else {
+            return Err(self.last.clone());
+        };
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(SCRIPT);
+        let loaded = ask(open, self.settings.timeout, &load).await;
+        loaded.map(drop).map_err(|error| understood(&error).0)
+    }
+
     fn settle(&mut self, result: Result<Answer, (ShareError, bool)>) -> Result<Answer, ShareError> {
         match result {
             Ok(answer) => {

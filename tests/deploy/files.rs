@@ -1,0 +1,90 @@
+//! The image and the unit.
+
+use super::{root, yaml};
+use std::process::Command;
+
+fn lines(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(name)).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn f218_the_image_is_pinned_rootless_and_asks_itself_for_its_health() {
+    let dockerfile = lines("deploy/docker/Dockerfile");
+    let of = |word: &str| {
+        let mut found = dockerfile.iter().filter(|line| line.starts_with(word));
+        found.next_back().cloned().unwrap_or_default()
+    };
+    for base in dockerfile.iter().filter(|line| line.starts_with("FROM")) {
+        assert!(base.contains(':') && !base.contains(":latest"), "{base}");
+    }
+    assert_eq!(of("USER"), "USER 65532:65532");
+    assert!(of("HEALTHCHECK").contains(r#"["/usr/local/bin/twolane", "health"]"#));
+    assert_eq!(of("STOPSIGNAL"), "STOPSIGNAL SIGTERM");
+    let copied = dockerfile
+        .iter()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|line| !line.starts_with("--from"))
+        .filter_map(|line| line.split_whitespace().next());
+    let mut seen = 0;
+    for file in copied {
+        assert!(root().join(file).exists(), "{file} is there to be copied");
+        seen += 1;
+    }
+    assert!(seen >= 2, "only {seen} were seen");
+    let ignored = lines(".dockerignore");
+    assert!(ignored.contains(&"target".to_owned()), "builds stay small");
+}
+
+#[test]
+fn f220_the_unit_checks_before_it_reloads_and_waits_for_streams() {
+    let unit = lines("deploy/systemd/twolane.service");
+    let reloads: Vec<_> = unit
+        .iter()
+        .filter(|line| line.starts_with("ExecReload="))
+        .collect();
+    assert!(reloads[0].contains(" check "), "first it is checked");
+    assert!(reloads[1].contains("-HUP $MAINPID"), "then taken");
+    let says = |line: &str| unit.iter().any(|one| one == line);
+    assert!(says("RestartPreventExitStatus=78"));
+    assert!(says("TimeoutStopSec=660"), "longer than shutdown.deadline");
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(root().join("deploy/systemd/twolane.service"))
+        .output();
+    let Ok(verified) = verified else {
+        eprintln!("systemd-analyze is not there: the unit was only read");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    // That the program is not installed here is no mistake of the unit.
+    let mistakes: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("twolane.service") && !line.contains("not executable"))
+        .collect();
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+}
+
+#[test]
+fn every_yaml_below_deploy_is_sound() {
+    let mut seen = 0;
+    let mut folders = vec![root().join("deploy")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|end| end == "yaml" || end == "yml")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                twolane::config::read_foreign(&text)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 15, "only {seen} were seen");
+    assert!(yaml("deploy/kubernetes/base/kustomization.yaml")["resources"].is_array());
+}
