@@ -120,40 +120,53 @@ mod tests {
         }
     }
 
+    fn three_rules() -> [RuleEntry; 3] {
+        let some = |text: &str| Some(text.to_owned());
+        [
+            rule(
+                When {
+                    op: some("tool/*"),
+                    plugin: some("a/*"),
+                    header: vec![("x-team".to_owned(), "batch*".to_owned())],
+                    ..When::default()
+                },
+                Some(Class::Long),
+                Some("heavy"),
+            ),
+            rule(
+                When {
+                    tenant: some("t1"),
+                    ..When::default()
+                },
+                None,
+                Some("heavy"),
+            ),
+            rule(
+                When {
+                    plugin: some("*"),
+                    ..When::default()
+                },
+                Some(Class::Short),
+                None,
+            ),
+        ]
+    }
+
+    fn look<'r>(asked: &'r crate::dify::Asked<'r>, path: &'r str) -> Look<'r> {
+        Look {
+            asked,
+            method: "POST",
+            path,
+            host: None,
+            application: None,
+        }
+    }
+
     #[test]
     fn the_first_rule_whose_conditions_all_fit_decides_alone() {
-        let some = |text: &str| Some(text.to_owned());
-        let rules = Rules::new(
-            &[
-                rule(
-                    When {
-                        op: some("tool/*"),
-                        plugin: some("a/*"),
-                        header: vec![("x-team".to_owned(), "batch*".to_owned())],
-                        ..When::default()
-                    },
-                    Some(Class::Long),
-                    Some("heavy"),
-                ),
-                rule(
-                    When {
-                        tenant: some("t1"),
-                        ..When::default()
-                    },
-                    None,
-                    Some("heavy"),
-                ),
-                rule(
-                    When {
-                        plugin: some("*"),
-                        ..When::default()
-                    },
-                    Some(Class::Short),
-                    None,
-                ),
-            ],
-            |name| ["main", "heavy"].iter().position(|&pool| pool == name),
-        );
+        let rules = Rules::new(&three_rules(), |name| {
+            ["main", "heavy"].iter().position(|&pool| pool == name)
+        });
         let find = |path: &str, plugin: Option<&str>, team: Option<&str>| {
             let names = Names {
                 plugin_id: plugin,
@@ -161,13 +174,7 @@ mod tests {
             };
             let team = team.map(str::to_owned);
             let asked = describe("POST", path, names);
-            let look = Look {
-                asked: &asked,
-                method: "POST",
-                path,
-                host: None,
-                application: None,
-            };
+            let look = look(&asked, path);
             let rule = rules.find(&look, |name| {
                 team.as_deref()
                     .filter(|_| name == "x-team")

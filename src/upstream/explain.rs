@@ -10,7 +10,7 @@ use crate::dify::{Kind, Peek};
 use crate::learn::Look;
 use crate::model::{Basis, Class, Dice, Request, Verdict, clock};
 use crate::nodes::{
-    Candidates, Limits, Node, Presence, Screening, Tried, account, owner_in, screen,
+    Candidates, Limits, NoCandidate, Node, Presence, Screening, Tried, account, owner_in, screen,
 };
 use crate::route::{Found, Treatment};
 use crate::select::{self, Preview, Strategy, Why};
@@ -22,25 +22,27 @@ fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Explains a request by what is live.
-#[must_use]
-pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
-    let snapshot = live.snapshot();
+fn incoming(inquiry: &Inquiry) -> Incoming<'_> {
     let (path, query) = match inquiry.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (inquiry.path.as_str(), None),
     };
-    let incoming = Incoming {
+    let host = inquiry.headers.get(header::HOST);
+    Incoming {
         method: &inquiry.method,
         path,
         query,
-        host: inquiry
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok()),
+        host: host.and_then(|host| host.to_str().ok()),
         headers: &inquiry.headers,
         client: None,
-    };
+    }
+}
+
+/// Explains a request by what is live.
+#[must_use]
+pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
+    let snapshot = live.snapshot();
+    let incoming = incoming(inquiry);
     let treatment = snapshot.treatments.of(&incoming.asked());
     let place = incoming.place(&snapshot, &incoming.asked());
     let shut = place.refusal();
@@ -52,7 +54,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let mut told = Explanation {
         request: Told {
             method: inquiry.method.clone(),
-            path: path.to_owned(),
+            path: incoming.path.to_owned(),
             kind: plan.kind.word(),
             operation: plan.operation.as_ref().map(ToString::to_string),
             plugin: plan.plugin.map(str::to_owned),
@@ -210,13 +212,7 @@ fn tell_choice(
         Ok(among) => among,
         Err(refused) => {
             told.nobody = owned.is_none().then(|| refused.to_string());
-            if let Some(other) = &plan.fallback {
-                let note = format!("pool {} would take over", other.name());
-                told.notes.push(note);
-            }
-            if refused.full > 0 {
-                told.notes.push("it would wait here for a place".to_owned());
-            }
+            told.notes.extend(of_nobody(plan, &refused));
             return;
         }
     };
@@ -248,6 +244,18 @@ fn tell_choice(
     }
     let shadow = pool.rules().strategy.shadow();
     told.shadow = shadow.and_then(ask).map(|said| chosen(&said, &among));
+}
+
+/// What else is to be said where nobody may serve.
+fn of_nobody(plan: &Plan<'_>, refused: &NoCandidate) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(other) = &plan.fallback {
+        notes.push(format!("pool {} would take over", other.name()));
+    }
+    if refused.full > 0 {
+        notes.push("it would wait here for a place".to_owned());
+    }
+    notes
 }
 
 /// What it must fit into, in a pool with caps; what occupies a node for a moment only, fits.

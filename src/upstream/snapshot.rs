@@ -113,7 +113,6 @@ impl Snapshot {
         let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
         let routes = Table::new(&config.routes, position);
         let rules = Rules::new(&config.rules, position);
-        let applications = Applications::new(&config.applications, position);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -123,7 +122,7 @@ impl Snapshot {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
             users: Users::new(&config.users),
-            applications,
+            applications: Applications::new(&config.applications, position),
             fingerprint: config::fingerprint(&config),
             config,
             version,
