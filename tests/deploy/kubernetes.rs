@@ -104,6 +104,20 @@ fn the_configuration_of_the_base_is_sound_and_fits_the_deployment() {
 }
 
 #[test]
+fn the_operators_rules_are_prometheus_own_and_its_monitor_finds_the_service() {
+    let rules = yaml("deploy/kubernetes/monitoring/rules.yaml");
+    let own = yaml("deploy/prometheus/rules.yml");
+    assert_eq!(rules["spec"]["groups"], own["groups"]);
+    let monitor = yaml("deploy/kubernetes/monitoring/servicemonitor.yaml");
+    let service = yaml("deploy/kubernetes/base/service.yaml");
+    let labels = &service["metadata"]["labels"];
+    assert_eq!(&monitor["spec"]["selector"]["matchLabels"], labels);
+    let port = monitor["spec"]["endpoints"][0]["port"].as_str().unwrap();
+    let ports = service["spec"]["ports"].as_array().unwrap();
+    assert!(ports.iter().any(|one| one["name"] == port), "{port}");
+}
+
+#[test]
 fn every_manifest_is_named_by_its_kustomization() {
     let mut seen = 0;
     let folders = [
@@ -111,6 +125,7 @@ fn every_manifest_is_named_by_its_kustomization() {
         "overlays/plain",
         "overlays/borispolonsky",
         "overlays/douban",
+        "monitoring",
     ];
     for folder in folders {
         let place = Path::new("deploy/kubernetes").join(folder);

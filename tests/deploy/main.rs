@@ -8,6 +8,7 @@ mod support;
 
 mod commands;
 mod compose;
+mod docs;
 mod doctor;
 mod files;
 mod kubernetes;

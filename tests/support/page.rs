@@ -82,3 +82,21 @@ impl Gateway {
         Page::read(page.text())
     }
 }
+
+/// Every page for readers: below `docs` and `deploy`, and the READMEs, as paths from the root.
+pub fn documents(root: &std::path::Path) -> Vec<String> {
+    let mut found = vec!["README.md".to_owned(), "README.zh-CN.md".to_owned()];
+    let mut folders = vec!["docs".to_owned(), "deploy".to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(root.join(&folder)).expect("the folder is there") {
+            let entry = entry.expect("an entry");
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
