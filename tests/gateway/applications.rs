@@ -139,7 +139,7 @@ async fn f159_a_stranger_is_told_so_in_the_callers_own_words_and_no_node_is_aske
             api.header("WWW-Authenticate"),
             Some("Bearer realm=\"twolane\"")
         );
-        let daemon = ask(&dify, TOOL, &[("X-Api-Key", value)]).await;
+        let daemon = ask(&dify, TOOL, &[("X-Api-Key", &value.replace('1', "9"))]).await;
         let told = expect_rejection(&daemon, 401, "unauthorized");
         assert!(told.contains("key is missing or unknown"), "{told}");
         assert!(daemon.text().contains("PluginDaemonUnauthorizedError"));
