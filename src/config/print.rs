@@ -22,6 +22,7 @@ pub fn masked(config: &Config) -> String {
 }
 
 /// The whole configuration, every key written, secrets masked.
+#[expect(clippy::too_many_lines, reason = "two lines for each section")]
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,

@@ -54,7 +54,8 @@ pub(super) async fn run(session: &mut Session, wants: Wants) -> Result<Result<Ke
     let mut reader = Reader::new(wants);
     // A client that waits for "100 Continue" would wait for us while we wait for its body.
     let told = length.is_some_and(|length| length > 0) && (!expects || reader.quest.is_some());
-    if !told && !(chunked && reader.quest.is_some()) {
+    let pieces = chunked && reader.quest.is_some();
+    if !told && !pieces {
         let named = reader.end(false);
         return Ok(Ok(Kept {
             named,

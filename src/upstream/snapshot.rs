@@ -77,13 +77,7 @@ impl Snapshot {
             .iter()
             .map(|pool| chooser(pool, &config.strategies, &parts.own))
             .collect::<Result<Vec<_>, _>>()?;
-        let classifier = config.learn.classifier.as_deref();
-        let classifier = classifier
-            .map(|word| {
-                let found = parts.own.classifier(word);
-                found.ok_or_else(|| format!("no classifier {word}"))
-            })
-            .transpose()?;
+        let classifier = classifier(&config, &parts.own)?;
         let sources = config
             .pools
             .iter()
@@ -219,6 +213,17 @@ fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, Stri
         )
     })?;
     Ok(Some(sink))
+}
+
+/// Who says what is long, where the program brings somebody.
+fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
+    let Some(word) = config.learn.classifier.as_deref() else {
+        return Ok(None);
+    };
+    let found = own.classifier(word);
+    found
+        .map(Some)
+        .ok_or_else(|| format!("no classifier {word}"))
 }
 
 /// A pool's strategy and, as another one, its shadow.
