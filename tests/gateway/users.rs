@@ -108,7 +108,7 @@ async fn f164_the_first_of_five_places_that_has_an_id_decides() {
     assert_eq!(users.len(), 5);
     let body = json!({"user": users[3]}).to_string();
     let cookie = format!("a=b; user_id={}", users[2]);
-    for missing in 0..4 {
+    for (missing, home) in homes.iter().enumerate().take(4) {
         let mut headers = vec![JSON];
         if missing < 1 {
             headers.push(("X-User-ID", &users[0]));
@@ -122,11 +122,7 @@ async fn f164_the_first_of_five_places_that_has_an_id_decides() {
             "/v1/chat-messages?user_id".to_owned()
         };
         let answer = apis.send(&target, &headers, body.as_bytes()).await;
-        assert_eq!(
-            answer.json()["answered_by"],
-            homes[missing],
-            "{missing} are missing"
-        );
+        assert_eq!(answer.json()["answered_by"], *home, "{missing} are missing");
     }
     let body = form(&users[4], 10, true);
     let answer = apis.send("/v1/x", &[FORM], &body).await;
