@@ -21,8 +21,9 @@ demo: setup
 run: setup
 	$(CARGO) run --release -- run $(ARGS)
 
+# The dashboard is tested in a real browser.
 test: setup
-	@sh deploy/setup.sh promtool amtool
+	@sh deploy/setup.sh promtool amtool chromium chromedriver
 	$(CARGO) test $(ARGS)
 
 lint: setup

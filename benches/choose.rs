@@ -30,7 +30,7 @@ use twolane::observe::{Brief, Decision, Decisions, Metrics};
 use twolane::select::{self, Guarded, Strategy};
 use twolane::server::known;
 use twolane::upstream::discovery::Sources;
-use twolane::upstream::{Ask, Checks, Own, Parts, Pick, Pool, Rooms, Snapshot};
+use twolane::upstream::{Ask, Checks, Limiters, Own, Parts, Pick, Pool, Rooms, Snapshot};
 
 /// A pool of so many nodes; nothing listens there, and nobody looks.
 async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
@@ -52,6 +52,7 @@ async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
         roster,
         sources: Sources::default(),
         rooms: Rooms::default(),
+        limiters: Limiters::default(),
         sinks: Sinks::new(metrics.access().clone()),
         metrics,
         own: Own::default(),

@@ -17,12 +17,18 @@ need c++ g++
 need make make
 need redis-server redis-server
 need openssl openssl
+# Names of a test's own, for one process.
+ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing="$missing libnss-wrapper"
 unpacked=""
 for wanted in "$@"; do
     case "$wanted" in
     # Installed, their packages would start a server; the tests need the tools alone.
     promtool) unpack="prometheus" ;;
     amtool) unpack="prometheus-alertmanager" ;;
+    chromedriver)
+        need chromedriver chromium-driver
+        continue
+        ;;
     *)
         need "$wanted" "$wanted"
         continue

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
     self, Address, Application, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded,
-    NodeEntry, OwnWords, Problems, RouteEntry, RuleEntry, Sentinels, Severity, Tcp, TwoNodes, When,
+    NodeEntry, OwnWords, Problems, Rate, RateBy, RateEntry, RouteEntry, RuleEntry, Sentinels,
+    Severity, Tcp, TwoNodes, When,
 };
 use twolane::model::{
     Class, LearnRules, NodeId, Part, Pin, Role, Score, Secret, Threshold, Unknown,
@@ -123,6 +124,7 @@ fn the_reference_names_every_key() {
     full.applications.push(application("hunter2-hunter2"));
     full.debug_plugins.push(debug_plugin("a"));
     full.pools[0].discover = Some(everywhere());
+    full.limits.rates = rates();
     let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
     let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
     mappings(&printed, "", &mut |path, mapping| {
@@ -224,6 +226,7 @@ fn rule() -> RuleEntry {
         class: Some(Class::Long),
         pool: Some("main".to_owned()),
         open: false,
+        limit: Some(20),
     }
 }
 
@@ -245,6 +248,7 @@ fn exemption() -> RuleEntry {
         class: None,
         pool: None,
         open: false,
+        limit: None,
     }
 }
 
@@ -371,7 +375,7 @@ nodes:
   - address: 10.0.0.12:5002
     weight: 0
     weight: 5
-  - https://10.0.0.13:5002
+  - https://10.0.0.13
 strategy: ${STRATEGY:-adaptiv}
 learn:
   long_treshold: 5s
@@ -515,6 +519,25 @@ fn a_change_of_the_listener_needs_a_restart() {
     );
 }
 
+fn rates() -> Vec<RateEntry> {
+    let rate = |count, seconds| Rate {
+        count,
+        per: Duration::from_secs(seconds),
+    };
+    let entry = |by, rate, at_once| RateEntry {
+        by,
+        rate,
+        burst: rate.map_or(1, |rate: Rate| rate.count + 7),
+        at_once,
+        pool: at_once.map(|_| "main".to_owned()),
+    };
+    vec![
+        entry(RateBy::Address, Some(rate(200, 1)), Some(3)),
+        entry(RateBy::Tenant, Some(rate(5, 3600)), None),
+        entry(RateBy::Header("X-Team".to_owned()), None, Some(9)),
+    ]
+}
+
 fn tcp(listen: Option<bool>, longer: Duration, most: u16) -> Tcp {
     Tcp {
         listen: listen.map(|_| "127.0.0.1:5013".parse().expect("an address")),
@@ -533,6 +556,10 @@ fn other_words(mut config: Config) -> Config {
     config.rules = vec![rule(), exemption()];
     config.pools[0].shadow = Some("seed".to_owned());
     config.decisions = 0;
+    config.limits.rates = rates();
+    config.limits.client_rate = 0;
+    config.limits.header = 100_000;
+    config.limits.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
     config
 }
 

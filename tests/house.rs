@@ -50,6 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cookie", &["dify/user.rs"]),
     ("multer", &["dify/user.rs"]),
     ("xxhash_rust", &["route/"]),
+    ("ratatui", &["cli/top/"]),
     ("prometheus", &["observe/"]),
     (
         "tokio",

@@ -4,7 +4,7 @@
 //! and this process, which calls at fixed times whatever became of earlier calls. Lanes run one
 //! after the other on the same arrivals. What is printed is explained in `benches/README.md`.
 //!
-//! `a` or `b` chooses a race, `--seeds 7,12` the arrivals, `--lanes twolane,haproxy-leastconn` who
+//! `a` or `b` chooses a race, `scale` shows thousands of callers at once, `--seeds 7,12` the arrivals, `--lanes twolane,haproxy-leastconn` who
 //! takes part, `--lanes none` shows what the event loop says, `--many 120` only compares rules over so
 //! many seeds in it, `--quick` leaves out the check of the nodes.
 #![allow(
@@ -21,6 +21,7 @@ mod lanes;
 mod node;
 mod process;
 mod report;
+mod scale;
 mod serve;
 mod trace;
 mod wire;
@@ -42,6 +43,7 @@ struct Wish {
     everybody: bool,
     check: bool,
     many: Option<u32>,
+    scale: bool,
 }
 
 /// One lane's result.
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
     match wish(&arguments) {
         Ok(wish) => {
             match wish.many {
+                _ if wish.scale => scale::run(),
                 Some(seeds) => many(&wish, seeds),
                 None => measure(&wish),
             }
@@ -78,7 +81,7 @@ fn main() -> ExitCode {
         Err(what) => {
             let names: Vec<_> = lanes::ALL.iter().map(|lane| lane.name()).collect();
             println!(
-                "{what}; known: a, b, --quick, --many 120, --seeds 7,12, --lanes {}",
+                "{what}; known: a, b, scale, --quick, --many 120, --seeds 7,12, --lanes {}",
                 names.join(",")
             );
             ExitCode::FAILURE
@@ -94,6 +97,7 @@ fn wish(arguments: &[String]) -> Result<Wish, String> {
         everybody: true,
         check: true,
         many: None,
+        scale: false,
     };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -102,6 +106,7 @@ fn wish(arguments: &[String]) -> Result<Wish, String> {
             "--bench" | "start" => {}
             "a" => wish.races.push('a'),
             "b" => wish.races.push('b'),
+            "scale" => wish.scale = true,
             "--quick" => wish.check = false,
             "--many" => wish.many = list().next().and_then(|text| text.parse().ok()),
             "--seeds" => {

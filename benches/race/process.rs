@@ -24,6 +24,15 @@ impl Child {
         Self(child.expect("a part can be started"))
     }
 
+    /// The most memory that it ever held, in MiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) / 1024
+    }
+
     /// The processor time of all its threads, user and system.
     pub(crate) fn cpu(&self) -> Duration {
         // `schedstat` counts nanoseconds, where `stat` counts hundredths of a second.

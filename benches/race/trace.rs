@@ -75,6 +75,33 @@ pub(crate) fn slots(seed: u32) -> Race {
     }
 }
 
+/// B4: everybody calls within a second, and again after four and eight, when the last answers have come.
+pub(crate) fn crowd(callers: usize, nodes: usize) -> Race {
+    let mut dice = Dice::with_seed(1);
+    let calls = (0..3 * callers).map(|n| {
+        let (wave, place) = (n / callers, n % callers);
+        Call {
+            at: 4.0 * wave as f64 + place as f64 / callers as f64,
+            operation: &TOOL,
+            class: Class::Short,
+            task: Task {
+                plugin: 0,
+                head: 0.0,
+                wait: dice.between(1.0, 1.2),
+                tail: 0.0,
+            },
+        }
+    });
+    Race {
+        name: "scale",
+        nodes,
+        kind: Kind::Slots { slots: 1_000_000 },
+        clock: 1.0,
+        patience: 60.0,
+        calls: calls.collect(),
+    }
+}
+
 /// Race B: each plugin has a short tool and a long operation, alternately a model's stream that
 /// hardly computes and a tool that mostly does.
 static PLUGINS: [[Operation; 2]; 6] = [

@@ -224,4 +224,7 @@ fn seed() {
             std::iter::once(format!("{turns:.2}")).chain(shares),
         );
     }
+    println!(
+        "\nB4 is shown by `make race ARGS=scale`, B5 by `make bench ARGS=\"--bench through\"`."
+    );
 }

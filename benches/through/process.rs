@@ -14,13 +14,23 @@ pub(crate) struct Child(std::process::Child);
 impl Child {
     /// Starts a part: where it listens, and where its daemons are.
     pub(crate) fn start(part: &str, listen: &[SocketAddr], daemons: &[SocketAddr]) -> Self {
+        Self::start_with(part, listen, daemons, "")
+    }
+
+    /// The same; `more` is added to the gateway's configuration.
+    pub(crate) fn start_with(
+        part: &str,
+        listen: &[SocketAddr],
+        daemons: &[SocketAddr],
+        more: &str,
+    ) -> Self {
         let own = std::env::current_exe().expect("this program has a path");
         let text = |addresses: &[SocketAddr]| {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             addresses.join(",")
         };
         let child = Command::new(own)
-            .args(["--as", part, &text(listen), &text(daemons)])
+            .args(["--as", part, &text(listen), &text(daemons), more])
             .stdin(Stdio::piped())
             .spawn();
         Self(child.expect("this program can be started again"))
@@ -70,7 +80,7 @@ pub(crate) fn play(arguments: &[String]) -> ! {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
-    let [part, listen, daemons] = arguments else {
+    let [part, listen, daemons, more] = arguments else {
         panic!("not started by the parent");
     };
     let addresses = |text: &str| -> Vec<SocketAddr> {
@@ -80,17 +90,17 @@ pub(crate) fn play(arguments: &[String]) -> ! {
     let (listen, daemons) = (addresses(listen), addresses(daemons));
     match part.as_str() {
         "daemons" => daemon::run(&listen),
-        "twolane" => gateway(listen[0], &daemons),
+        "twolane" => gateway(listen[0], &daemons, more),
         other => bare::run(listen[0], &daemons, other == "timed"),
     }
     std::process::exit(0)
 }
 
 /// The gateway as it is shipped, but for its ports and its one thread.
-fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
+fn gateway(listen: SocketAddr, daemons: &[SocketAddr], more: &str) {
     let nodes: Vec<_> = daemons.iter().map(ToString::to_string).collect();
     let text = format!(
-        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n",
+        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n{more}",
         nodes.join(", ")
     );
     let known = twolane::server::known();

@@ -1,37 +1,54 @@
 //! What may the operator do?
 
-use super::{Hands, reply, seed_pages};
-use crate::nodes::Hand;
+use super::routes::{Answer, Asked, Soon};
+use super::{overview, reply};
+use crate::nodes::{Hand, Node};
 use crate::share;
 use crate::upstream::Live;
 use http::Response;
 use serde::Deserialize;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Reads the configuration again: 200 with what changed, 400 with every problem.
-pub(super) async fn reload(hands: &dyn Hands) -> Response<Vec<u8>> {
-    match hands.reload().await {
-        Ok(changes) => reply::json(200, &json!({ "reloaded": true, "changes": changes })),
-        Err(problems) => reply::text(400, format!("{problems}\n")),
-    }
+pub(super) fn reload<'a>(asked: &'a Asked<'a>) -> Soon<'a> {
+    Box::pin(async {
+        match asked.hands.reload().await {
+            Ok(changes) => {
+                // The last two are seed 002's.
+                let body = json!({
+                    "reloaded": true,
+                    "changes": changes,
+                    "status": "success",
+                    "message": "Configuration reloaded",
+                });
+                reply::json(200, &body)
+            }
+            Err(problems) => reply::text(400, format!("{problems}\n")),
+        }
+    })
 }
 
 /// `{"state": "drain"}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct State {
     state: String,
+}
+
+/// `{"weight": 2}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Weight {
+    weight: u16,
 }
 
 /// Puts a node into a state, and shows it as it is then: how much still runs there is in
 /// `in_flight`.
-pub(super) fn set_state(live: &Live, id: &str, body: &[u8]) -> Response<Vec<u8>> {
-    let wish = match serde_json::from_slice::<Wish>(body) {
+pub(super) fn set_state(asked: &Asked<'_>) -> Answer {
+    let wish: State = match asked.wish("{\"state\": \"drain\"}") {
         Ok(wish) => wish,
-        Err(error) => {
-            let what = format!("not a wish: {error}; send {{\"state\": \"drain\"}}\n");
-            return reply::text(400, what);
-        }
+        Err(what) => return reply::text(400, what),
     };
     let Some(hand) = Hand::from_word(&wish.state) else {
         let what = format!(
@@ -40,32 +57,54 @@ pub(super) fn set_state(live: &Live, id: &str, body: &[u8]) -> Response<Vec<u8>>
         );
         return reply::text(400, what);
     };
-    let nodes = live.snapshot().nodes();
-    let Some(node) = nodes.iter().find(|node| node.id().as_str() == id) else {
-        return no_node(live, id);
+    let Some(node) = node(asked) else {
+        return no_node(asked.live, asked.item);
     };
     if node.hand() != hand {
         log::info!(
-            "node state node={id} from={} to={}",
+            "node state node={} from={} to={}",
+            node.id(),
             node.hand().word(),
             hand.word()
         );
         node.set_hand(hand);
     }
     // Told even where nothing changes here: another gateway may have it otherwise.
-    live.fleet.wish(share::Wish {
+    asked.live.fleet.wish(share::Wish {
         node: node.id().clone(),
         hand: hand.word().to_owned(),
     });
-    one_node(live, id)
+    overview::node(asked)
 }
 
-/// One node's row.
-pub(super) fn one_node(live: &Live, id: &str) -> Response<Vec<u8>> {
-    match seed_pages::row_of(live, id) {
-        Some(row) => reply::json(200, &row),
-        None => no_node(live, id),
+/// Gives a node another share of the work, on this gateway, until the configuration says another.
+pub(super) fn set_weight(asked: &Asked<'_>) -> Answer {
+    let wish: Weight = match asked.wish("{\"weight\": 2}") {
+        Ok(wish) => wish,
+        Err(what) => return reply::text(400, what),
+    };
+    if !(1..=1000).contains(&wish.weight) {
+        let what = "a weight is from 1 to 1000; to send nothing there, drain the node\n";
+        return reply::text(400, what);
     }
+    let Some(node) = node(asked) else {
+        return no_node(asked.live, asked.item);
+    };
+    if node.weight() != wish.weight {
+        log::info!(
+            "node weight node={} from={} to={}",
+            node.id(),
+            node.weight(),
+            wish.weight
+        );
+        node.set_weight(wish.weight);
+    }
+    overview::node(asked)
+}
+
+fn node(asked: &Asked<'_>) -> Option<Arc<Node>> {
+    let mut nodes = asked.live.snapshot().nodes().into_iter();
+    nodes.find(|node| node.id().as_str() == asked.item)
 }
 
 pub(super) fn no_node(live: &Live, id: &str) -> Response<Vec<u8>> {

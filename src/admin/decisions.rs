@@ -1,37 +1,30 @@
 //! What was decided lately?
 
+use super::routes::{Answer, Asked};
 use super::{reply, status::ms};
 use crate::model::{Basis, clock};
 use crate::observe::Decision;
-use crate::upstream::Live;
-use http::Response;
 use serde_json::{Value, json};
 
 /// So many are shown unless somebody asks for more.
 const LIMIT: usize = 100;
 
 /// `/api/v1/decisions?limit=N`: the newest first.
-pub(super) fn last(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
-    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let limit = match pairs.find(|(key, _)| key == "limit") {
-        None => LIMIT,
-        Some((_, text)) => match text.parse() {
-            Ok(limit) => limit,
-            Err(_not_a_number) => {
-                let what = "limit is not a number: write /api/v1/decisions?limit=20\n";
-                return reply::text(400, what);
-            }
-        },
+pub(super) fn last(asked: &Asked<'_>) -> Answer {
+    let limit = match asked.number("limit", LIMIT) {
+        Ok(limit) => limit,
+        Err(what) => return reply::text(400, what),
     };
-    let rows: Vec<_> = live.decisions.last(limit).iter().map(row).collect();
+    let rows: Vec<_> = asked.live.decisions.last(limit).iter().map(row).collect();
     reply::json(200, &json!({ "decisions": rows }))
 }
 
 /// `/api/v1/decisions/REQUEST`: every attempt of one request.
-pub(super) fn of(live: &Live, request: &str) -> Response<Vec<u8>> {
-    let rows: Vec<_> = live.decisions.of(request).iter().map(row).collect();
+pub(super) fn of(asked: &Asked<'_>) -> Answer {
+    let (decisions, request) = (&asked.live.decisions, asked.item);
+    let rows: Vec<_> = decisions.of(request).iter().map(row).collect();
     if rows.is_empty() {
-        let kept = if live.decisions.is_on() {
+        let kept = if decisions.is_on() {
             "only the last ones are kept: see debug.decisions"
         } else {
             "none are kept: see debug.decisions"
@@ -41,7 +34,8 @@ pub(super) fn of(live: &Live, request: &str) -> Response<Vec<u8>> {
     reply::json(200, &json!({ "request": request, "decisions": rows }))
 }
 
-fn row(decision: &Decision) -> Value {
+/// One attempt's choice.
+pub(super) fn row(decision: &Decision) -> Value {
     let age = clock::now().saturating_duration_since(decision.at);
     let (score, samples) = match decision.verdict.basis {
         Basis::Learned { score, samples } => (Some(ms(score)), Some(samples)),

@@ -1,8 +1,9 @@
 //! What would happen to a request?
 
 use super::reply;
-use crate::upstream::{Inquiry, Live, explain};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use super::routes::{Answer, Asked};
+use crate::upstream::{Inquiry, explain};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -44,9 +45,10 @@ impl Headers {
     }
 }
 
-pub(super) fn answer(live: &Live, body: &[u8]) -> Response<Vec<u8>> {
-    match inquiry(body) {
-        Ok(inquiry) => reply::json(200, &explain(live, &inquiry)),
+/// `POST /api/v1/explain`.
+pub(super) fn answer(asked: &Asked<'_>) -> Answer {
+    match inquiry(asked.body) {
+        Ok(inquiry) => reply::json(200, &explain(asked.live, &inquiry)),
         Err(what) => reply::text(400, format!("{what}\n")),
     }
 }

@@ -1,16 +1,17 @@
 //! What does Prometheus scrape?
 
 use super::reply;
+use super::routes::{Answer, Asked};
 use crate::dify;
 use crate::model::{Class, clock};
 use crate::nodes::{Node, Pace, Plugin, Presence};
 use crate::observe::{Gauges, KnownState, Looking, NodeState, OperationState, PoolState, Shown};
 use crate::upstream::{Live, Pool, Standing};
-use http::Response;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(super) fn page(live: &Live) -> Response<Vec<u8>> {
+pub(super) fn page(asked: &Asked<'_>) -> Answer {
+    let live = asked.live;
     let snapshot = live.snapshot();
     let now = clock::now();
     let pools = snapshot.pools().iter();
@@ -32,6 +33,7 @@ fn gauges(live: &Live, now: Instant) -> Gauges {
     let alone = live.fleet.standing() == Standing::Alone;
     Gauges {
         open_requests: count(live.lifecycle.open()),
+        connections: count(live.crowd.inside()),
         operations: count(live.learner.len()),
         other_gateways: count(live.fleet.others(now).len()),
         leader: alone || leader.is_some_and(|leader| leader.gateway == live.identity.name),
@@ -82,6 +84,7 @@ fn state(pool: &Pool) -> PoolState {
         name: pool.name().to_owned(),
         lanes_ratio: insight.lanes_ratio,
         lanes_apart: insight.lanes_apart,
+        plugins_alike: insight.plugins_alike,
         damping: insight.damping,
         looking,
     }

@@ -1,10 +1,10 @@
 //! What does one daemon count itself? Its own metrics page, which must not be balanced: each page
 //! belongs to one node.
 
+use super::routes::{Answer, Asked, Soon};
 use super::{actions, reply};
-use crate::upstream::{Bounds, Errands, Live};
+use crate::upstream::Bounds;
 use bytes::Bytes;
-use http::Response;
 use pingora::http::RequestHeader;
 use std::time::Duration;
 
@@ -17,22 +17,24 @@ const BOUNDS: Bounds = Bounds {
     idle: Duration::from_secs(60),
 };
 
-/// The node whose page a path asks for: `/nodes/NODE/metrics`, with or without `/api/v1`.
-pub(super) fn node_of(path: &str) -> Option<&str> {
-    let path = path.strip_prefix("/api/v1").unwrap_or(path);
-    path.strip_prefix("/nodes/")?.strip_suffix("/metrics")
+/// `/nodes/{node}/metrics`.
+pub(super) fn page<'a>(asked: &'a Asked<'a>) -> Soon<'a> {
+    Box::pin(fetch(asked))
 }
 
-pub(super) async fn page(live: &Live, errands: &Errands, id: &str) -> Response<Vec<u8>> {
-    let nodes = live.snapshot().nodes();
+async fn fetch(asked: &Asked<'_>) -> Answer {
+    let id = asked.item;
+    let nodes = asked.live.snapshot().nodes();
     let Some(node) = nodes.iter().find(|node| node.id().as_str() == id) else {
-        return actions::no_node(live, id);
+        return actions::no_node(asked.live, id);
     };
     let request = match RequestHeader::build("GET", PATH, None) {
         Ok(request) => request,
         Err(error) => return reply::text(500, format!("{error}\n")),
     };
-    let answer = errands.run(node.address(), request, Bytes::new(), BOUNDS);
+    let answer = asked
+        .errands
+        .run(node.address(), request, Bytes::new(), BOUNDS);
     match answer.await {
         Ok((200, page)) => reply::build(200, "text/plain; version=0.0.4; charset=utf-8", page),
         Ok((status, _)) => reply::text(502, format!("node {id} answered {status} to /metrics/\n")),

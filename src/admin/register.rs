@@ -1,10 +1,10 @@
 //! How does a node say that it is there?
 
 use super::reply;
+use super::routes::{Answer, Asked};
 use crate::model::{NodeId, Role, clock};
 use crate::upstream::discovery::{Refused, Wish};
 use crate::upstream::{Live, Pool};
-use http::Response;
 use serde::Deserialize;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -33,8 +33,8 @@ struct Said {
 type No = (u16, String);
 
 /// Registers a node, or renews it: 201 when it is new, 200 when it was there.
-pub(super) fn put(live: &Live, id: &str, body: &[u8]) -> Response<Vec<u8>> {
-    match try_put(live, id, body) {
+pub(super) fn put(asked: &Asked<'_>) -> Answer {
+    match try_put(asked.live, asked.item, asked.body) {
         Ok((new, wish)) => {
             let row = json!({
                 "id": wish.id.as_str(),
@@ -51,8 +51,9 @@ pub(super) fn put(live: &Live, id: &str, body: &[u8]) -> Response<Vec<u8>> {
 }
 
 /// Ends a registration before its time.
-pub(super) fn remove(live: &Live, id: &str) -> Response<Vec<u8>> {
-    if live.parts.sources.registrations.remove(id) {
+pub(super) fn remove(asked: &Asked<'_>) -> Answer {
+    let id = asked.item;
+    if asked.live.parts.sources.registrations.remove(id) {
         log::info!("registration withdrawn node={id}");
         return reply::json(200, &json!({ "id": id, "removed": true }));
     }

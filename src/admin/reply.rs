@@ -1,5 +1,6 @@
 //! How does an admin answer look?
 
+use super::routes::ROUTES;
 use http::{Response, header};
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ pub(super) fn build(status: u16, kind: &str, body: Vec<u8>) -> Response<Vec<u8>>
         .header(header::CONTENT_TYPE, kind)
         .header(header::CONTENT_LENGTH, body.len())
         .header(header::CACHE_CONTROL, "no-store")
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .body(body)
         .expect("a status of ours and plain headers make a response")
 }
@@ -33,18 +35,30 @@ pub(super) fn build(status: u16, kind: &str, body: Vec<u8>) -> Response<Vec<u8>>
 /// No or a wrong token.
 pub(super) fn unauthorized() -> Response<Vec<u8>> {
     let mut response = text(401, "the admin token is missing or wrong\n");
-    let challenge = header::HeaderValue::from_static("Bearer realm=\"twolane\"");
+    for challenge in ["Bearer realm=\"twolane\"", "Basic realm=\"twolane\""] {
+        let challenge = header::HeaderValue::from_static(challenge);
+        response
+            .headers_mut()
+            .append(header::WWW_AUTHENTICATE, challenge);
+    }
     response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
+}
+
+/// The page is there, and is asked by another method.
+pub(super) fn not_so(path: &str, methods: &[&str]) -> Response<Vec<u8>> {
+    let methods = methods.join(", ");
+    let mut response = text(405, format!("{path} is asked by {methods}\n"));
+    let allow = header::HeaderValue::try_from(methods).expect("methods of ours are plain text");
+    response.headers_mut().insert(header::ALLOW, allow);
     response
 }
 
 /// Nothing here, and what there is instead.
 pub(super) fn not_found(path: &str) -> Response<Vec<u8>> {
-    let there = "/livez /readyz /health /status /cluster/nodes /cluster/stats /cluster/master \
-                 /cluster/gateways, /metrics, /nodes/NAME/metrics, /api/v1/nodes/NAME, PUT /api/v1/nodes/NAME/state, PUT and DELETE \
-                 /api/v1/nodes/NAME where `discover.register` is on, /api/v1/decisions, \
-                 /api/v1/decisions/REQUEST, POST /api/v1/explain, POST /-/reload";
-    text(404, format!("nothing at {path:?}; there is {there}\n"))
+    let there: Vec<_> = ROUTES
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    let there = there.join("\n  ");
+    text(404, format!("nothing at {path:?}; there is\n  {there}\n"))
 }

@@ -1,37 +1,49 @@
 //! Seed 000's three pages: who works, what was learned, who leads?
 
+use super::routes::{Answer, Asked};
 use super::{reply, status::ms};
 use crate::model::{Class, clock};
-use crate::nodes::Node;
+use crate::nodes::{Node, Plugin, Presence};
 use crate::share::Neighbour;
 use crate::upstream::{Live, Pool, Standing};
-use http::Response;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// `/cluster/nodes`: every node, with the seed's `is_working` and `is_long_request` derived from
 /// live leases.
-pub(super) fn nodes(live: &Live) -> Response<Vec<u8>> {
+pub(super) fn nodes(asked: &Asked<'_>) -> Answer {
+    let live = asked.live;
     let snapshot = live.snapshot();
-    let others = live.fleet.others(clock::now());
+    let now = clock::now();
+    let others = live.fleet.others(now);
+    let plugins = live.plugins.all();
     let mut rows = Vec::new();
     for pool in snapshot.pools() {
-        rows.extend(pool.nodes().iter().map(|node| row(pool, node, &others)));
+        for node in pool.nodes().iter() {
+            let mut row = row(pool, node, &others);
+            let has =
+                |plugin: &&Arc<Plugin>| node.presence(plugin.place(), now) == Presence::Present;
+            let resting = node.resting(now);
+            let check = node.last_check();
+            let ping = check.map(|check| ms(now.saturating_duration_since(check.at)));
+            row["inflight"] = json!({
+                "short": node.in_flight(Class::Short),
+                "long": node.in_flight(Class::Long),
+            });
+            row["last_ping_ms"] = json!(ping);
+            // Those that requests named, and that answered here.
+            row["plugins"] = json!(plugins.iter().filter(has).count());
+            row["cooldown_ttl"] = json!(resting.as_secs_f64().ceil());
+            row["ejected"] = json!(!resting.is_zero());
+            rows.push(row);
+        }
     }
     reply::json(200, &json!({ "nodes": rows }))
 }
 
-/// The row of one node, by its name.
-pub(super) fn row_of(live: &Live, id: &str) -> Option<Value> {
-    let snapshot = live.snapshot();
-    snapshot.pools().iter().find_map(|pool| {
-        let nodes = pool.nodes();
-        let node = nodes.iter().find(|node| node.id().as_str() == id)?;
-        Some(row(pool, node, &live.fleet.others(clock::now())))
-    })
-}
-
-fn row(pool: &Pool, node: &Node, others: &[Neighbour]) -> Value {
+/// The row of one node.
+pub(super) fn row(pool: &Pool, node: &Node, others: &[Neighbour]) -> Value {
     let elsewhere = others.iter().flat_map(|other| &other.leases);
     let elsewhere = elsewhere.filter(|held| held.node == *node.id());
     let [told_short, told_long] = elsewhere.fold([0_u64; 2], |[short, long], held| {
@@ -64,20 +76,13 @@ fn row(pool: &Pool, node: &Node, others: &[Neighbour]) -> Value {
 }
 
 /// `/cluster/stats?top=N&prefix=P`: what was learned, most work first.
-pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
-    let parameter = |name: &str| {
-        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+pub(super) fn stats(asked: &Asked<'_>) -> Answer {
+    let live = asked.live;
+    let top = match asked.number("top", usize::MAX) {
+        Ok(top) => top,
+        Err(what) => return reply::text(400, what),
     };
-    let top = match parameter("top").map(|top| top.parse::<usize>()) {
-        None => usize::MAX,
-        Some(Ok(top)) => top,
-        Some(Err(_not_a_number)) => {
-            let what = "top is not a number: write /cluster/stats?top=20\n";
-            return reply::text(400, what);
-        }
-    };
-    let prefix = parameter("prefix").unwrap_or_default();
+    let prefix = asked.parameter("prefix").unwrap_or_default();
     let now = clock::now();
     let mut rows = live.learner.view(usize::MAX, now);
     rows.retain(|row| row.key.starts_with(prefix.as_ref()));
@@ -91,7 +96,8 @@ pub(super) fn stats(live: &Live, query: Option<&str>) -> Response<Vec<u8>> {
 }
 
 /// `/cluster/master`: which gateway does the fleet's chores. Routing never depends on it.
-pub(super) fn leader(live: &Live) -> Response<Vec<u8>> {
+pub(super) fn leader(asked: &Asked<'_>) -> Answer {
+    let live = asked.live;
     let name = live.identity.name.as_str();
     let leader = live.fleet.leader(clock::now());
     let alone = live.fleet.standing() == Standing::Alone;
@@ -103,6 +109,7 @@ pub(super) fn leader(live: &Live) -> Response<Vec<u8>> {
     });
     let body = json!({
         "leader": known,
+        "since": since(live, known, alone),
         "self": live.fleet.state.leads(),
         "ttl_ms": timed.map(|leader| ms(leader.lasting)),
         "fence": timed.map(|leader| leader.fence),
@@ -111,8 +118,27 @@ pub(super) fn leader(live: &Live) -> Response<Vec<u8>> {
     reply::json(200, &body)
 }
 
+/// Since when it leads, as far as we have seen.
+fn since(live: &Live, leader: Option<&str>, alone: bool) -> Option<String> {
+    if alone {
+        let started = humantime::format_rfc3339_seconds(live.identity.started_wall);
+        return Some(started.to_string());
+    }
+    let notices = live.history.notices(0);
+    let became = notices
+        .iter()
+        .rfind(|notice| notice.what == "leader" && Some(notice.about.as_str()) == leader)?;
+    let at = UNIX_EPOCH + Duration::from_millis(became.at_ms);
+    Some(humantime::format_rfc3339_seconds(at).to_string())
+}
+
 /// `/cluster/gateways`: who belongs to the fleet, and whether all have the same configuration.
-pub(super) fn gateways(live: &Live) -> Response<Vec<u8>> {
+pub(super) fn gateways(asked: &Asked<'_>) -> Answer {
+    reply::json(200, &fleet(asked.live))
+}
+
+/// The same, for the overview.
+pub(super) fn fleet(live: &Live) -> Value {
     let snapshot = live.snapshot();
     let others = live.fleet.others(clock::now());
     let own = json!({
@@ -144,12 +170,11 @@ pub(super) fn gateways(live: &Live) -> Response<Vec<u8>> {
         })
     };
     let rows: Vec<_> = [own].into_iter().chain(others.iter().map(row)).collect();
-    let body = json!({
+    json!({
         "redis": live.fleet.standing().word(),
         "config_drift": others.iter().any(drifts),
         "gateways": rows,
-    });
-    reply::json(200, &body)
+    })
 }
 
 /// The last second that can be written with four digits for the year; what a gateway tells is not

@@ -1,12 +1,20 @@
 //! May this request pass?
 
+use super::honest;
 use crate::config::Loops;
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
+use http::HeaderMap;
 
 /// What is known of a request before anything is done for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Arrival<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its path, as it came.
+    pub path: &'a str,
+    /// Its header; none where only the rest is asked about.
+    pub headers: Option<&'a HeaderMap>,
     /// `Content-Length`, where one was sent.
     pub content_length: Option<u64>,
     /// The `Via` header as it came (RFC 9110, section 7.6.3); several are joined by commas.
@@ -29,6 +37,12 @@ pub fn admit(
     body_limit: u64,
     loops: &Loops,
 ) -> Result<(), Rejection> {
+    if matches!(arrival.method, "TRACE" | "TRACK") {
+        let text = "this method is not allowed here";
+        return Err(Rejection::new(Reason::MethodNotAllowed, text));
+    }
+    honest::path(arrival.path)?;
+    arrival.headers.map_or(Ok(()), honest::fields)?;
     if let Some(via) = arrival.via {
         check_loop(via, own_pseudonym, loops)?;
     }

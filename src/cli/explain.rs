@@ -128,13 +128,19 @@ fn tell(answer: &Value, to: &mut String) -> std::fmt::Result {
             word(&level["says"])
         )?;
     }
-    writeln!(
+    write!(
         to,
         "  pool {}, strategy {}, rule {}",
         word(&answer["pool"]),
         word(&answer["strategy"]),
         word(&answer["rule"])
     )?;
+    let limit = &answer["limit"];
+    if limit.is_object() {
+        let (taken, here) = (word(&limit["in_flight"]), word(&limit["here"]));
+        write!(to, ": {taken} of its {here} places here are taken")?;
+    }
+    writeln!(to)?;
     nodes(answer, to)?;
     choices(answer, to)
 }
@@ -182,6 +188,9 @@ fn choices(answer: &Value, to: &mut String) -> std::fmt::Result {
     }
     if let Some(nobody) = answer["nobody"].as_str() {
         writeln!(to, "  nobody may serve it: {nobody}")?;
+    }
+    if let Some(advice) = answer["advice"].as_str() {
+        writeln!(to, "  {advice}")?;
     }
     for note in answer["notes"].as_array().into_iter().flatten() {
         writeln!(to, "  note: {}", word(note))?;

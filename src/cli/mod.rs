@@ -3,10 +3,14 @@
 mod adopt;
 mod ask;
 mod explain;
+mod figures;
 mod online;
 mod operate;
 mod serve;
 mod show;
+mod status;
+#[cfg(feature = "tui")]
+mod top;
 mod typed;
 mod words;
 
@@ -52,6 +56,9 @@ pub fn main_with(builder: Builder) -> ExitCode {
         Command::Undrain(what) => operate::set(from, &builder, &what, Hand::Ready),
         Command::Maint(what) => operate::set(from, &builder, &what, Hand::Maint),
         Command::Explain(what) => explain::explain(from, &builder, &what),
+        Command::Status(what) => status::status(from, &builder, &what),
+        #[cfg(feature = "tui")]
+        Command::Top(what) => top::top(from, &builder, &what),
         Command::Health(what) => ask::health(from, &builder, &what),
         Command::Reload(what) => ask::reload(from, &builder, &what),
         Command::Init(what) => adopt::init(&what),

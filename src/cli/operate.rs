@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// What `ExitCode::FAILURE` says.
+const FAILED: u8 = 1;
 /// How often the rest is counted while waiting.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -36,19 +38,36 @@ impl Door {
         path: &str,
         body: &str,
     ) -> Result<Value, ExitCode> {
+        self.try_ask(method, path, body).await.map_err(|no| {
+            let (code, what) = no;
+            eprintln!("twolane: {what}");
+            ExitCode::from(code)
+        })
+    }
+
+    /// The same, for whoever shows the error in another place.
+    #[cfg(feature = "tui")]
+    pub(super) async fn ask_quietly(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> Result<Value, String> {
+        let answer = self.try_ask(method, path, body).await;
+        answer.map_err(|(_, what)| what)
+    }
+
+    async fn try_ask(&self, method: Method, path: &str, body: &str) -> Result<Value, (u8, String)> {
         let answer = ask(self.admin, self.token.as_ref(), method, path, body).await;
         match answer {
             Ok((200, body)) => serde_json::from_str(&body).map_err(|error| {
-                eprintln!("twolane: the gateway's answer is not understood: {error}");
-                ExitCode::FAILURE
+                let what = format!("the gateway's answer is not understood: {error}");
+                (FAILED, what)
             }),
-            Ok((_, body)) => {
-                eprint!("twolane: {body}");
-                Err(ExitCode::FAILURE)
-            }
+            Ok((_, body)) => Err((FAILED, body.trim_end().to_owned())),
             Err(error) => {
-                eprintln!("twolane: no gateway answers on {}: {error}", self.admin);
-                Err(ExitCode::from(UNAVAILABLE))
+                let what = format!("no gateway answers on {}: {error}", self.admin);
+                Err((UNAVAILABLE, what))
             }
         }
     }

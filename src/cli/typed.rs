@@ -1,6 +1,6 @@
 //! Which commands and flags are there?
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -68,6 +68,11 @@ pub(super) enum Command {
     Maint(Operate),
     /// What would the running gateway do with a request? Asks it; sends nothing to any node
     Explain(Explain),
+    /// How is the running gateway? Once, for people or (-o json) for programs
+    Status(Status),
+    /// The same, second by second, in the whole terminal
+    #[cfg(feature = "tui")]
+    Top(Admin),
     /// Is the running gateway well? Exit code 0 or 1, for Docker's HEALTHCHECK
     Health(Health),
     /// Have the running gateway read its configuration again, and say what changed
@@ -186,4 +191,23 @@ pub(super) struct Explain {
     /// The gateway's admin listener [default: admin.listen of the configuration]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<SocketAddr>,
+}
+
+/// One look.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// How it is written
+    #[arg(short, long, value_enum, default_value_t = Style::Text)]
+    pub(super) output: Style,
+    /// The gateway's admin listener [default: admin.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Style {
+    /// For people
+    Text,
+    /// The overview of the admin API, whole
+    Json,
 }

@@ -12,6 +12,8 @@ pub struct Address {
     pub host: String,
     /// The port; 5002 when none is written.
     pub port: u16,
+    /// It is reached by TLS: `https://` is written before it.
+    pub tls: bool,
 }
 
 /// Why a text is no address. It does not repeat the text.
@@ -33,6 +35,9 @@ impl std::error::Error for BadAddress {}
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tls {
+            f.write_str("https://")?;
+        }
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
@@ -50,16 +55,12 @@ const PORT_FORM: BadAddress = BadAddress {
     help: "write a number from 1 to 65535 after the colon",
 };
 const URL_PORT: BadAddress = BadAddress {
-    what: "no port after http://",
-    help: "write the port: a URL without one means 80, a daemon listens on 5002",
+    what: "no port in the URL",
+    help: "write the port: a URL without one means 80 or 443, a daemon listens on 5002",
 };
 const URL_PATH: BadAddress = BadAddress {
     what: "an address has no path, query or user",
     help: "write http://host:5002 or host:5002",
-};
-const TLS: BadAddress = BadAddress {
-    what: "https to nodes is not supported",
-    help: "TLS to nodes comes later; write http://host:5002, or end TLS beside the node",
 };
 const SCHEMELESS: BadAddress = BadAddress {
     what: "an address of this kind has no scheme",
@@ -67,10 +68,21 @@ const SCHEMELESS: BadAddress = BadAddress {
 };
 const SCHEME: BadAddress = BadAddress {
     what: "not an http address",
-    help: "write http://host:5002 or host:5002",
+    help: "write host:5002, http://host:5002 or https://host:5002",
 };
 
 impl Address {
+    /// Host and port, without the scheme.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let tls = false;
+        Self {
+            tls,
+            ..self.clone()
+        }
+        .to_string()
+    }
+
     /// Reads `host` or `host:port`; the port is `usual` when none is written.
     pub(super) fn with_port(text: &str, usual: u16) -> Result<Self, BadAddress> {
         if text.contains("://") {
@@ -89,7 +101,11 @@ impl FromStr for Address {
             Some(("http", rest)) => {
                 authority(rest.strip_suffix('/').unwrap_or(rest), true, defaults::PORT)
             }
-            Some(("https", _)) => Err(TLS),
+            Some(("https", rest)) => {
+                let rest = rest.strip_suffix('/').unwrap_or(rest);
+                let tls = true;
+                authority(rest, true, defaults::PORT).map(|address| Self { tls, ..address })
+            }
             Some(_) => Err(SCHEME),
             None => authority(text, false, defaults::PORT),
         }
@@ -109,6 +125,7 @@ fn authority(text: &str, url: bool, usual: u16) -> Result<Address, BadAddress> {
     Ok(Address {
         host: host.to_owned(),
         port,
+        tls: false,
     })
 }
 
@@ -177,6 +194,7 @@ mod tests {
             ("10.0.0.11", "10.0.0.11:5002"),
             ("plugin_daemon:80", "plugin_daemon:80"),
             ("http://daemon-1.svc:5002/", "daemon-1.svc:5002"),
+            ("https://daemon-1:5443/", "https://daemon-1:5443"),
             ("[::1]:5003", "[::1]:5003"),
             ("[fe80::1]", "[fe80::1]:5002"),
             ("::1", "[::1]:5002"),
@@ -203,7 +221,7 @@ mod tests {
             ("http://host", URL_PORT),
             ("http://host:5002/plugin", URL_PATH),
             ("http://me:pw@host:5002", URL_PATH),
-            ("https://host:5002", TLS),
+            ("https://host", URL_PORT),
             ("redis://host:6379", SCHEME),
         ] {
             assert_eq!(text.parse::<Address>(), Err(expected), "{text}");

@@ -116,6 +116,14 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let text = read(file, false)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
+        Ok(found)
+            if found
+                .iter()
+                .any(|each| X509Certificate::from_der(each).is_err()) =>
+        {
+            let what = "what stands there is no certificate of X.509, version 3".to_owned();
+            Err(unusable(file, false, what, CERTIFICATE))
+        }
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => {
             let what = "no certificate in it".to_owned();

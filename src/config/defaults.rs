@@ -4,10 +4,11 @@ use super::access_log::AccessLog;
 use super::address::Address;
 use super::application::{PoolKind, Users};
 use super::hash::HashBy;
+use super::limits::Limits;
+use super::node_tls::NodeTls;
 use super::pool::{NodeEntry, Pool, Strategies, Waiting};
 use super::sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
-    Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 use super::share::Share;
 use super::shutdown::Shutdown;
@@ -76,13 +77,14 @@ const WRITE: Duration = Duration::from_secs(60);
 const CLIENT_IDLE: Duration = Duration::from_secs(75);
 /// nginx's `client_body_timeout`.
 const CLIENT_READ: Duration = Duration::from_secs(60);
-/// A stream may wait for its reader as long as for its writer.
-const CLIENT_WRITE: Duration = READ;
+/// nginx's `send_timeout`: a reader that takes nothing for a minute, or 64 KiB in more than one,
+/// holds memory for nobody.
+const CLIENT_WRITE: Duration = Duration::from_secs(60);
+/// A head is one packet or two; haproxy's usual `timeout http-request`.
+const CLIENT_HEADER: Duration = Duration::from_secs(10);
 /// nginx's `keepalive_timeout`, for the other side.
 const NODE_IDLE: Duration = Duration::from_secs(75);
 
-/// The daemon's `MAX_BUNDLE_PACKAGE_SIZE` (600 MiB) and room. It is streamed, never held.
-const BODY: u64 = 640 << 20;
 /// Gateway, a second one in front of it, and one more by mistake.
 const MAX_HOPS: u8 = 3;
 /// A crash loses at most this much of what was learned.
@@ -155,6 +157,7 @@ impl Config {
         Self {
             listen: vec![LISTEN],
             tls: Tls::default(),
+            node_tls: NodeTls::default(),
             admin: Admin::default(),
             threads: 0,
             pools: vec![pool],
@@ -191,7 +194,7 @@ impl NodeEntry {
     #[must_use]
     pub fn at(address: Address) -> Self {
         Self {
-            id: NodeId::from(address.to_string()),
+            id: NodeId::from(address.place()),
             address,
             role: Role::default(),
             weight: WEIGHT,
@@ -199,6 +202,7 @@ impl NodeEntry {
             drain: false,
             max_in_flight: None,
             upstream_key: None,
+            server_name: None,
         }
     }
 }
@@ -282,6 +286,8 @@ impl Default for Kinds {
             hook_body: HOOK_BODY,
             // A busy hook would have one node only, however long what runs there takes.
             sticky_hooks: false,
+            // Whether it does is the plugin's word; seed 002 lets it.
+            websocket_hooks: true,
             management_read: SHORT_READ,
             management_write: READ,
             one_writer: true,
@@ -310,16 +316,11 @@ impl Default for Timeouts {
             read: READ,
             write: WRITE,
             client_idle: CLIENT_IDLE,
+            client_header: CLIENT_HEADER,
             client_read: CLIENT_READ,
             client_write: CLIENT_WRITE,
             node_idle: NODE_IDLE,
         }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { body: BODY }
     }
 }
 

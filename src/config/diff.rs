@@ -178,7 +178,7 @@ fn flatten(tree: &Tree, path: String, leaves: &mut BTreeMap<String, String>) {
 }
 
 /// What an entry of a list is called: its place may change although it stays what it is.
-fn name(item: &Tree) -> Option<String> {
+pub(super) fn name(item: &Tree) -> Option<String> {
     let Tree::Table(entries) = item else {
         return None;
     };

@@ -33,6 +33,13 @@ pub(super) fn verify(config: &Config, findings: &Findings) {
             }
         }
     }
+    let place_of_nodes = Path::default().key("node_tls");
+    if let Some(pair) = &config.node_tls.shown {
+        identity((&pair.cert, &pair.key), &place_of_nodes, findings);
+    }
+    if let Some(ca) = &config.node_tls.ca {
+        note(authorities(ca), &place_of_nodes.key("ca"), findings);
+    }
     if let Some(ca) = &config.tls.client.ca {
         note(authorities(ca), &place.key("client").key("ca"), findings);
     }

@@ -2,6 +2,7 @@
 
 use super::check::{self, Around};
 use super::finding::{Finding, Findings};
+use super::origin::Origins;
 use super::pool::NodeEntry;
 use super::probe::Spot;
 use super::problem::{Problem, Problems};
@@ -68,6 +69,8 @@ pub struct Loaded {
     pub warnings: Problems,
     /// The variable of the environment that the nodes were taken from; none = they are written.
     pub nodes_from: Option<&'static str>,
+    /// Where each of its values comes from.
+    pub origins: Origins,
 }
 
 /// The file that is taken when none is named, if there is one.
@@ -97,7 +100,7 @@ pub fn load_file(path: &Path, known: &Known) -> Result<Loaded, Problems> {
 /// Tells whether a file that the configuration names changed: certificates, keys, authorities.
 #[must_use]
 pub fn files_hash(config: &Config) -> u64 {
-    files::hash(config.tls.files())
+    files::hash(config.tls.files().chain(config.node_tls.files()))
 }
 
 /// Loads a text. `place` is its name in messages, `env` the environment. An empty text is a
@@ -135,8 +138,13 @@ pub fn examine(
             "remove one of the two".to_owned(),
         );
     }
+    let origins = Origins::of(&tree);
     resolve(&mut tree, &Place::default(), env, &findings);
-    let around = Around { known, env };
+    let around = Around {
+        known,
+        env,
+        limited: false,
+    };
     let config = check::read(&tree, &around, &findings);
     let nodes_from = findings.nodes_from();
     let problems = tell(text, place, findings.into_list());
@@ -148,6 +156,7 @@ pub fn examine(
         text_hash: content_hash(text),
         warnings: problems,
         nodes_from,
+        origins: origins.with_nodes_from(nodes_from),
     })
 }
 

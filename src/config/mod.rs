@@ -19,7 +19,10 @@ mod files;
 mod finding;
 mod fingerprint;
 mod hash;
+mod limits;
 mod load;
+mod node_tls;
+mod origin;
 mod pool;
 mod print;
 mod print_discover;
@@ -46,9 +49,12 @@ pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
+pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{
     Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
 };
+pub use node_tls::NodeTls;
+pub use origin::{Origin, Origins, Row};
 pub use pool::{
     DebugPlugin, MaxInFlight, NodeEntry, PluginCap, Pool, RouteEntry, RuleEntry, Strategies,
     TwoNodes, Waiting, When,
@@ -56,8 +62,7 @@ pub use pool::{
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
-    Admin, Config, Cooldown, Health, Kinds, Learn, Limits, Loops, Reload, Retry, State, Tcp,
-    Timeouts,
+    Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
 pub use share::{Sentinel, Share};
 pub use shutdown::Shutdown;

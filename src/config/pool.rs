@@ -126,6 +126,17 @@ pub struct NodeEntry {
     pub max_in_flight: Option<MaxInFlight>,
     /// What it wants to be sent, where that is not what its pool says.
     pub upstream_key: Option<Secret>,
+    /// The name in its certificate, where that is not its host; only with `https://`.
+    pub server_name: Option<String>,
+}
+
+impl NodeEntry {
+    /// The name that its certificate must be for; none = it is reached without TLS.
+    #[must_use]
+    pub fn certified_as(&self) -> Option<&str> {
+        let name = self.server_name.as_ref().unwrap_or(&self.address.host);
+        self.address.tls.then_some(name)
+    }
 }
 
 /// Sends requests whose path begins with `path` to `pool`. The longest prefix wins.
@@ -149,6 +160,8 @@ pub struct RuleEntry {
     pub pool: Option<String>,
     /// True: no application's key is wanted.
     pub open: bool,
+    /// So many requests that this rule decides may be in flight, in the whole fleet; the others wait.
+    pub limit: Option<u32>,
 }
 
 /// What a request must look like: everything that is written must fit. In each pattern `*` stands
@@ -209,8 +222,8 @@ pub enum TwoNodes {
 
 /// Requests of the same plugin contend for one process: each counts three times.
 const PLUGIN_WEIGHT: f64 = 2.0;
-/// A long request occupies its node for longer, but not a core of it.
-const LONG_WEIGHT: f64 = 1.0;
+/// It occupies its node for longer, but not a core of it: more costs daemons, less others.
+const LONG_WEIGHT: f64 = 0.25;
 const PLUGIN_LONG_WEIGHT: f64 = 0.0; // `benches/README.md`: more costs where plugins wait
 
 impl Default for Strategies {

@@ -27,6 +27,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
         tls,
+        node_tls,
         admin,
         threads,
         pools,
@@ -58,6 +59,7 @@ pub(super) fn tree(config: &Config) -> Tree {
     table([
         ("listen", list(listen, |address| text(address))),
         ("tls", tls.tree()),
+        ("node_tls", node_tls.tree()),
         ("admin", admin_tree(admin)),
         ("threads", whole(*threads)),
         ("pools", list(pools, pool)),
@@ -74,7 +76,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("retry", retry_tree(retry)),
         ("cooldown", cooldown_tree(cooldown)),
         ("timeouts", timeouts_tree(timeouts)),
-        ("limits", table([("body", text(write_size(limits.body)))])),
+        ("limits", limits.tree()),
+        ("trusted_proxies", limits.proxies()),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
         ("log", log.tree()),
@@ -92,15 +95,15 @@ fn admin_tree(admin: &Admin) -> Tree {
     table([("listen", text(admin.listen)), ("token", token)])
 }
 
-fn reload_tree(reload: &Reload) -> Tree {
-    table([("poll", reload.poll.map_or(text("off"), time))])
-}
-
 fn debug_tree(headers: bool, decisions: usize) -> Tree {
     table([
         ("headers", Tree::Flag(headers)),
         ("decisions", whole(decisions)),
     ])
+}
+
+fn reload_tree(reload: &Reload) -> Tree {
+    table([("poll", reload.poll.map_or(text("off"), time))])
 }
 
 fn loops_tree(loops: &Loops) -> Tree {
@@ -120,6 +123,7 @@ fn kinds_tree(kinds: &Kinds) -> Tree {
             table([
                 ("body", text(write_size(kinds.hook_body))),
                 ("sticky", Tree::Flag(kinds.sticky_hooks)),
+                ("websocket", Tree::Flag(kinds.websocket_hooks)),
             ]),
         ),
         (
@@ -252,6 +256,7 @@ fn timeouts_tree(timeouts: &Timeouts) -> Tree {
         ("read", time(timeouts.read)),
         ("write", time(timeouts.write)),
         ("client_idle", time(timeouts.client_idle)),
+        ("client_header", time(timeouts.client_header)),
         ("client_read", time(timeouts.client_read)),
         ("client_write", time(timeouts.client_write)),
         ("node_idle", time(timeouts.node_idle)),

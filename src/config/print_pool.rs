@@ -48,6 +48,7 @@ fn node(node: &NodeEntry) -> Tree {
         ("drain", Tree::Flag(node.drain)),
         ("max_in_flight", max_in_flight(node.max_in_flight)),
         ("upstream_key", secret(node.upstream_key.as_ref())),
+        ("server_name", maybe(node.server_name.as_ref())),
     ])
 }
 
@@ -79,7 +80,7 @@ pub(super) fn rule(rule: &RuleEntry) -> Tree {
     } = &rule.when;
     let header: Vec<_> = header
         .iter()
-        .map(|(name, pattern)| (name.clone(), text(pattern)))
+        .map(|(name, pattern)| (name.clone(), header_pattern(name, pattern)))
         .collect();
     table([
         ("op", maybe(op.as_ref())),
@@ -99,6 +100,7 @@ pub(super) fn rule(rule: &RuleEntry) -> Tree {
         ),
         ("class", text(rule.class.map_or("auto", Class::word))),
         ("pool", maybe(rule.pool.as_ref())),
+        ("limit", rule.limit.map_or(Tree::Null, whole)),
         (
             "open",
             if rule.open {
@@ -108,4 +110,12 @@ pub(super) fn rule(rule: &RuleEntry) -> Tree {
             },
         ),
     ])
+}
+
+/// A pattern for a header that carries a key is most probably the key.
+fn header_pattern(name: &str, pattern: &str) -> Tree {
+    let name = name.to_ascii_lowercase();
+    let carries = ["auth", "cookie", "key", "token", "secret", "password"];
+    let secret = carries.iter().any(|word| name.contains(word));
+    text(if secret { "***" } else { pattern })
 }

@@ -2,13 +2,15 @@
 
 use super::access_log::AccessLog;
 use super::application::{Application, Users};
+use super::limits::{Limits, is_in};
+use super::node_tls::NodeTls;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
 use super::share::Share;
 use super::shutdown::Shutdown;
 use super::signals::{EventLog, Tracing};
 use super::tls::Tls;
 use crate::model::{LearnRules, Part, Secret};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where clients connect with TLS.
     pub tls: Tls,
+    /// How nodes with TLS are reached.
+    pub node_tls: NodeTls,
     /// Where the operator looks.
     pub admin: Admin,
     /// Proxy threads; 0 = one per core.
@@ -53,7 +57,7 @@ pub struct Config {
     pub cooldown: Cooldown,
     /// How long we wait for whom.
     pub timeouts: Timeouts,
-    /// What is too large.
+    /// What of a client is too large, too slow, too many and too often.
     pub limits: Limits,
     /// Loop detection.
     pub loops: Loops,
@@ -75,6 +79,14 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// How changes of the file are noticed.
     pub reload: Reload,
+}
+
+impl Config {
+    /// Whether this is the address of a proxy whose word about its clients is taken.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        is_in(&self.limits.trusted_proxies, address)
+    }
 }
 
 /// The admin listener.
@@ -110,6 +122,8 @@ pub struct Kinds {
     pub hook_body: u64,
     /// True: a hook's requests go to one node while it may serve.
     pub sticky_hooks: bool,
+    /// True: a hook may become a WebSocket.
+    pub websocket_hooks: bool,
     /// Patience with reading management calls, between bytes.
     pub management_read: Duration,
     /// Patience with writing ones: uninstalling waits for running calls.
@@ -207,19 +221,15 @@ pub struct Timeouts {
     pub write: Duration,
     /// A client's idle connection is closed after this.
     pub client_idle: Duration,
+    /// For the whole head of a client's request, from its first byte on; and for that byte on a
+    /// new connection.
+    pub client_header: Duration,
     /// For each piece of a client's request body.
     pub client_read: Duration,
     /// For a client to take a piece of the answer.
     pub client_write: Duration,
     /// An idle connection to a node is closed after this.
     pub node_idle: Duration,
-}
-
-/// What is too large.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Of a request's body, in bytes.
-    pub body: u64,
 }
 
 /// Loop detection.

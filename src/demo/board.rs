@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Result {
     pub(super) class: Class,
+    /// It was due before the burst.
+    pub(super) early: bool,
     /// When it was sent, in real time.
     pub(super) sent: Instant,
     pub(super) took: Duration,
@@ -28,6 +30,8 @@ pub(super) struct Board {
 struct State {
     begun: usize,
     took: [Vec<f64>; Class::ALL.len()],
+    /// Short calls that were due before the burst.
+    early: Vec<f64>,
     failures: [usize; Class::ALL.len()],
     /// (true class, node) -> calls.
     went: BTreeMap<(Class, String), usize>,
@@ -62,6 +66,8 @@ pub(super) struct Summary {
     pub(super) classes: Vec<Row>,
     /// The share of short calls that took over a second.
     pub(super) short_over_1s: f64,
+    /// The 99th percentile of short calls that were due before the burst.
+    pub(super) short_p99_before_burst_s: f64,
     /// Calls whose class the gateway did not know or guessed wrong.
     pub(super) misjudged: usize,
     pub(super) learned: Vec<Learned>,
@@ -125,7 +131,11 @@ impl Board {
         let class = result.class;
         match result.answer {
             Ok(answer) => {
-                state.took[class.index()].push(result.took.as_secs_f64());
+                let took = result.took.as_secs_f64();
+                state.took[class.index()].push(took);
+                if result.early && class == Class::Short {
+                    state.early.push(took);
+                }
                 state.misjudged += usize::from(answer.class != class.word());
                 *state.went.entry((class, answer.node)).or_default() += 1;
             }
@@ -162,6 +172,8 @@ impl Board {
 
     pub(super) fn summary(&self, strategy: &'static str, learned: Vec<Learned>) -> Summary {
         let state = self.state.lock();
+        let mut early = state.early.clone();
+        early.sort_by(f64::total_cmp);
         let classes = Class::ALL.map(|class| {
             let mut took = state.took[class.index()].clone();
             took.sort_by(f64::total_cmp);
@@ -183,6 +195,7 @@ impl Board {
             strategy,
             failures: state.failures.iter().sum(),
             lost_with_a_node: state.lost,
+            short_p99_before_burst_s: quantile(&early, 0.99),
             short_over_1s: slow(&state.took[Class::Short.index()]),
             first_failure: state.first_failure.clone(),
             classes: classes.into(),

@@ -93,6 +93,7 @@ impl Lane {
             tokio::time::sleep_until(due).await;
             let (caller, board) = (Arc::clone(&self.caller), Arc::clone(&self.board));
             let (kind, class, body) = (call.kind, call.class(), call.body(id));
+            let early = call.at < trace.burst;
             board.begin();
             let sent = clock::now();
             calls.spawn(async move {
@@ -100,6 +101,7 @@ impl Lane {
                 let took = due.elapsed().mul_f64(CLOCK);
                 board.end(CallResult {
                     class,
+                    early,
                     sent,
                     took,
                     answer,

@@ -76,14 +76,19 @@ fn score(lanes: &[Summary]) -> String {
             );
         }
     }
-    let lost: Vec<_> = lanes
-        .iter()
-        .map(|lane| format!("{} {}", lane.strategy, lane.lost_with_a_node))
-        .collect();
+    let each = |figure: &dyn Fn(&Summary) -> String| {
+        let lanes = lanes.iter();
+        let told: Vec<_> = lanes
+            .map(|lane| format!("{} {}", lane.strategy, figure(lane)))
+            .collect();
+        told.join(", ")
+    };
+    let early = each(&|lane| format!("{:.2}s", lane.short_p99_before_burst_s));
+    let lost = each(&|lane| lane.lost_with_a_node.to_string());
+    let _ = writeln!(out, "short p99 until the burst: {early}");
     let _ = writeln!(
         out,
-        "calls that ran on node-2 when it was killed, and are lost: {}",
-        lost.join(", ")
+        "calls that ran on node-2 when it was killed, and are lost: {lost}"
     );
     out
 }

@@ -152,6 +152,8 @@ impl Call {
 /// Calls in order of arrival.
 #[derive(Debug)]
 pub(super) struct Trace {
+    /// When the burst arrives.
+    pub(super) burst: Duration,
     pub(super) calls: Vec<Call>,
 }
 
@@ -174,7 +176,7 @@ impl Trace {
             }
         }
         calls.sort_by_key(|call| call.at);
-        Self { calls }
+        Self { burst, calls }
     }
 }
 

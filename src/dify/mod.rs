@@ -5,6 +5,7 @@
 //! | `words` | Which operations does the daemon have, and what are they usually like? |
 //! | `operation` | What is asked, of which plugin? |
 //! | `peek` | Which tool or model is it, in the head of the body? |
+//! | `installed` | Which plugins does a request install? |
 //! | `literal` | How is a JSON text read that comes in pieces? |
 //! | `dialect` | In which words does the caller understand a no? |
 //! | `user` | Who asks? |
@@ -18,6 +19,7 @@
 mod dialect;
 pub mod envelope;
 pub mod health;
+mod installed;
 mod literal;
 mod operation;
 mod peek;
@@ -27,6 +29,7 @@ pub mod user;
 mod words;
 
 pub use dialect::Dialect;
+pub use installed::{LONGEST, installed, names_plugins};
 pub use operation::{Asked, Kind, Names, describe, installs, labels};
 pub use peek::Peek;
 pub use refusal::Refusal;

@@ -201,7 +201,7 @@ fn plain<'r>(kind: Kind, read: bool) -> Asked<'r> {
 }
 
 /// `author/name:version@checksum` -> `author/name`, `version`.
-fn identified(identifier: &str) -> (Option<&str>, Option<&str>) {
+pub(super) fn identified(identifier: &str) -> (Option<&str>, Option<&str>) {
     let named = identifier.split_once('@').map_or(identifier, |(it, _)| it);
     let (plugin, version) = named.split_once(':').unwrap_or((named, ""));
     let some = |text: &str| !text.is_empty();

@@ -1,6 +1,6 @@
 //! Which score do one key's samples give, and is that long?
 
-use super::histogram::{Histogram, bucket};
+use super::histogram::Histogram;
 use crate::model::{Class, LearnRules, Score};
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(super) struct Gauge<'a> {
 }
 
 /// What is known of one key's durations. All times in nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Estimate {
     /// The newest samples, oldest first.
     pub(super) window: VecDeque<u64>,
@@ -50,10 +50,10 @@ impl Estimate {
         }
     }
 
-    /// Takes a sample.
-    pub(super) fn push(&mut self, ns: u64, gauge: Gauge<'_>) {
+    /// Takes a sample; `at` is its [`bucket`](super::histogram::bucket).
+    pub(super) fn push(&mut self, ns: u64, at: usize, gauge: Gauge<'_>) {
         self.window.push_back(ns);
-        self.histogram.push(ns, bucket(ns));
+        self.histogram.push(ns, at);
         self.count = self.count.saturating_add(1);
         self.work += ns as f64;
         self.least = self.least.min(ns);

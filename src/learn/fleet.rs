@@ -1,6 +1,7 @@
 //! What do others learn from us, and we from them?
 
 use super::Learner;
+use super::histogram::bucket;
 use crate::model::Operation;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -79,10 +80,11 @@ impl Learner {
         let entries = self.at_all_levels(operation, now);
         let rules = self.rules();
         for &ns in samples {
-            let mean = self.count(ns);
+            let at = bucket(ns);
+            let mean = self.count(ns, at);
             let gauge = self.gauge(&rules, mean);
             for entry in entries.iter().flatten() {
-                entry.state.lock().estimate.push(ns, gauge);
+                entry.state.lock().estimate.push(ns, at, gauge);
             }
         }
         for entry in entries.iter().flatten() {

@@ -4,14 +4,21 @@
 pub(super) const BUCKETS: usize = 56;
 const FIRST_NS: f64 = 2e6;
 const STEP: f64 = 1.25;
-/// Lighter buckets are emptied. They say nothing, and numbers near zero make arithmetic slow.
+/// Lighter buckets are emptied: they say nothing.
 const LIGHTEST: f32 = 1e-4;
+/// New samples are brought back to 1 when they weigh so much: far from where an `f32` grows coarse.
+const HEAVIEST: f32 = 1e4;
 
 /// Durations in logarithmic buckets, with their mean. With each new sample all older ones lose
 /// one part in `MEMORY` of their weight.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Weights are relative: each sample is put in heavier than the one before, in place of making all
+/// buckets lighter, which would be the dearest part of learning.
+#[derive(Clone, Debug)]
 pub(super) struct Histogram<const MEMORY: u32> {
     buckets: [f32; BUCKETS],
+    /// What the latest sample weighs in `buckets`.
+    unit: f32,
     weight: f64,
     /// In nanoseconds, of the samples as they were, not of the buckets: exactly x after nothing
     /// but x.
@@ -37,10 +44,12 @@ fn middle(bucket: usize) -> f64 {
 
 impl<const MEMORY: u32> Histogram<MEMORY> {
     const KEEP: f64 = 1.0 - 1.0 / MEMORY as f64;
+    const GROWS: f32 = (1.0 / Self::KEEP) as f32;
 
     pub(super) const fn new() -> Self {
         Self {
             buckets: [0.0; BUCKETS],
+            unit: 1.0,
             weight: 0.0,
             mean: 0.0,
         }
@@ -63,15 +72,23 @@ impl<const MEMORY: u32> Histogram<MEMORY> {
 
     /// Counts a duration in nanoseconds; `at` is its [`bucket`].
     pub(super) fn push(&mut self, ns: u64, at: usize) {
-        let keep = Self::KEEP as f32;
-        for bucket in &mut self.buckets {
-            let kept = *bucket * keep;
-            *bucket = if kept < LIGHTEST { 0.0 } else { kept };
+        self.unit *= Self::GROWS;
+        if self.unit > HEAVIEST {
+            self.bring_back();
         }
-        self.buckets[at] += 1.0;
+        self.buckets[at] += self.unit;
         self.weight = self.weight.mul_add(Self::KEEP, 1.0);
         // This form, because it keeps the mean of equal samples exact.
         self.mean += (ns as f64 - self.mean) / self.weight;
+    }
+
+    /// The next sample weighs 1.
+    fn bring_back(&mut self) {
+        for bucket in &mut self.buckets {
+            let now = *bucket / self.unit;
+            *bucket = if now < LIGHTEST { 0.0 } else { now };
+        }
+        self.unit = 1.0;
     }
 
     /// The decayed mean in nanoseconds; 0 of nothing.
@@ -84,9 +101,10 @@ impl<const MEMORY: u32> Histogram<MEMORY> {
         self.weight
     }
 
-    /// The buckets that hold anything.
+    /// The buckets that hold anything, and how many samples each is worth now.
     pub(super) fn filled(&self) -> impl Iterator<Item = (u8, f32)> + '_ {
-        (0..).zip(self.buckets).filter(|&(_, weight)| weight > 0.0)
+        let now = self.buckets.map(|weight| weight / self.unit);
+        (0..).zip(now).filter(|&(_, weight)| weight >= LIGHTEST)
     }
 
     /// The duration in nanoseconds below which the given share of the samples lies; 0 of nothing.

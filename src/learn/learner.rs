@@ -4,11 +4,12 @@ use super::Classifier;
 use super::entry::{Entry, Running};
 use super::estimate::Gauge;
 use super::fleet::Untold;
+use super::histogram::bucket;
 use super::keys::Keys;
 use super::pins::pinned;
 use super::threshold::{Everything, START_NS, nanos};
 use super::usual::ln_seconds;
-use crate::model::{Basis, Class, LearnRules, Operation, Sample, Threshold, Unknown, Verdict};
+use crate::model::{Basis, Class, LearnRules, Operation, Pin, Sample, Threshold, Unknown, Verdict};
 use arc_swap::ArcSwap;
 use log::Level;
 use parking_lot::Mutex;
@@ -23,7 +24,10 @@ use std::time::{Duration, Instant};
 /// only, and no two entries' at once.
 #[derive(Debug)]
 pub struct Learner {
-    rules: ArcSwap<LearnRules>,
+    /// What was pinned by hand, and behind it the configuration.
+    pub(super) rules: ArcSwap<LearnRules>,
+    /// The pins of the operator's hand; locked alone.
+    pub(super) by_hand: Mutex<Vec<Pin>>,
     pub(super) keys: Mutex<Keys>,
     pub(super) everything: Mutex<Everything>,
     /// The effective threshold in nanoseconds.
@@ -45,6 +49,7 @@ impl Learner {
         let keys = Keys::new(capacity(&rules));
         Self {
             rules: ArcSwap::from_pointee(rules),
+            by_hand: Mutex::default(),
             keys: Mutex::new(keys),
             everything: Mutex::new(Everything::new()),
             threshold: AtomicU64::new(threshold),
@@ -111,7 +116,7 @@ impl Learner {
             (_, Threshold::Fixed(duration)) => self.threshold.store(nanos(duration), Relaxed),
         }
         self.keys.lock().resize(capacity(&rules));
-        self.rules.store(Arc::new(rules));
+        self.store_rules(rules);
         let mean = everything.histogram.mean();
         drop(everything);
         self.refit_all(mean);
@@ -159,9 +164,9 @@ impl Learner {
 
     /// Counts a sample in the whole, moves an automatic threshold when it is time, and returns
     /// the mean of everything.
-    pub(super) fn count(&self, ns: u64) -> f64 {
+    pub(super) fn count(&self, ns: u64, at: usize) -> f64 {
         let mut everything = self.everything.lock();
-        let due = everything.push(ns);
+        let due = everything.push(ns, at);
         if due && self.rules.load().long_threshold == Threshold::Auto {
             let old = self.threshold.load(Relaxed);
             if let Some(new) = everything.moved(old) {
@@ -214,7 +219,8 @@ impl Classifier for Learner {
         if sample.censored && ns < self.threshold.load(Relaxed) {
             return;
         }
-        let mean = self.count(ns);
+        let bucket = bucket(ns);
+        let mean = self.count(ns, bucket);
         let rules = self.rules.load();
         let gauge = self.gauge(&rules, mean);
         let ln = (!sample.censored).then(|| ln_seconds(sample.duration));
@@ -222,7 +228,7 @@ impl Classifier for Learner {
         for (at, entry) in entries.enumerate() {
             let mut state = entry.state.lock();
             let before = state.learned(&rules);
-            state.estimate.push(ns, gauge);
+            state.estimate.push(ns, bucket, gauge);
             if let Some(ln) = ln {
                 state.usual.push(ln);
             }

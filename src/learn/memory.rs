@@ -3,12 +3,13 @@
 //! A gateway that forgets calls every long operation short, or the other way round, for the first
 //! minutes of each day. Reading and writing the file is the caller's.
 
+use super::by_hand::check_key;
 use super::entry::Entry;
 use super::estimate::{Estimate, LARGEST_WINDOW};
 use super::histogram::{BUCKETS, Histogram};
 use super::learner::Learner;
 use super::threshold::{BOUNDS_NS, nanos};
-use crate::model::Threshold;
+use crate::model::{Class, Pin, Threshold};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ pub struct Memory {
     everything: Counts,
     /// The latest used first.
     keys: Vec<Known>,
+    /// What the operator pinned while the gateway ran: a key, and a class or `auto`.
+    #[serde(default)]
+    pins: Vec<(String, String)>,
 }
 
 /// A histogram: only the buckets that hold anything.
@@ -85,6 +89,11 @@ impl Memory {
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
+}
+
+fn written(pin: Pin) -> (String, String) {
+    let word = pin.class.map_or("auto", Class::word);
+    (pin.operation, word.to_owned())
 }
 
 fn known_version(version: u32) -> Result<(), String> {
@@ -184,6 +193,7 @@ impl Learner {
             threshold_ns: self.threshold.load(Relaxed),
             everything: Counts::of(&self.everything.lock().histogram),
             keys: entries.iter().filter_map(|it| Known::of(it)).collect(),
+            pins: self.pins_by_hand().into_iter().map(written).collect(),
         }
     }
 
@@ -206,6 +216,13 @@ impl Learner {
             }
             let key: Arc<str> = it.key.as_str().into();
             known.push(Entry::known(key, estimate, it.promoted, now));
+        }
+        for (operation, _) in &memory.pins {
+            check_key(operation)?;
+        }
+        // Everything that can be refused was; but for a thousand pins more than can be kept.
+        for (operation, word) in &memory.pins {
+            self.pin(operation, Class::from_word(word))?;
         }
         let mean = self.recall_everything(memory.threshold_ns, everything);
         let mut keys = self.keys.lock();

@@ -13,12 +13,14 @@
 //! | `usual` | How long does an operation usually take? |
 //! | `threshold` | From which duration on is a request long? |
 //! | `pins` | What did the operator decide himself? |
+//! | `by_hand` | What did he pin while the gateway ran? |
 //! | `guard` | What if a classifier from outside decides, or fails to? |
 //! | `look` | What would be said of an operation now? |
 //! | `view` | What does the operator see? |
 //! | `memory` | What outlives a restart? |
 //! | `fleet` | What do others learn from us, and we from them? |
 
+mod by_hand;
 mod entry;
 mod estimate;
 mod fleet;

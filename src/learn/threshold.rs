@@ -1,6 +1,6 @@
 //! From which duration on is a request long?
 
-use super::histogram::{Histogram, bucket};
+use super::histogram::Histogram;
 use std::time::Duration;
 
 /// Where an automatic threshold begins, in nanoseconds: seed 000's 5 s.
@@ -38,9 +38,9 @@ impl Everything {
         }
     }
 
-    /// Counts a sample; true once in [`EVERY`].
-    pub(super) fn push(&mut self, ns: u64) -> bool {
-        self.histogram.push(ns, bucket(ns));
+    /// Counts a sample; `at` is its [`bucket`](super::histogram::bucket). True once in [`EVERY`].
+    pub(super) fn push(&mut self, ns: u64, at: usize) -> bool {
+        self.histogram.push(ns, at);
         self.since = (self.since + 1) % EVERY;
         self.since == 0
     }

@@ -33,6 +33,8 @@ pub struct KeyView {
     pub long: bool,
     /// The ground: `pinned`, `learned`, `promoted`; `prior` if it knows too little to decide.
     pub basis: &'static str,
+    /// Who pinned it: `hand`, `configuration`; none if nobody did.
+    pub pin: Option<&'static str>,
     /// The samples of the window, oldest first.
     pub samples_ms: Vec<f64>,
     /// Seconds since a request of it began or ended.
@@ -60,9 +62,24 @@ impl Learner {
         });
         let rules = self.rules();
         let gauge = self.gauge(&rules, 0.0);
+        let by_hand = self.pins_by_hand().len();
         let top = entries.iter().take(limit);
-        top.map(|(_, entry)| KeyView::of(entry, gauge, now))
-            .collect()
+        top.map(|(_, entry)| {
+            let mut pins = rules.pins.iter();
+            let pin = pins.position(|pin| matches(&pin.operation, &entry.key));
+            let who = |at| {
+                if at < by_hand {
+                    "hand"
+                } else {
+                    "configuration"
+                }
+            };
+            KeyView {
+                pin: pin.map(who),
+                ..KeyView::of(entry, gauge, now)
+            }
+        })
+        .collect()
     }
 }
 
@@ -95,6 +112,7 @@ impl KeyView {
             score_ms: ms(known.score()),
             long: class == Class::Long,
             basis: basis.word(),
+            pin: None,
             samples_ms: known.window.iter().map(|&ns| ms(ns as f64)).collect(),
             last_seen_s: now.saturating_duration_since(state.last_seen).as_secs_f64(),
         }

@@ -39,6 +39,28 @@ pub enum Reason {
     QueueFull,
     /// The gateway itself failed.
     Internal,
+    /// Where the request ends can be read in two ways.
+    BadFraming,
+    /// The path can be read in two ways, or is none.
+    BadPath,
+    /// A header field that routing reads can be read in two ways.
+    BadHeader,
+    /// The request's header is over the limit.
+    HeadTooLarge,
+    /// The request's target is over the limit.
+    TargetTooLong,
+    /// The client was too slow.
+    ClientTimeout,
+    /// The method is not for a gateway.
+    MethodNotAllowed,
+    /// The transfer coding is not spoken here.
+    CodingUnknown,
+    /// The version of HTTP is not spoken here.
+    VersionUnknown,
+    /// The client asked too often.
+    RateLimited,
+    /// The client asks too much at once.
+    TooManyAtOnce,
 }
 
 /// One row of the table.
@@ -62,7 +84,7 @@ const INTERNAL: &str = "PluginDaemonInternalServerError";
 const BAD_REQUEST: &str = "PluginDaemonBadRequestError";
 
 /// The table.
-pub const TABLE: [Row; 10] = [
+pub const TABLE: [Row; 21] = [
     row(Reason::NoNode, 503, "no_node", -500, INTERNAL, Some(1)),
     row(Reason::NodeBroke, 502, "node_broke", -500, INTERNAL, None),
     row(
@@ -108,6 +130,87 @@ pub const TABLE: [Row; 10] = [
         Some(1),
     ),
     row(Reason::Internal, 500, "internal", -500, INTERNAL, None),
+    row(
+        Reason::BadFraming,
+        400,
+        "bad_framing",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(Reason::BadPath, 400, "bad_path", -400, BAD_REQUEST, None),
+    row(
+        Reason::BadHeader,
+        400,
+        "bad_header",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::HeadTooLarge,
+        431,
+        "header_too_large",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::TargetTooLong,
+        414,
+        "target_too_long",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::ClientTimeout,
+        408,
+        "client_timeout",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::MethodNotAllowed,
+        405,
+        "method_not_allowed",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::CodingUnknown,
+        501,
+        "coding_unknown",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::VersionUnknown,
+        505,
+        "version_unknown",
+        -400,
+        BAD_REQUEST,
+        None,
+    ),
+    row(
+        Reason::RateLimited,
+        429,
+        "rate_limited",
+        -500,
+        INTERNAL,
+        Some(1),
+    ),
+    row(
+        Reason::TooManyAtOnce,
+        429,
+        "too_many_at_once",
+        -500,
+        INTERNAL,
+        Some(1),
+    ),
 ];
 
 const fn row(

@@ -5,6 +5,7 @@ use super::{Node, Plugin};
 use crate::model::{Class, Outcome, PluginPlace, Sample};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One request's claim on one node. It ends by itself, by `Drop`. There is no other way to end it,
@@ -17,6 +18,10 @@ pub struct Lease {
     class: Class,
     /// A long request ran there when this one came.
     beside_long: bool,
+    /// Requests of its plugin that ran there, and others.
+    met: (u32, u32),
+    /// Its request has not reached the node yet.
+    reaching: bool,
     since: Instant,
     expected: Option<Ticket>,
     /// Limits per class do not count it.
@@ -33,8 +38,12 @@ impl Lease {
     pub fn take(node: &Arc<Node>, plugin: &Arc<Plugin>, class: Class, now: Instant) -> Self {
         let beside_long =
             node.in_flight(Class::Long) > 0 || node.others().burden(plugin.place(), now).long > 0;
+        let own = node.runtime_in_flight(plugin.place());
+        let met = (own, node.total_in_flight().saturating_sub(own));
         node.count_up(class, plugin.place());
         Self {
+            met,
+            reaching: false,
             node: Arc::clone(node),
             plugin: Arc::clone(plugin),
             class,
@@ -52,6 +61,22 @@ impl Lease {
             self.expected = lasting.map(|lasting| self.node.expected.begin(self.since + lasting));
         }
         self
+    }
+
+    /// The same claim, of a request that has yet to reach the node.
+    pub fn reaching(mut self) -> Self {
+        if !self.reaching {
+            self.node.reaching().fetch_add(1, Ordering::Relaxed);
+            self.reaching = true;
+        }
+        self
+    }
+
+    /// The request has reached the node.
+    pub fn note_reached(&mut self) {
+        if std::mem::take(&mut self.reaching) {
+            self.node.reaching().fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// The same claim, which limits per class do not count.
@@ -91,6 +116,12 @@ impl Lease {
         self.beside_long
     }
 
+    /// How many of its plugin, and how many others, ran on the node when it was sent there.
+    #[must_use]
+    pub const fn met(&self) -> (u32, u32) {
+        self.met
+    }
+
     /// The node served it: it has the plugin, and what it did wrong before is forgotten.
     pub fn note_success(&self) {
         self.node.note_present(self.plugin());
@@ -109,12 +140,16 @@ impl Lease {
         if matches!(outcome, Outcome::Failed | Outcome::Unreached) {
             self.node.count_failure();
         }
+        if outcome == Outcome::Answered {
+            self.node.recent(self.class).note(self.age(now), now);
+        }
         outcome.sample(self.age(now))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.note_reached();
         if let Some(ticket) = self.expected {
             self.node.expected.end(ticket);
         }

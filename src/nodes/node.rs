@@ -8,13 +8,16 @@ use super::health_route::HealthRoutes;
 use super::marks::Marks;
 use super::others::Others;
 use super::places::Places;
+use super::platform::Platform;
 use super::presence::Presences;
 use super::runtimes::Runtimes;
+use super::shown::Shown;
 use super::speed::Speed;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins, Presence};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,6 +29,8 @@ use std::time::{Duration, Instant};
 pub struct Node {
     id: NodeId,
     address: SocketAddr,
+    /// The name in its certificate; none = it is reached without TLS.
+    pub(super) server_name: Option<Arc<str>>,
     role: AtomicU8,
     weight: AtomicU16,
     hand: AtomicU8,
@@ -57,12 +62,18 @@ pub struct Node {
     telling: Telling,
     /// How many requests it may have in flight.
     places: Places,
+    /// Where its plugins run.
+    pub(super) platform: Platform,
     /// Leases ever taken.
     taken: AtomicU64,
+    /// Live leases whose request has not reached the node yet.
+    reaching: AtomicU32,
     /// Attempts that failed on this node.
     failed: AtomicU64,
     /// Where it is asked whether it is well.
     health_route: HealthRoutes,
+    /// For the pages.
+    pub(super) shown: Shown,
 }
 
 impl Node {
@@ -74,6 +85,7 @@ impl Node {
         Self {
             id,
             address,
+            server_name: None,
             role: AtomicU8::new(role as u8),
             weight: AtomicU16::new(weight.max(1)),
             hand: AtomicU8::new(Hand::Ready as u8),
@@ -91,9 +103,12 @@ impl Node {
             marks: Marks::new(now),
             telling: Telling::new(now),
             places: Places::default(),
+            platform: Platform::default(),
             taken: AtomicU64::new(0),
+            reaching: AtomicU32::new(0),
             failed: AtomicU64::new(0),
             health_route: HealthRoutes::default(),
+            shown: Shown::new(now),
         }
     }
 
@@ -101,6 +116,12 @@ impl Node {
     #[must_use]
     pub const fn health_route(&self) -> &HealthRoutes {
         &self.health_route
+    }
+
+    /// The name in its certificate; none = it is reached without TLS.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// The node's name.
@@ -138,8 +159,12 @@ impl Node {
         self.hand.store(hand as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn set_place(&self, role: Role, weight: u16) {
+    pub(super) fn set_role(&self, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
+    }
+
+    /// Sets its share of the work; at least 1.
+    pub fn set_weight(&self, weight: u16) {
         self.weight.store(weight.max(1), Ordering::Relaxed);
     }
 
@@ -289,7 +314,10 @@ impl Node {
     /// What is known of a plugin's runtime here.
     #[must_use]
     pub fn presence(&self, plugin: PluginPlace, now: Instant) -> Presence {
-        self.presences.get(plugin, now)
+        match self.presences.get(plugin, now) {
+            Presence::Unknown if self.is_serverless() => Presence::Present,
+            known => known,
+        }
     }
 
     /// The plugin answered here.
@@ -317,6 +345,11 @@ impl Node {
     /// A probe found that the plugin is not here; it is believed for so long.
     pub fn keep_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
         self.presences.keep_absent(plugin, now, lasting);
+    }
+
+    /// While a probe is under way, what we know to be absent stays so for at least so long.
+    pub fn prolong_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
+        self.presences.prolong_absent(plugin, now, lasting);
     }
 
     /// How long the node will still rest after failures; zero when it does not.
@@ -369,6 +402,11 @@ impl Node {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Requests that hold it and have not reached it yet: a moment each, unless nobody is there.
+    pub(crate) const fn reaching(&self) -> &AtomicU32 {
+        &self.reaching
+    }
+
     /// Attempts that failed on this node.
     #[must_use]
     pub fn failed(&self) -> u64 {
@@ -385,6 +423,10 @@ impl Node {
         let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a lease ends once");
         self.runtimes.count_down(class, plugin);
+    }
+
+    pub(super) const fn presences(&self) -> &Presences {
+        &self.presences
     }
 
     pub(super) const fn places(&self) -> &Places {

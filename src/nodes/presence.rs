@@ -3,6 +3,7 @@
 //! One word per (node, plugin), because that is where Dify's most frequent complaint comes from: a
 //! plugin that is installed, but whose process is not on the node that was asked.
 
+use super::hearsay::Hearsay;
 use crate::model::PluginPlace;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,16 +22,22 @@ pub enum Presence {
 /// All plugins of one node. A word holds the plugin's generation (16 bits), so that a place given to
 /// another plugin starts unknown; how often in a row it was missed or failed (6 bits); and either
 /// "present" or until when it counts as absent (42 bits of milliseconds).
+///
+/// What others say lies beside it, and counts only where it is newer than what we know ourselves.
 #[derive(Debug)]
 pub(super) struct Presences {
     since: Instant,
     words: Box<[AtomicU64]>,
+    hearsay: Hearsay,
 }
 
-const TIME: u64 = u64::MAX >> 22;
-const PRESENT: u64 = TIME;
-const MISSES: u32 = 42;
-const GENERATION: u32 = 48;
+pub(super) const TIME: u64 = u64::MAX >> 22;
+/// Present, and seen so since the fleet was last told.
+pub(super) const PRESENT: u64 = TIME;
+/// Present, and not seen since then.
+pub(super) const STILL_PRESENT: u64 = TIME - 1;
+pub(super) const MISSES: u32 = 42;
+pub(super) const GENERATION: u32 = 48;
 /// An absence lasts at most so many times the first.
 const LONGEST: u32 = 12;
 
@@ -39,17 +46,22 @@ impl Presences {
         Self {
             since: now,
             words: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            hearsay: Hearsay::new(places),
         }
     }
 
-    fn word(&self, plugin: PluginPlace) -> &AtomicU64 {
+    pub(super) const fn hearsay(&self) -> &Hearsay {
+        &self.hearsay
+    }
+
+    pub(super) fn word(&self, plugin: PluginPlace) -> &AtomicU64 {
         &self.words[usize::from(plugin.index)]
     }
 
     /// Milliseconds since this node became known, from 1.
-    fn clock(&self, at: Instant) -> u64 {
+    pub(super) fn clock(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.since).as_millis();
-        u64::try_from(since).map_or(TIME - 1, |ms| (ms + 1).min(TIME - 1))
+        u64::try_from(since).map_or(TIME - 2, |ms| (ms + 1).min(TIME - 2))
     }
 
     pub(super) fn get(&self, plugin: PluginPlace, now: Instant) -> Presence {
@@ -58,13 +70,20 @@ impl Presences {
             // nothing about the others.
             return Presence::Unknown;
         }
-        let word = self.word(plugin).load(Ordering::Relaxed);
-        // A fresh word is 0: the time it would stand for is before the first millisecond.
-        if word & TIME == 0 || word >> GENERATION != u64::from(plugin.generation) {
-            return Presence::Unknown;
+        let own = of(plugin, self.word(plugin).load(Ordering::Relaxed));
+        if own == PRESENT {
+            return Presence::Present;
         }
-        match word & TIME {
-            PRESENT => Presence::Present,
+        // Nearly always nobody says anything.
+        let heard = self.hearsay.of(plugin, || self.clock(now));
+        heard.unwrap_or_else(|| self.meaning(own, now))
+    }
+
+    fn meaning(&self, own: u64, now: Instant) -> Presence {
+        match own {
+            // A fresh word is 0: the time it would stand for is before the first millisecond.
+            0 => Presence::Unknown,
+            PRESENT | STILL_PRESENT => Presence::Present,
             until if self.clock(now) < until => Presence::Absent,
             _ => Presence::Unknown,
         }
@@ -83,7 +102,7 @@ impl Presences {
     /// ever less, and one that is being installed is found soon.
     pub(super) fn note_absent(&self, plugin: PluginPlace, now: Instant, first: Duration) {
         let old = self.word(plugin).load(Ordering::Relaxed);
-        let known = old >> GENERATION == u64::from(plugin.generation) && old & TIME != PRESENT;
+        let known = old >> GENERATION == u64::from(plugin.generation) && !is_present(old & TIME);
         let misses = if known { old >> MISSES & 0x3f } else { 0 };
         let factor = 1u32
             .checked_shl(u32::try_from(misses).unwrap_or(31))
@@ -92,6 +111,7 @@ impl Presences {
         let word =
             u64::from(plugin.generation) << GENERATION | (misses + 1).min(31) << MISSES | until;
         self.word(plugin).store(word, Ordering::Relaxed);
+        self.hearsay.overrule(plugin, self.clock(now));
     }
 
     /// Its runtime failed: after `most` times in a row it counts as absent, and again after each
@@ -109,7 +129,7 @@ impl Presences {
             true => (old & TIME, old >> MISSES & 0x3f),
             false => (0, 0),
         };
-        let was_absent = state != 0 && state != PRESENT;
+        let was_absent = state != 0 && !is_present(state);
         if most == 0 || (!was_absent && fails + 1 < u64::from(most)) {
             let fails = (fails + 1).min(31);
             let word = u64::from(plugin.generation) << GENERATION | fails << MISSES | state;
@@ -127,16 +147,30 @@ impl Presences {
     pub(super) fn keep_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
         let place = self.word(plugin);
         let old = place.load(Ordering::Relaxed);
-        let known = old >> GENERATION == u64::from(plugin.generation);
-        if known && old & TIME == PRESENT {
+        let state = of(plugin, old);
+        if is_present(state) {
             return;
         }
+        let known = old >> GENERATION == u64::from(plugin.generation);
         let misses = if known { old >> MISSES & 0x3f } else { 0 };
-        let until = self.clock(now + lasting);
-        let until = if known { until.max(old & TIME) } else { until };
+        let until = self.clock(now + lasting).max(state);
         let word = u64::from(plugin.generation) << GENERATION | misses << MISSES | until;
         // Lost to another word: that one is newer.
-        let _ = place.compare_exchange(old, word, Ordering::Relaxed, Ordering::Relaxed);
+        let kept = place.compare_exchange(old, word, Ordering::Relaxed, Ordering::Relaxed);
+        if kept.is_ok() {
+            self.hearsay.overrule(plugin, self.clock(now));
+        }
+    }
+
+    /// What is absent by our own knowledge stays so for at least so long: nothing new was seen.
+    pub(super) fn prolong_absent(&self, plugin: PluginPlace, now: Instant, lasting: Duration) {
+        let place = self.word(plugin);
+        let old = place.load(Ordering::Relaxed);
+        if self.meaning(of(plugin, old), now) == Presence::Absent {
+            let until = self.clock(now + lasting).max(old & TIME);
+            let word = old & !TIME | until;
+            let _ = place.compare_exchange(old, word, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// The node was restarted: nothing is known any more.
@@ -144,7 +178,20 @@ impl Presences {
         self.words
             .iter()
             .for_each(|word| word.store(0, Ordering::Relaxed));
+        self.hearsay.forget();
     }
+}
+
+/// What a word says of this plugin; 0 when it speaks of another one.
+pub(super) fn of(plugin: PluginPlace, word: u64) -> u64 {
+    match word >> GENERATION == u64::from(plugin.generation) {
+        true => word & TIME,
+        false => 0,
+    }
+}
+
+pub(super) const fn is_present(state: u64) -> bool {
+    state >= STILL_PRESENT
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub struct Entry {
     pub boot: Option<u64>,
     /// How many requests it may have in flight.
     pub max_in_flight: Option<MaxInFlight>,
+    /// The name in its certificate; none = it is reached without TLS.
+    pub server_name: Option<Arc<str>>,
 }
 
 impl Entry {
@@ -42,6 +44,7 @@ impl Entry {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         }
     }
 }
@@ -61,6 +64,8 @@ struct Known {
     /// What the configuration last wanted: a reload that does not change it leaves a drain that
     /// the operator began by hand alone.
     wanted: Hand,
+    /// The same of its weight.
+    weight: u16,
     /// Which run of its process we know.
     boot: Option<u64>,
 }
@@ -120,13 +125,22 @@ impl Roster {
     ) -> (Arc<Node>, bool) {
         let old = known
             .get(&entry.id)
-            .and_then(|known| Some((known.node.upgrade()?, known.wanted, known.boot)))
-            .filter(|(node, ..)| node.address() == entry.address);
+            .and_then(|known| {
+                let wanted = (known.wanted, known.weight);
+                Some((known.node.upgrade()?, wanted, known.boot))
+            })
+            .filter(|(node, ..)| {
+                let same = node.server_name() == entry.server_name.as_deref();
+                node.address() == entry.address && same
+            });
         let new = old.is_none();
         let mut boot = entry.boot;
-        let node = if let Some((node, wanted, known_boot)) = old {
-            node.set_place(entry.role, entry.weight);
-            if wanted != entry.hand {
+        let node = if let Some((node, (hand, weight), known_boot)) = old {
+            node.set_role(entry.role);
+            if weight != entry.weight {
+                node.set_weight(entry.weight);
+            }
+            if hand != entry.hand {
                 node.set_hand(entry.hand);
             }
             if let (Some(before), Some(after)) = (known_boot, entry.boot)
@@ -139,12 +153,13 @@ impl Roster {
             boot = boot.or(known_boot);
             node
         } else {
-            let node = Node::new(
+            let mut node = Node::new(
                 entry.id.clone(),
                 entry.address,
                 (entry.role, entry.weight),
                 now,
             );
+            node.server_name.clone_from(&entry.server_name);
             node.set_hand(entry.hand);
             Arc::new(node)
         };
@@ -154,6 +169,7 @@ impl Roster {
             Known {
                 node: Arc::downgrade(&node),
                 wanted: entry.hand,
+                weight: entry.weight,
                 boot,
             },
         );
@@ -176,6 +192,7 @@ mod tests {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         }
     }
 
@@ -244,5 +261,20 @@ mod tests {
         };
         let changed = roster.muster(&[maint], clock::now()).remove(0);
         assert_eq!(changed.hand(), Hand::Maint);
+    }
+
+    #[test]
+    fn a_weight_by_hand_stays_until_the_file_says_another() {
+        let roster = Roster::default();
+        let node = roster.muster(&[entry("n1", 1)], clock::now()).remove(0);
+        node.set_weight(7);
+        let same = roster.muster(&[entry("n1", 1)], clock::now()).remove(0);
+        assert_eq!(same.weight(), 7);
+        let heavier = Entry {
+            weight: 3,
+            ..entry("n1", 1)
+        };
+        let changed = roster.muster(&[heavier], clock::now()).remove(0);
+        assert_eq!(changed.weight(), 3);
     }
 }

@@ -113,11 +113,11 @@ impl Speed {
             return 1.0;
         };
         let behind = own.mean - fastest.mean;
-        let proven = |error: f64| behind - SIGMAS * (error + fastest.error).sqrt();
-        // Nearly always it ends here, and no time is computed.
-        if behind <= 0.0 || proven(own.error) <= 0.0 {
+        // Nearly always it ends here: no root is drawn, and no time is computed.
+        if behind <= 0.0 || behind * behind <= SIGMAS * SIGMAS * (own.error + fastest.error) {
             return 1.0;
         }
+        let proven = |error: f64| behind - SIGMAS * (error + fastest.error).sqrt();
         let age = self
             .clock(now)
             .saturating_sub(self.at.load(Ordering::Relaxed));

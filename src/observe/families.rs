@@ -208,6 +208,7 @@ pub(super) struct Pools {
     pub(super) shadow: IntCounterVec,
     pub(super) lanes_ratio: GaugeVec,
     pub(super) lanes_apart: IntGaugeVec,
+    pub(super) plugins_alike: IntGaugeVec,
     pub(super) damping: GaugeVec,
 }
 
@@ -230,6 +231,12 @@ impl Pools {
                 into,
                 "twolane_lanes_apart",
                 "1 while long requests are kept off one node for the short ones.",
+                &["pool"],
+            )?,
+            plugins_alike: gauges(
+                into,
+                "twolane_plugins_alike",
+                "1 while requests hinder each other alike, of the same plugin or not.",
                 &["pool"],
             )?,
             damping: measures(

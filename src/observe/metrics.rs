@@ -2,14 +2,15 @@
 
 use super::access::AccessMetrics;
 use super::checks::CheckMetrics;
+use super::door::DoorMetrics;
 use super::families::{Discovery, Nodes, Pools, Requests, Waits};
 use super::gateway::Gateway;
 use super::known::Known;
 use super::share::Share;
 use super::waits::WaitMetrics;
-use super::{Ending, OwnMetrics};
+use super::{Ending, OwnMetrics, Recent};
 use crate::model::rejection::Reason;
-use crate::model::{Class, NodeId, Outcome, Verdict};
+use crate::model::{Class, NodeId, Outcome, Verdict, clock};
 use parking_lot::Mutex;
 use prometheus::{Gauge, Histogram, IntCounter, Registry};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct PoolMetrics {
     /// How often its strategy failed.
     pub strategy_failures: StrategyFailures,
     inflation: Gauge,
+    /// How long its requests took within the last minute, for the pages.
+    pub recent: [Recent; Class::ALL.len()],
 }
 
 impl PoolMetrics {
@@ -50,6 +53,28 @@ impl PoolMetrics {
     pub fn ended(&self, class: Class, ending: Ending, took: Duration) {
         self.requests[class.index()][ending.index()].inc();
         self.duration[class.index()].observe(took.as_secs_f64());
+        self.recent[class.index()].note(took, clock::now());
+    }
+
+    /// How many requests of a class have ended.
+    #[must_use]
+    pub fn count(&self, class: Class) -> u64 {
+        let counters = self.requests[class.index()].iter();
+        counters.map(IntCounter::get).sum()
+    }
+
+    /// How many requests did not end well by our fault or a node's: a 5xx, an answer of our own,
+    /// one that broke off.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        let failures = [Ending::Answered(500), Ending::Rejected, Ending::Broken];
+        let of = |counters: &[IntCounter; Ending::WORDS.len()]| -> u64 {
+            failures
+                .iter()
+                .map(|ending| counters[ending.index()].get())
+                .sum()
+        };
+        self.requests.iter().map(of).sum()
     }
 
     /// The first byte of an answer arrived.
@@ -94,6 +119,8 @@ pub struct Metrics {
     /// The nodes of the last page.
     pub(super) shown: Mutex<Vec<NodeId>>,
     access: AccessMetrics,
+    /// How clients come in.
+    pub door: DoorMetrics,
     verdicts: Vec<(Class, &'static str, IntCounter)>,
 }
 
@@ -121,6 +148,7 @@ impl Metrics {
         share.up.set(1);
         let waits = Waits::register(&registry)?;
         let access = AccessMetrics::register(&registry)?;
+        let door = DoorMetrics::register(&registry)?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         gateway.taken(true);
@@ -149,6 +177,7 @@ impl Metrics {
             known,
             shown: Mutex::default(),
             access,
+            door,
             verdicts,
         })
     }
@@ -170,6 +199,7 @@ impl Metrics {
             first_byte: Class::ALL
                 .map(|class| families.first_byte.with_label_values(&[name, class.word()])),
             inflation: families.inflation.with_label_values(&[name]),
+            recent: Class::ALL.map(|_| Recent::new(clock::now())),
             choices: whys
                 .map(|why| (why, families.choices.with_label_values(&[name, why])))
                 .collect(),
@@ -257,6 +287,11 @@ impl Metrics {
         let result = if taken { "success" } else { "failure" };
         self.gateway.reloads.with_label_values(&[result]).inc();
         self.gateway.taken(taken);
+    }
+
+    /// Those of the embedding program.
+    pub const fn own(&self) -> Option<&OwnMetrics> {
+        self.own.as_ref()
     }
 }
 

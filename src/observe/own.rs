@@ -1,7 +1,7 @@
 //! How does a program that embeds the gateway show metrics of its own on the same page?
 
 use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Encoder, Registry, TextEncoder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,6 +13,9 @@ pub struct OwnMetrics {
     registry: Registry,
 }
 
+/// More single values than these are not shown one by one, and no longer names.
+const MOST: usize = 256;
+const LONGEST: usize = 256;
 /// The first words of names that are taken.
 const TAKEN: [&str; 4] = ["twolane", "plugin", "process", "go"];
 
@@ -59,6 +62,16 @@ impl OwnMetrics {
         catch_unwind(AssertUnwindSafe(|| self.registry.gather())).ok()
     }
 
+    /// Each of them as one number, for whoever reads single values: a family with labels has one per
+    /// label set, a histogram its sum and its count. What is no number is left out.
+    #[must_use]
+    pub fn values(&self) -> Vec<(String, f64)> {
+        let families = self.gather().unwrap_or_default();
+        let values = families.iter().flat_map(family_values);
+        let plain = |(name, value): &(String, f64)| value.is_finite() && name.len() <= LONGEST;
+        values.filter(plain).take(MOST).collect()
+    }
+
     /// Writes them behind ours. What is wrong with them must not take our page away.
     pub(super) fn show(&self, page: &mut Vec<u8>) {
         let ours = page.len();
@@ -71,10 +84,61 @@ impl OwnMetrics {
     }
 }
 
+fn family_values(family: &MetricFamily) -> Vec<(String, f64)> {
+    let mut values = Vec::new();
+    for row in family.get_metric() {
+        let labels = row.get_label().iter();
+        let labels: Vec<_> = labels
+            .map(|label| format!("{}={:?}", label.name(), label.value()))
+            .collect();
+        let name = |end: &str| match labels.is_empty() {
+            true => format!("{}{end}", family.name()),
+            false => format!("{}{end}{{{}}}", family.name(), labels.join(",")),
+        };
+        match family.get_field_type() {
+            MetricType::COUNTER => values.push((name(""), row.get_counter().get_value())),
+            MetricType::GAUGE => values.push((name(""), row.get_gauge().get_value())),
+            MetricType::HISTOGRAM => {
+                let all = row.get_histogram();
+                values.push((name("_sum"), all.get_sample_sum()));
+                values.push((name("_count"), all.get_sample_count() as f64));
+            }
+            MetricType::SUMMARY | MetricType::UNTYPED => {}
+        }
+    }
+    values
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prometheus::IntCounter;
+    use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
+
+    #[test]
+    fn f074_each_is_one_number() {
+        let own = OwnMetrics::new("acme").unwrap();
+        let gauge = Gauge::new("x", "Ours.").unwrap();
+        let odd = Gauge::new("odd", "Ours.").unwrap();
+        let kinds = IntCounterVec::new(Opts::new("kinds", "Ours."), &["kind"]).unwrap();
+        let sizes = Histogram::with_opts(HistogramOpts::new("sizes", "Ours.")).unwrap();
+        gauge.set(3.0);
+        odd.set(f64::NAN);
+        kinds.with_label_values(&["a"]).inc_by(2);
+        sizes.observe(0.5);
+        own.register(gauge).unwrap();
+        own.register(odd).unwrap();
+        own.register(kinds).unwrap();
+        own.register(sizes).unwrap();
+        let mut values = own.values();
+        values.sort_by(|a, b| a.0.cmp(&b.0));
+        let shown: Vec<_> = values
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        let kinds = ("acme_kinds{kind=\"a\"}", 2.0);
+        let sizes = [("acme_sizes_count", 1.0), ("acme_sizes_sum", 0.5)];
+        assert_eq!(shown, [kinds, sizes[0], sizes[1], ("acme_x", 3.0)]);
+    }
 
     #[test]
     fn names_begin_with_a_prefix_that_is_not_ours() {

@@ -20,6 +20,7 @@ impl Metrics {
         self.known.show(&of.known);
         let gauges = &of.gauges;
         self.requests.open.set(gauges.open_requests);
+        self.door.open(gauges.connections);
         self.gateway.operations.set(gauges.operations);
         self.share.others.set(gauges.other_gateways);
         self.share.leader.set(i64::from(gauges.leader));
@@ -39,6 +40,7 @@ impl Metrics {
     fn show_pools(&self, pools: &[PoolState]) {
         let family = &self.pools;
         family.lanes_apart.reset();
+        family.plugins_alike.reset();
         for each in [&family.lanes_ratio, &family.damping] {
             each.reset();
         }
@@ -58,6 +60,8 @@ impl Metrics {
             }
             let apart = family.lanes_apart.with_label_values(&labels);
             apart.set(i64::from(pool.lanes_apart));
+            let alike = family.plugins_alike.with_label_values(&labels);
+            alike.set(i64::from(pool.plugins_alike));
             if let Some(Looking { up, members }) = pool.looking {
                 let found = &self.discovery;
                 found.up.with_label_values(&labels).set(i64::from(up));

@@ -22,6 +22,8 @@ pub struct Shown {
 pub struct Gauges {
     /// Requests between header and end.
     pub open_requests: i64,
+    /// Connections of clients.
+    pub connections: i64,
     /// Operations remembered.
     pub operations: i64,
     /// Other gateways whose word still holds.
@@ -66,6 +68,8 @@ pub struct PoolState {
     pub lanes_ratio: Option<f64>,
     /// Long requests are kept off one node.
     pub lanes_apart: bool,
+    /// Plugins do not matter there.
+    pub plugins_alike: bool,
     /// How much what is known of others counts.
     pub damping: Option<f64>,
     /// Its search for nodes, if it searches.

@@ -1,9 +1,11 @@
 //! How do we answer in our own name?
 
+use super::door::ALLOWED;
 use super::hold::Held;
 use super::{Ctx, tracing};
 use crate::dify::{Dialect, envelope, health};
 use crate::model::Rejection;
+use crate::model::rejection::Reason;
 use crate::observe::Ending;
 use crate::upstream::Live;
 use http::header;
@@ -24,6 +26,9 @@ pub(super) async fn reject(
     header.insert_header("X-Twolane-Error", row.word)?;
     if let Some(seconds) = rejection.retry_after.or(row.retry_after) {
         header.insert_header(header::RETRY_AFTER, seconds)?;
+    }
+    if rejection.reason == Reason::MethodNotAllowed {
+        header.insert_header(header::ALLOW, ALLOWED)?;
     }
     tracing::tell_client(&mut header, ctx)?;
     live.parts.metrics.rejected(rejection.reason);

@@ -1,8 +1,9 @@
 //! What is known of one request, stage by stage?
 
 use super::hold::Held;
+use super::limited::Stays;
 use super::tracing::Names;
-use crate::admit::Patience;
+use crate::admit::{Patience, Quota};
 use crate::dify::Kind;
 use crate::dify::envelope::InBand;
 use crate::learn::Running;
@@ -53,6 +54,8 @@ pub struct Ctx {
     pub(super) ending: Option<Ending>,
     /// Why we answered ourselves, if we did.
     pub(super) rejection: Option<Rejection>,
+    /// Counts it as inside by the limits that go by so many at once.
+    pub(super) stays: Stays,
     /// Counts it as inside until it is dropped.
     _passage: Passage,
 }
@@ -75,7 +78,7 @@ pub(super) struct Routed {
     /// The key under which it is learned; none for what is not learned.
     pub(super) operation: Option<Operation>,
     pub(super) plugin: Arc<Plugin>,
-    /// The node that holds its debug plugin's connection, where that is known.
+    /// The node that holds its debug plugin's connection, or took its installation.
     pub(super) owner: Option<Owner>,
     pub(super) verdict: Verdict,
     /// What matters when it has to wait.
@@ -92,6 +95,8 @@ pub(super) struct Routed {
     pub(super) read: bool,
     /// The whole body, where it is too large for Pingora to keep and small enough for us.
     pub(super) kept: Option<Bytes>,
+    /// The head of the body of a request that installs plugins: it names them.
+    pub(super) names: Option<Vec<u8>>,
     /// Bytes of the request body sent to the current node.
     pub(super) body_sent: u64,
 }
@@ -106,7 +111,7 @@ pub(super) struct Last {
 }
 
 /// What matters of a request when it has to wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Standing {
     /// It calls a plugin; nothing else is held.
     pub(super) held: bool,
@@ -114,6 +119,8 @@ pub(super) struct Standing {
     pub(super) io_bound: bool,
     /// Who asks, hashed; 0 is nobody.
     pub(super) tenant: u64,
+    /// The places of the rule that limits it.
+    pub(super) quota: Option<Arc<Quota>>,
 }
 
 /// One try on one node.
@@ -140,7 +147,7 @@ impl Attempt {
     pub(super) fn answered(&self) -> Outcome {
         let executed = self
             .status
-            .is_some_and(|status| (200..300).contains(&status));
+            .is_some_and(|status| (200..300).contains(&status) || status == 101);
         if executed && self.failed_in_band.is_none() {
             Outcome::Answered
         } else {
@@ -167,6 +174,7 @@ impl Ctx {
             held: None,
             ending: None,
             rejection: None,
+            stays: Stays::new(),
             _passage: live.lifecycle.enter(),
         }
     }

@@ -12,5 +12,6 @@ pub(super) fn run(live: &Live, session: &mut Session, ctx: &Ctx) {
     // gateway closes it has already decided not to keep them, which must not be undone.
     let closing = !live.lifecycle.keeps_connections() || session.is_process_shutting_down();
     let idle = timeouts.client_idle.as_secs().max(1);
-    session.set_keepalive((!closing).then_some(idle));
+    let wanted = session.get_keepalive().is_some();
+    session.set_keepalive((wanted && !closing).then_some(idle));
 }

@@ -1,5 +1,6 @@
 //! It cannot be served: what do we say, if anybody still listens?
 
+use super::door::fault_of;
 use super::hold::Held;
 use super::upstream_peer::no_node;
 use super::{Ctx, answer};
@@ -88,6 +89,9 @@ fn rejection(error: &Error, ctx: &Ctx) -> Option<Rejection> {
     {
         return Some(ours.clone());
     }
+    if let Some(fault) = fault_of(error) {
+        return Some(fault.rejection());
+    }
     let rejection = match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, kind) if is_gone(kind) => return None,
         (ErrorSource::Downstream, _) => {
@@ -117,9 +121,20 @@ fn is_gone(kind: &ErrorType) -> bool {
 }
 
 fn is_unreached(kind: &ErrorType) -> bool {
-    use ErrorType::{ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, SocketError};
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, HandshakeError, InvalidCert,
+        SocketError, TLSHandshakeFailure, TLSHandshakeTimedout,
+    };
     matches!(
         kind,
-        ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout | SocketError
+        ConnectError
+            | ConnectNoRoute
+            | ConnectRefused
+            | ConnectTimedout
+            | HandshakeError
+            | InvalidCert
+            | SocketError
+            | TLSHandshakeFailure
+            | TLSHandshakeTimedout
     )
 }

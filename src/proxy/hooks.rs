@@ -77,11 +77,15 @@ impl ProxyHttp for Proxy {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        if session.was_upgraded() {
+            // No body any more, but another protocol's bytes, without a limit.
+            return Ok(());
+        }
         request_body_filter::run(body, end_of_stream, ctx)
     }
 
@@ -107,11 +111,11 @@ impl ProxyHttp for Proxy {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        response_filter::run(response, ctx)
+        response_filter::run(session, response, ctx)
     }
 
     fn error_while_proxy(

@@ -7,13 +7,17 @@
 mod again;
 mod answer;
 mod ctx;
+mod door;
 mod early_request_filter;
 mod error_while_proxy;
 mod fail_to_connect;
 mod fail_to_proxy;
+mod forwarded;
 mod hold;
 mod hooks;
+mod hop;
 mod keep;
+mod limited;
 mod logging;
 mod noted;
 mod request_body_filter;
@@ -29,4 +33,5 @@ mod wait;
 mod written;
 
 pub use ctx::Ctx;
+pub use door::{Door, Seats};
 pub use hooks::Proxy;

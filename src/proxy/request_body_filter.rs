@@ -2,6 +2,7 @@
 
 use super::Ctx;
 use crate::admit::too_large;
+use crate::dify::LONGEST;
 use bytes::Bytes;
 use pingora::{Error, ErrorType, Result};
 
@@ -18,6 +19,13 @@ pub(super) fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut Ctx) 
         if let Some(kept) = &routed.kept {
             *body = Some(kept.clone());
         }
+    }
+    if let (Some(names), Some(piece)) = (&mut routed.names, &body) {
+        if routed.body_sent == 0 {
+            names.clear();
+        }
+        let room = LONGEST.saturating_sub(names.len()).min(piece.len());
+        names.extend_from_slice(&piece[..room]);
     }
     routed.body_sent += body.as_ref().map_or(0, |piece| piece.len() as u64);
     if routed.body_sent > routed.treatment.body {

@@ -2,10 +2,11 @@
 
 use super::answer;
 use super::ctx::{Ctx, Routed, Standing};
+use super::forwarded::client_of;
 use super::keep::{self, Kept};
-use super::tracing;
+use super::{limited, tracing};
 use crate::config::PoolKind;
-use crate::dify::{Kind, Names, describe};
+use crate::dify::{Kind, Names, describe, names_plugins};
 use crate::model::{Rejection, clock};
 use crate::observe::Ending;
 use crate::route::{Found, Treatment, stable_hash};
@@ -14,7 +15,7 @@ use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 // Made once: a name given as text is parsed at every look-up.
 pub(super) static UNIQUE_IDENTIFIER: HeaderName =
@@ -44,6 +45,14 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
         return Ok(true);
     }
     let place = incoming.place(&ctx.snapshot, &incoming.asked());
+    // Nothing is counted where nothing is limited; strangers are counted too.
+    let of = (asked.tenant, place.pool.name());
+    if !ctx.snapshot.limits.is_empty()
+        && let Err(rejection) = limited::count(live, session, ctx, &incoming, of)
+    {
+        Box::pin(answer::reject(live, session, ctx, rejection)).await?;
+        return Ok(true);
+    }
     if let Some(rejection) = place.refusal() {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
@@ -125,18 +134,19 @@ fn routed(
     place: Place,
     (treatment, kept): (Treatment, Kept),
 ) -> Result<Routed, Rejection> {
-    let client = session.client_addr().and_then(|address| address.as_inet());
-    let client = client.map(SocketAddr::ip);
+    let request = session.req_header();
     let plan = Plan::new(
         &ctx.snapshot,
-        &incoming(session.req_header(), client),
+        &live.installs,
+        &incoming(request, client_of(session, ctx)),
         &treatment,
-        place,
-        &kept.named,
+        (place, &kept.named),
     );
     if let Some(rejection) = plan.lacks_key() {
         return Err(rejection);
     }
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let installs = plan.kind == Kind::Management && names_plugins(method, path);
     let classifier = live.classifier(&ctx.snapshot);
     let verdict =
         plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
@@ -154,6 +164,7 @@ fn routed(
         operation: plan.operation,
         verdict,
         standing: Standing {
+            quota: plan.quota,
             held: plan.held,
             io_bound: plan.io_bound,
             tenant: plan
@@ -167,6 +178,7 @@ fn routed(
         treatment,
         once: kept.once,
         kept: kept.body,
+        names: installs.then(Vec::new),
         body_sent: 0,
     })
 }

@@ -1,10 +1,12 @@
 //! What does the client see besides the node's own answer? Nothing, unless asked for.
 
-use super::{Ctx, tracing};
+use super::{Ctx, hop, tracing};
 use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
 
-pub(super) fn run(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
+pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
+    hop::without_chunks(session, response);
     // "100 Continue" is not the answer yet, and simple clients expect an empty line behind it.
     let interim = response.status.is_informational()
         && response.status != http::StatusCode::SWITCHING_PROTOCOLS;

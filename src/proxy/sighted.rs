@@ -2,7 +2,8 @@
 
 use super::ctx::Routed;
 use super::request_filter::UNIQUE_IDENTIFIER;
-use crate::dify::{Kind, Names, describe};
+use crate::dify::{Kind, Names, describe, installed};
+use crate::nodes::Node;
 use crate::upstream::{Live, Told, Way};
 use http::HeaderName;
 use pingora::http::RequestHeader;
@@ -22,6 +23,23 @@ pub(super) fn note(live: &Live, request: &RequestHeader, routed: &Routed, now: I
                 ..told
             })
         });
+    }
+}
+
+/// A node took the installation of plugins: their calls go there first.
+pub(super) fn note_install(
+    live: &Live,
+    request: &RequestHeader,
+    routed: &Routed,
+    node: &Node,
+    now: Instant,
+) {
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    if let Some(names) = &routed.names
+        && let Some(tenant) = describe(method, path, Names::default()).tenant
+    {
+        live.installs
+            .note(tenant, &installed(names), node.id(), now);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
 use crate::upstream::{Ask, Live, Pick};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -67,12 +67,14 @@ async fn attempt(
         .attempt(number)
         .keyed(routed.key);
     routed.body_sent = 0;
-    let read_timeout = routed.treatment.read;
+    let (read_timeout, websocket) = (routed.treatment.read, routed.treatment.websocket);
     tracing::candidates(ctx, &request, clock::now());
     let Some(routed) = &ctx.routed else {
         return Err(NoSeat::Nobody(NoCandidate::default()));
     };
-    let seated = match routed.pool.waiting.clone() {
+    let limited = routed.pool.capped || routed.standing.quota.is_some();
+    let room = routed.pool.waiting.as_ref().filter(|_| limited);
+    let seated = match room.cloned() {
         None => at_once(ctx, request).map_err(NoSeat::Nobody),
         // Boxed: what a wait needs must not be allocated for every request.
         Some(room) => Box::pin(wait::seat(&room, session, ctx, request))
@@ -87,6 +89,10 @@ async fn attempt(
     );
     let (mut pick, lease) = seated?;
     pick.peer.options.read_timeout = Some(read_timeout);
+    if !websocket {
+        let policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        pick.peer.options.http_upstream_request_policy = policy;
+    }
     begin(live, ctx, lease, pick.why);
     Ok(pick.peer)
 }
@@ -117,7 +123,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
     let met = lease.node().runtime_in_flight(lease.plugin());
     ctx.attempt = Some(Attempt {
         neighbours: met.saturating_sub(1),
-        lease: lease.expecting(routed.verdict.basis.expected()),
+        lease: lease.expecting(routed.verdict.basis.expected()).reaching(),
         running: operation.map(|operation| live.classifier(&ctx.snapshot).begin(operation, now)),
         why,
         status: None,

@@ -1,6 +1,6 @@
 //! What does the node see besides the client's own request?
 
-use super::{Ctx, tracing};
+use super::{Ctx, forwarded, tracing};
 use crate::upstream::Live;
 use http::{HeaderValue, header};
 use pingora::Result;
@@ -14,8 +14,13 @@ pub(super) fn run(
     live: &Live,
     session: &mut Session,
     request: &mut RequestHeader,
-    ctx: &Ctx,
+    ctx: &mut Ctx,
 ) -> Result<()> {
+    forwarded::write(session, request, ctx)?;
+    // There is a connection: somebody is there.
+    if let Some(attempt) = &mut ctx.attempt {
+        attempt.lease.note_reached();
+    }
     credential(request, ctx)?;
     tracing::tell_node(request, ctx)?;
     if !ctx.snapshot.config.loops.marks {

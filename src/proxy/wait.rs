@@ -59,6 +59,7 @@ fn wish(ctx: &Ctx, routed: &Routed, request: Request) -> Wish {
         tenant: routed.standing.tenant,
         predicted: routed.verdict.basis.expected(),
         waited: ctx.waited,
+        quota: routed.standing.quota.clone(),
     }
 }
 

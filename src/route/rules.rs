@@ -117,6 +117,7 @@ mod tests {
             class,
             pool: pool.map(str::to_owned),
             open: false,
+            limit: None,
         }
     }
 

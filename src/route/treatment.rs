@@ -17,6 +17,8 @@ pub struct Treatment {
     pub one_writer: bool,
     /// All requests of one hook go to one node, as long as it may serve.
     pub sticky: bool,
+    /// It may become a WebSocket.
+    pub websocket: bool,
 }
 
 /// The treatments of all kinds, compiled from the configuration.
@@ -37,6 +39,7 @@ impl Treatments {
                 body: config.limits.body,
                 one_writer: false,
                 sticky: false,
+                websocket: true,
             },
         }
     }
@@ -65,30 +68,36 @@ impl Treatments {
         if !kinds.enabled {
             return plain;
         }
+        // Daemons have none, nor has an unknown path: whoever asks for one there means something else.
+        let own = Treatment {
+            websocket: false,
+            ..plain
+        };
         match (asked.kind, asked.read) {
             (Kind::Hook, _) => Treatment {
+                websocket: kinds.websocket_hooks,
                 body: kinds.hook_body.min(plain.body),
                 sticky: kinds.sticky_hooks,
                 ..plain
             },
             (Kind::Management, true) => Treatment {
                 read: kinds.management_read,
-                ..plain
+                ..own
             },
             (Kind::Management, false) => Treatment {
                 read: kinds.management_write,
                 one_writer: kinds.one_writer && asked.tenant.is_some(),
-                ..plain
+                ..own
             },
             (Kind::Asset, _) => Treatment {
                 read: kinds.asset_read,
-                ..plain
+                ..own
             },
             (Kind::Transaction, _) => Treatment {
                 read: kinds.transaction_read,
-                ..plain
+                ..own
             },
-            (Kind::Dispatch | Kind::Polling | Kind::Health | Kind::Other, _) => plain,
+            (Kind::Dispatch | Kind::Polling | Kind::Health | Kind::Other, _) => own,
         }
     }
 }
@@ -106,6 +115,28 @@ mod tests {
 
     fn of(treatments: &Treatments, method: &str, path: &str) -> Treatment {
         treatments.of(&describe(method, path, Names::default()))
+    }
+
+    #[test]
+    fn f198_a_websocket_is_for_hooks_only() {
+        let may = |treatments: &Treatments, path| of(treatments, "GET", path).websocket;
+        let on = treatments(|_| ());
+        assert!(may(&on, "/e/hook/chat"));
+        for own in [
+            "/plugin/t/dispatch/llm/invoke",
+            "/plugin/t/management/list",
+            "/plugin/t/asset/abc.png",
+            "/unknown",
+        ] {
+            assert!(!may(&on, own), "{own}");
+        }
+        let shut = treatments(|config| config.kinds.websocket_hooks = false);
+        assert!(!may(&shut, "/e/hook/chat"));
+        let off = treatments(|config| config.kinds.enabled = false);
+        assert!(
+            may(&off, "/plugin/t/management/list"),
+            "everything as it came"
+        );
     }
 
     #[test]

@@ -7,9 +7,13 @@
 //! `cost = slowness / weight * (1 + A)`,
 //! `A = ours + damping * others`, each of them `total + w * same plugin + l * long`.
 //!
-//! * `w = 2`, `l = 1`: a request of the same plugin counts three times, a long one of any other
-//!   twice. Predicted durations are not used: simulation shows that they buy nothing for placement
-//!   once the class is known (`benches/README.md`).
+//! * `w = 2`, `l = 1/4`: a request of the same plugin counts three times, a long one a quarter more
+//!   than a short one. Predicted durations are not used: simulation shows that they buy nothing for
+//!   placement (`benches/README.md`).
+//! * *alike*: where all requests of a node are measured to hinder each other alike (`hindrance`),
+//!   `w = 0`.
+//! * a request that is still on its way to a node counts four more: to a dead node nothing arrives,
+//!   and it would look idle.
 //! * *slowness* is 1 unless a node is proven to be slower than the others by the same operations
 //!   (`nodes::Speed`).
 //! * *damping*: what others do is known late. Counts that have changed since would send everybody
@@ -18,9 +22,11 @@
 //! * *lanes*: where short requests are measured to wait behind long ones (`lanes`), `w = 0`, `l = 4`,
 //!   and long requests leave the node with the fewest of them alone, until it has three fewer than
 //!   the next: a soft lane for short requests, one node wide.
+//! * a node whose plugins run elsewhere (a serverless platform): `w = 0`, `l = 0`.
 //!
 //! When not: with one plugin and no long requests it equals `least_in_flight`, and costs more.
 
+use super::hindrance::Hindrance;
 use super::lanes::Lanes;
 use super::scan::{self, Field, Notes};
 use super::{Choice, Ended, Insight, Preview, Strategy, Why};
@@ -38,8 +44,17 @@ const APART: Weights = Weights {
     long: 4.0,
     both: 0.0,
 };
+/// On a node whose plugins run elsewhere nothing contends but the calls it passes on.
+const ELSEWHERE: Weights = Weights {
+    plugin: 0.0,
+    long: 0.0,
+    both: 0.0,
+};
 /// With so many long requests fewer than the next, the short lane takes one.
 const SLACK: f64 = 3.0;
+/// A request that has not reached its node counts so many times more: where somebody is, that takes a
+/// moment; where nobody is, it is all that can be seen until patience ends.
+const REACHING: f64 = 4.0;
 /// So many requests per node may have begun unseen before what is known of others counts less.
 const UNSEEN: f64 = 0.5;
 
@@ -48,6 +63,7 @@ const UNSEEN: f64 = 0.5;
 pub(super) struct Adaptive {
     together: Weights,
     lanes: Lanes,
+    hindrance: Hindrance,
     /// The latest damping, as the bits of an `f64`: for the operator only.
     damping: AtomicU64,
 }
@@ -79,6 +95,7 @@ impl Adaptive {
                 both: rules.plugin_long_weight,
             },
             lanes: Lanes::default(),
+            hindrance: Hindrance::default(),
             damping: AtomicU64::new(1f64.to_bits()),
         }
     }
@@ -87,19 +104,25 @@ impl Adaptive {
         let now = among.now();
         let mut known = None;
         let mut fastest: Option<Pace> = None;
-        for (_, node) in field.iter(among) {
+        field.each(among, |_, node| {
             if let Some(unseen) = node.others().unseen(now) {
                 known = Some(known.unwrap_or(0.0) + unseen);
             }
             if let Some(pace) = node.speed().pace() {
                 fastest = Some(fastest.map_or(pace, |fastest| fastest.min(pace)));
             }
-        }
+        });
         let damping = known.map(|unseen| damping(field.len(), unseen));
         View {
             request,
             weights: if self.lanes.apart() {
                 APART
+            } else if self.hindrance.alike() {
+                Weights {
+                    plugin: 0.0,
+                    both: 0.0,
+                    ..self.together
+                }
             } else {
                 self.together
             },
@@ -135,10 +158,7 @@ impl Adaptive {
         });
         let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
             Why::ShortLane
-        } else if any_slow.get()
-            && (field.iter(among))
-                .filter(|(at, _)| lane != Some(*at))
-                .any(|(at, _)| view.passed_over(among, choice.at, at, false))
+        } else if any_slow.get() && view.cheaper_if_none_were_slow(among, &field, (choice.at, lane))
         {
             Why::SlowNodeAvoided
         } else {
@@ -157,26 +177,34 @@ fn damping(candidates: usize, unseen: f64) -> f64 {
     }
 }
 
+impl Weights {
+    fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
+        f64::from(total) + self.plugin * f64::from(same) + self.long * f64::from(long)
+    }
+}
+
 impl View<'_> {
     /// What a node would cost for a part of one, if none were slow.
     fn plain(&self, node: &Node) -> f64 {
         let plugin = self.request.plugin;
-        let ours = self.weigh(
-            node.total_in_flight(),
-            node.runtime_in_flight(plugin),
-            node.in_flight(Class::Long),
-        ) + self.weights.both * f64::from(node.runtime_long(plugin));
-        let theirs = self.damping.map_or(0.0, |damping| {
+        let weights = if node.is_serverless() {
+            ELSEWHERE
+        } else {
+            self.weights
+        };
+        let long = node.in_flight(Class::Long);
+        let total = node.in_flight(Class::Short) + long;
+        let mut cost = 1.0 + weights.weigh(total, node.runtime_in_flight(plugin), long);
+        cost += REACHING * f64::from(node.reaching().load(Ordering::Relaxed));
+        // What is switched off is not looked up.
+        if weights.both > 0.0 {
+            cost += weights.both * f64::from(node.runtime_long(plugin));
+        }
+        if let Some(damping) = self.damping {
             let others = node.others().burden(plugin, self.now);
-            damping * self.weigh(others.total, others.same, others.long)
-        });
-        1.0 + ours + theirs
-    }
-
-    fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
-        f64::from(total)
-            + self.weights.plugin * f64::from(same)
-            + self.weights.long * f64::from(long)
+            cost += damping * weights.weigh(others.total, others.same, others.long);
+        }
+        cost
     }
 
     fn slowness(&self, node: &Node) -> f64 {
@@ -195,6 +223,21 @@ impl View<'_> {
         cost(other) < cost(chosen)
     }
 
+    /// Whether any candidate but the short lane would have cost less than the chosen one, were none
+    /// slow.
+    fn cheaper_if_none_were_slow(
+        &self,
+        among: &Candidates<'_>,
+        field: &Field,
+        (chosen, lane): (usize, Option<usize>),
+    ) -> bool {
+        let mut cheaper = false;
+        field.each(among, |at, _| {
+            cheaper |= lane != Some(at) && self.passed_over(among, chosen, at, false);
+        });
+        cheaper
+    }
+
     /// Long requests on a node, and all of them: what the short lane is chosen by.
     fn crowd(&self, node: &Node) -> (f64, f64) {
         let others = node.others().burden(self.request.plugin, self.now);
@@ -211,17 +254,17 @@ impl View<'_> {
         let mut least: Option<(usize, (f64, f64))> = None;
         let mut next = f64::INFINITY;
         let mut equals = 1u32;
-        for (at, node) in field.iter(among) {
+        field.each(among, |at, node| {
             let crowd = self.crowd(node);
             let Some((_, before)) = least else {
                 least = Some((at, crowd));
-                continue;
+                return;
             };
             if crowd < before {
                 next = before.0;
                 least = Some((at, crowd));
                 equals = 1;
-                continue;
+                return;
             }
             next = next.min(crowd.0);
             if crowd == before {
@@ -230,7 +273,7 @@ impl View<'_> {
                     least = Some((at, crowd));
                 }
             }
-        }
+        });
         let (at, (long, _)) = least?;
         (next.is_finite() && next - long < SLACK).then_some(at)
     }
@@ -258,11 +301,12 @@ impl Strategy for Adaptive {
     }
 
     fn ended(&self, end: &Ended<'_>) {
-        if let (Class::Short, Outcome::Answered, Some(usual)) =
-            (end.class, end.outcome, end.expected)
-        {
+        if let (Outcome::Answered, Some(usual)) = (end.outcome, end.expected) {
             let residual = ln_seconds(end.duration) - usual;
-            self.lanes.note(end.beside_long, residual);
+            self.hindrance.note(end.met, residual);
+            if end.class == Class::Short {
+                self.lanes.note(end.beside_long, residual);
+            }
         }
     }
 
@@ -270,6 +314,7 @@ impl Strategy for Adaptive {
         Insight {
             lanes_ratio: self.lanes.ratio().map(f64::exp),
             lanes_apart: self.lanes.apart(),
+            plugins_alike: self.hindrance.alike(),
             damping: Some(f64::from_bits(self.damping.load(Ordering::Relaxed))),
         }
     }

@@ -25,6 +25,8 @@ pub struct Ended<'a> {
     pub expected: Option<f64>,
     /// A long request ran on the node when this one was sent there.
     pub beside_long: bool,
+    /// How many of its plugin, and how many others, ran there then.
+    pub met: (u32, u32),
     /// The time.
     pub now: Instant,
 }
@@ -53,6 +55,7 @@ pub fn settle(
         duration: lease.age(now),
         expected: operation.and_then(|operation| learner.expected(operation)),
         beside_long: lease.beside_long(),
+        met: lease.met(),
         now,
     };
     if let (Outcome::Answered, Some(expected)) = (outcome, ended.expected) {

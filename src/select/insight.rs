@@ -7,6 +7,8 @@ pub struct Insight {
     pub lanes_ratio: Option<f64>,
     /// Long requests are kept off one node.
     pub lanes_apart: bool,
+    /// All requests of a node hinder each other alike: their plugins do not matter.
+    pub plugins_alike: bool,
     /// How much what is known of others counted in the latest choice: from 0 to 1.
     pub damping: Option<f64>,
 }

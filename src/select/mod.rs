@@ -7,6 +7,7 @@ mod adaptive;
 mod consistent_hash;
 mod ended;
 mod guard;
+mod hindrance;
 mod insight;
 mod lanes;
 mod least_in_flight;

@@ -62,6 +62,7 @@ mod tests {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         };
         let entries: Vec<_> = (1..=count).map(entry).collect();
         Roster::default().muster(&entries, now)

@@ -59,18 +59,31 @@ impl Field {
         }
     }
 
-    /// The positions and their nodes.
-    pub(super) fn iter<'a>(
-        &self,
-        among: &Candidates<'a>,
-    ) -> impl Iterator<Item = (usize, &'a Node)> {
-        (0..self.len()).filter_map(move |n| {
-            let at = match self {
-                Self::All(_) => n,
-                Self::Some(chosen) => chosen[n],
-            };
-            among.get(at).map(|node| (at, &**node))
-        })
+    /// Shows the positions and their nodes, one after the other.
+    pub(super) fn each<'a>(&self, among: &Candidates<'a>, mut see: impl FnMut(usize, &'a Node)) {
+        match self {
+            // The candidates' own iterator: a look-up for each would cost as much as the choice.
+            Self::All(count) => {
+                for (at, node) in among.iter().take(*count).enumerate() {
+                    see(at, node);
+                }
+            }
+            Self::Some(chosen) => {
+                for &at in chosen {
+                    if let Some(node) = among.get(at) {
+                        see(at, node);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The position of the one that was shown as the `n`th, from 0.
+    fn position(&self, n: usize) -> usize {
+        match self {
+            Self::All(_) => n,
+            Self::Some(chosen) => chosen[n],
+        }
     }
 }
 
@@ -88,22 +101,28 @@ pub(super) fn cheapest(
             why: Why::OnlyCandidate,
         };
     }
-    let mut best = (0, f64::INFINITY);
-    let mut equals = 0u32;
-    for (at, node) in field.iter(among) {
+    // On the stack, never spilled: `Field` shows no more.
+    let mut costs = SmallVec::<[f64; ALL_UP_TO]>::new();
+    let (mut least, mut equals) = (f64::INFINITY, 0u32);
+    field.each(among, |at, node| {
         let cost = cost(at, node) / part(among, node);
-        if cost < best.1 || equals == 0 {
-            best = (at, cost);
-            equals = 1;
-        } else if cost <= best.1 {
+        costs.push(cost);
+        if cost < least {
+            (least, equals) = (cost, 1);
+        } else if cost <= least {
             equals += 1;
-            if dice.u32(..equals) == 0 {
-                best.0 = at;
-            }
         }
-    }
+    });
+    // One throw, whatever the number of equals.
+    let mut left = if equals > 1 { dice.u32(..equals) } else { 0 };
+    let chosen = costs.iter().position(|cost| {
+        let equal = *cost <= least;
+        let it = equal && left == 0;
+        left = left.saturating_sub(u32::from(equal));
+        it
+    });
     Choice {
-        at: best.0,
+        at: field.position(chosen.unwrap_or(0)),
         why: Why::LeastLoaded,
     }
 }

@@ -123,6 +123,22 @@ fn adaptive_avoids_the_runtime_that_is_busy_with_the_same_plugin() {
 }
 
 #[test]
+fn adaptive_counts_calls_alone_where_plugins_run_elsewhere() {
+    let mut rig = Rig::new(2);
+    rig.pool.iter().for_each(|node| node.note_serverless(true));
+    let _held = (
+        rig.lease(1, "a/b", Class::Long),
+        rig.lease(2, "c/d", Class::Short),
+        rig.lease(2, "e/f", Class::Short),
+    );
+    let adaptive = strategy("adaptive");
+    assert_eq!(
+        rig.ask(&*adaptive, "a/b", Class::Short),
+        ("n1".into(), Why::LeastLoaded)
+    );
+}
+
+#[test]
 fn adaptive_counts_a_long_request_twice() {
     let mut rig = Rig::new(2);
     let _held = (

@@ -35,7 +35,7 @@ pub enum Why {
     NextOnRing,
     /// Every node is unhealthy; one is tried all the same.
     FailOpen,
-    /// It holds the connection of a debug plugin.
+    /// It holds the connection of a debug plugin, or took the installation of a plugin not long ago.
     Owner,
     /// It waited for a place, and this one became free.
     AfterWaiting,

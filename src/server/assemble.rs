@@ -10,8 +10,8 @@ use crate::observe::{Metrics, OwnMetrics};
 use crate::share::{Alone, Redis, SharedState, Terms};
 use crate::upstream::discovery::{Lookup, Names, Sources};
 use crate::upstream::{
-    Checks, Fleet, Identity, Live, MakeDiscovery, MakeStrategy, Own, Parts, Rooms, Snapshot,
-    Standing,
+    Checks, Fleet, Identity, Limiters, Live, MakeDiscovery, MakeStrategy, Own, Parts, Rooms,
+    Snapshot, Standing,
 };
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -77,6 +77,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
         roster,
         sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
         rooms: Rooms::default(),
+        limiters: Limiters::default(),
         sinks: Sinks::new(metrics.access().clone()),
         metrics,
         own,

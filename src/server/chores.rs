@@ -2,6 +2,7 @@
 
 use super::reload::Reloader;
 use super::{fleet, state};
+use crate::model::clock;
 use crate::upstream::{Live, Prober};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub(super) fn spawn(live: &Arc<Live>, reloader: &Arc<Reloader>, stop: &watch::Re
     tokio::spawn(check(Arc::clone(live), stop.clone()));
     tokio::spawn(Prober::new(Arc::clone(live)).run(stop.clone()));
     tokio::spawn(fleet::exchange(Arc::clone(live), stop.clone()));
+    tokio::spawn(observe(Arc::clone(live), stop.clone()));
     tokio::spawn(save(Arc::clone(live), stop.clone()));
     let reloader = Arc::clone(reloader);
     let mut stopped = stop.clone();
@@ -51,6 +53,17 @@ async fn run_checks(live: &Live, stop: watch::Receiver<bool>) {
     live.parts.checks.run(stop).await;
     // Checks that are switched off return at once; a reload may switch them on.
     std::future::pending::<()>().await;
+}
+
+/// Looks once a second, for the pages.
+async fn observe(live: Arc<Live>, mut stop: watch::Receiver<bool>) {
+    let mut look = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = look.tick() => live.history.look(&live, clock::now()),
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
 }
 
 /// Saves what was learned, every interval and at the end.

@@ -1,7 +1,7 @@
 //! How does a gateway live inside another program? On the caller's runtime, on ports it can ask
 //! for; otherwise like the real one.
 
-use super::reload::Reloader;
+use super::reload::{Reloader, Written};
 use super::tls::Credentials;
 use super::{Options, assemble, chores, services};
 use crate::admin::{Admin, Hands};
@@ -36,7 +36,7 @@ impl Embedded {
     /// # Errors
     /// When a port cannot be opened or the configuration cannot be compiled.
     pub async fn start(config: Config, options: Options) -> io::Result<Self> {
-        Self::start_from(config, None, 0, options).await
+        Self::start_from(config, Written::default(), options).await
     }
 
     /// Starts a gateway from a file that was loaded; it follows the file's changes.
@@ -44,15 +44,15 @@ impl Embedded {
     /// # Errors
     /// When a port cannot be opened or the configuration cannot be compiled.
     pub async fn start_file(file: PathBuf, loaded: Loaded, options: Options) -> io::Result<Self> {
-        Self::start_from(loaded.config, Some(file), loaded.text_hash, options).await
+        let written = Written {
+            file: Some(file),
+            hash: loaded.text_hash,
+            origins: loaded.origins,
+        };
+        Self::start_from(loaded.config, written, options).await
     }
 
-    async fn start_from(
-        config: Config,
-        file: Option<PathBuf>,
-        hash: u64,
-        options: Options,
-    ) -> io::Result<Self> {
+    async fn start_from(config: Config, written: Written, options: Options) -> io::Result<Self> {
         let mut fds = Fds::new();
         let mut data = Vec::new();
         for &address in &config.listen {
@@ -72,7 +72,7 @@ impl Embedded {
             .await
             .map_err(io::Error::other)?;
         let credentials = Arc::<Credentials>::default();
-        let reloader = Reloader::new(Arc::clone(&live), &credentials, (file, hash), known);
+        let reloader = Reloader::new(Arc::clone(&live), &credentials, written, known);
         let reloader = Arc::new(reloader.map_err(io::Error::other)?);
         let (stop, stopped) = watch::channel(false);
         live.parts.checks.round().await;

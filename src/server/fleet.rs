@@ -1,11 +1,14 @@
 //! What do we tell the other gateways, and what do we do with their news?
 
-use super::turns;
+use super::{sights, turns};
 use crate::model::{Class, clock};
 use crate::nodes::{Hand, Node, Remote};
-use crate::share::{Held, Learned, News, Paces, Profile, Report, Rest, ShareError, Sum, Views};
+use crate::share::{
+    Held, Learned, Neighbour, News, Paces, Profile, Report, Rest, ShareError, Sum, Views,
+};
 use crate::upstream::{Live, Standing};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -105,6 +108,8 @@ fn report(live: &Live, now: Instant) -> Report {
             .map(held)
             .collect(),
         rests: nodes.iter().filter_map(rest).collect(),
+        seen: sights::ours(&nodes, &plugins, now),
+        custom: custom(live),
         learned: learned
             .map(|(operation, samples, long)| Learned {
                 operation,
@@ -120,6 +125,12 @@ fn report(live: &Live, now: Instant) -> Report {
             Views::default()
         },
     }
+}
+
+/// What the program that embeds us measures.
+fn custom(live: &Live) -> Vec<(String, f64)> {
+    let own = live.parts.metrics.own();
+    own.map_or_else(Vec::new, crate::observe::OwnMetrics::values)
 }
 
 /// What describes us to the others.
@@ -174,6 +185,8 @@ fn note_others(live: &Live, paces: &mut Paces, now: Instant) {
         return;
     }
     let others = live.fleet.others(now);
+    sights::hear(live, &others, now);
+    live.parts.rooms.share_among(1 + others.len());
     let sums = paces.sum(&others, now);
     for node in live.snapshot().nodes() {
         let sum = sums.get(node.id());
@@ -253,6 +266,7 @@ fn views(live: &Live, nodes: &[Arc<Node>], now: Instant) -> Views {
         .iter()
         .map(|other| gateway_row(&other.gateway, &other.profile, "gateway", other.age));
     Views {
+        custom: sums_of_custom(live, &others),
         nodes: nodes.iter().map(node_row).collect(),
         members: nodes
             .iter()
@@ -261,4 +275,15 @@ fn views(live: &Live, nodes: &[Arc<Node>], now: Instant) -> Views {
             .chain(rows)
             .collect(),
     }
+}
+
+/// The embedding programs' metrics, each added up over the fleet.
+fn sums_of_custom(live: &Live, others: &[Neighbour]) -> Vec<(String, String)> {
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    let told = others.iter().flat_map(|other| other.custom.clone());
+    for (name, value) in told.chain(custom(live)) {
+        *sums.entry(name).or_default() += value;
+    }
+    let sums = sums.into_iter();
+    sums.map(|(name, sum)| (name, sum.to_string())).collect()
 }

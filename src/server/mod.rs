@@ -7,6 +7,7 @@
 mod assemble;
 mod builder;
 mod chores;
+mod descriptors;
 mod embedded;
 mod fleet;
 mod handshakes;
@@ -14,6 +15,7 @@ mod panics;
 mod reload;
 mod run;
 mod services;
+mod sights;
 mod signals;
 mod state;
 mod systemd;

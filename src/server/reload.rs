@@ -2,8 +2,9 @@
 
 use super::tls::{self, Credentials};
 use crate::admin::Hands;
-use crate::config::{self, Change, Config, Loaded};
+use crate::config::{self, Change, Loaded, Origins};
 use crate::upstream::{Live, Snapshot};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub(super) struct Reloader {
     /// None: the configuration did not come from a file.
     file: Option<PathBuf>,
     known: config::Known,
+    /// Where the values of the configuration in force come from.
+    origins: ArcSwap<Origins>,
     seen: Mutex<Seen>,
 }
 
@@ -33,13 +36,24 @@ struct Seen {
     refused: Option<String>,
 }
 
+/// The configuration in force, as it is written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// None: it did not come from a file.
+    pub(super) file: Option<PathBuf>,
+    /// The hash of its text.
+    pub(super) hash: u64,
+    /// Where each of its values comes from.
+    pub(super) origins: Origins,
+}
+
 impl Reloader {
     /// # Errors
     /// When a certificate cannot be used.
     pub(super) fn new(
         live: Arc<Live>,
         credentials: &Arc<Credentials>,
-        (file, text): (Option<PathBuf>, u64),
+        written: Written,
         known: config::Known,
     ) -> Result<Self, String> {
         let config = &live.snapshot().config;
@@ -49,10 +63,11 @@ impl Reloader {
         Ok(Self {
             live: Arc::clone(&live),
             credentials: Arc::clone(credentials),
-            file,
+            file: written.file,
             known,
+            origins: ArcSwap::from_pointee(written.origins),
             seen: Mutex::new(Seen {
-                text,
+                text: written.hash,
                 files,
                 refused: None,
             }),
@@ -101,7 +116,12 @@ impl Reloader {
         config::load_file(file, &self.known).map_err(|problems| problems.to_string())
     }
 
-    async fn take(&self, config: Config) -> Result<Vec<String>, String> {
+    async fn take(
+        &self,
+        Loaded {
+            config, origins, ..
+        }: Loaded,
+    ) -> Result<Vec<String>, String> {
         let old = self.live.snapshot();
         let changes = config::diff(&old.config, &config);
         let learn = config.learn.rules.clone();
@@ -110,6 +130,7 @@ impl Reloader {
         let next = Snapshot::compile(config, old.version + 1, &self.live.parts).await?;
         self.live.learner.set_rules(learn);
         self.live.swap(next);
+        self.origins.store(Arc::new(origins));
         let renewed = self.credentials.take(prepared);
         let changes = changes.iter().map(Change::to_string);
         Ok(changes.chain(renewed).collect())
@@ -130,7 +151,7 @@ impl Hands for Reloader {
                 if !loaded.warnings.list.is_empty() {
                     log::warn!("{}", loaded.warnings);
                 }
-                self.take(loaded.config).await
+                self.take(loaded).await
             }
             Err(problems) => {
                 let text = self.file.as_ref().map(std::fs::read_to_string);
@@ -149,5 +170,15 @@ impl Hands for Reloader {
             }
         }
         result
+    }
+
+    fn diff(&self) -> Result<Vec<String>, String> {
+        let loaded = self.load()?;
+        let changes = config::diff(&self.live.snapshot().config, &loaded.config);
+        Ok(changes.iter().map(Change::to_string).collect())
+    }
+
+    fn source(&self) -> (Option<PathBuf>, Arc<Origins>) {
+        (self.file.clone(), self.origins.load_full())
     }
 }

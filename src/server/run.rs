@@ -1,10 +1,10 @@
 //! How does the program run?
 
-use super::reload::Reloader;
+use super::reload::{Reloader, Written};
 use super::signals::{self, Shutdown, Signals};
 use super::tls::Credentials;
 use super::upgrade::{self, Succession};
-use super::{Options, assemble, chores, panics, services, state, systemd};
+use super::{Options, assemble, chores, descriptors, panics, services, state, systemd};
 use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::upstream::Live;
@@ -48,6 +48,7 @@ impl std::error::Error for StartError {}
 /// When it cannot start.
 pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<(), StartError> {
     panics::install();
+    descriptors::raise();
     let other = |error: &dyn fmt::Display| StartError::Other(error.to_string());
     let succession = Succession::new(file.clone());
     let upgrade = options.upgrade;
@@ -57,28 +58,21 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     } else {
         settle_ports(&mut config)?;
     }
-    let conf = services::server_conf(&config);
-    let opt = Opt {
-        upgrade,
-        ..Opt::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(Some(opt), conf);
+    let mut server = server(&config, upgrade);
 
-    // Background tasks have a thread of their own: they go on while the proxy is busy.
-    let background = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("background")
-        .enable_all()
-        .build()
-        .map_err(|error| other(&error))?;
+    let background = background().map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
     let known = options.known();
     let live = background
         .block_on(assemble::assemble(config, options))
         .map_err(StartError::Other)?;
-    let hash = loaded.text_hash;
+    let written = Written {
+        file,
+        hash: loaded.text_hash,
+        origins: loaded.origins,
+    };
     let credentials = Arc::<Credentials>::default();
-    let reloader = Reloader::new(Arc::clone(&live), &credentials, (file, hash), known);
+    let reloader = Reloader::new(Arc::clone(&live), &credentials, written, known);
     let reloader = Arc::new(reloader.map_err(StartError::Other)?);
     let (closing, closed) = watch::channel(false);
     let listening = background.block_on(async { Signals::listen() });
@@ -111,6 +105,23 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     });
     state::save_all(&live);
     Ok(())
+}
+
+fn server(config: &Config, upgrade: bool) -> Server {
+    let opt = Opt {
+        upgrade,
+        ..Opt::default()
+    };
+    Server::new_with_opt_and_conf(Some(opt), services::server_conf(config))
+}
+
+/// Background tasks have a thread of their own: they go on while the proxy is busy.
+fn background() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()
 }
 
 /// Where we listen.

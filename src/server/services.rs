@@ -1,15 +1,16 @@
 //! Which listeners are there?
 
+use super::descriptors;
 use super::handshakes::Handshakes;
 use super::tls::Credentials;
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::proxy::Proxy;
+use crate::proxy::{Door, Proxy, Seats};
 use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_proxy::http_proxy;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,8 +40,8 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     }
 }
 
-/// What a data listener drives: HTTP, behind TLS where that is spoken.
-pub(super) type Data = Handshakes<HttpProxy<Proxy>>;
+/// What a data listener drives: seats, TLS where that is spoken, and HTTP.
+pub(super) type Data = Seats<Handshakes<Door>>;
 
 /// The data listeners' service, without an address yet.
 pub(super) fn data(
@@ -57,8 +58,10 @@ pub(super) fn data(
     // Pingora keeps a silent HTTP/2 connection for ever.
     options.h2_idle_timeout = Some(live.snapshot().config.timeouts.client_idle);
     proxy.server_options = Some(options);
-    let (live, credentials) = (Arc::clone(live), Arc::clone(credentials));
-    let door = Handshakes::new(proxy, live, credentials, tls);
+    let door = Door::new(Arc::clone(live), proxy);
+    let credentials = Arc::clone(credentials);
+    let door = Handshakes::new(door, Arc::clone(live), credentials, tls);
+    let door = Seats::new(door, Arc::clone(live), descriptors::connections());
     Service::new("data".to_owned(), door)
 }
 

@@ -3,12 +3,14 @@
 //! One gateway's side of the exchange, without a clock and without Redis: the same code runs against
 //! a real one and in thousands of simulated fleets that lose, repeat and reorder letters.
 
+use super::dial::{Dial, millis};
 use super::diary::{Diary, Sent};
+use super::hands::Hands;
 use super::lessons::Lessons;
 use super::letter::{Answer, Body, Chores, Lead, Letter, Row};
-use super::report::{Leader, Neighbour, News, Report, Wish};
+use super::report::{Leader, Neighbour, News, Report, Seen, Wish};
 use super::{Lesson, Record};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -35,8 +37,6 @@ const FORGET: Duration = Duration::from_secs(600);
 const UNSEEN: Duration = Duration::from_secs(24 * 3600);
 /// So many operations go with one letter, each way.
 const LIMIT: usize = 512;
-/// Wishes that wait for a fleet; an operator who wishes more has forgotten the first.
-const WISHES: usize = 1024;
 
 /// One gateway's side.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Desk {
     terms: Terms,
     seq: u64,
     answered: u64,
+    /// The last one that was taken, under the name we have now.
+    taken: u64,
     epoch: String,
     floor: u64,
     cursor: u64,
@@ -57,11 +59,8 @@ pub struct Desk {
     diary: Diary,
     lessons: Lessons,
     sent: Sent,
-    wishes: VecDeque<(u64, Wish)>,
-    wished: u64,
-    /// The states of nodes that operators wished, with their versions.
-    hands: BTreeMap<String, (u64, String)>,
-    restore: bool,
+    hands: Hands,
+    dial: Option<Dial>,
     /// When the last letter left.
     left: Option<Instant>,
     /// We lead: the term, and until when nobody else can.
@@ -86,15 +85,14 @@ impl Desk {
             terms,
             seq: 0,
             answered: 0,
+            taken: 0,
             epoch: String::new(),
             floor: 0,
             cursor: 0,
             joining: true,
             sent: Sent::new(),
-            wishes: VecDeque::new(),
-            wished: 0,
-            hands: BTreeMap::new(),
-            restore: false,
+            hands: Hands::default(),
+            dial: None,
             left: None,
             lead: None,
             swept: None,
@@ -108,11 +106,14 @@ impl Desk {
             .learned
             .into_iter()
             .for_each(|it| self.diary.note(it));
-        report.wishes.into_iter().for_each(|it| self.wish(it));
+        report.wishes.into_iter().for_each(|it| self.hands.wish(it));
         let body = Body {
             profile: report.profile,
             leases: report.leases,
             rests: report.rests,
+            at: self.dial.map(|dial| dial.not_before(now)),
+            seen: report.seen,
+            custom: report.custom,
         };
         let chores = self.leading(now).map(|fence| Chores {
             fence,
@@ -128,23 +129,15 @@ impl Desk {
         Letter {
             body: serde_json::to_string(&body).expect("numbers and text always become JSON"),
             learned,
-            restore: self.restored(),
+            restore: self.hands.restored(),
             turns: turns.map(|it| (it.name, it.many)).collect(),
             lead: Some(Lead {
                 token: self.token.clone(),
                 ms: millis(LEAD),
             }),
             chores,
-            wishes: self.wishes_out(),
+            wishes: self.hands.under_way(),
             ..self.plain()
-        }
-    }
-
-    fn wish(&mut self, wish: Wish) {
-        self.wished += 1;
-        self.wishes.push_back((self.wished, wish));
-        if self.wishes.len() > WISHES {
-            self.wishes.pop_front();
         }
     }
 
@@ -158,7 +151,7 @@ impl Desk {
             body: "{}".to_owned(),
             leave: true,
             learned,
-            wishes: self.wishes_out(),
+            wishes: self.hands.under_way(),
             ..self.plain()
         }
     }
@@ -170,6 +163,7 @@ impl Desk {
             seq: self.seq,
             epoch: self.epoch.clone(),
             nonce: format!("{}-{}", self.nonce, self.seq),
+            taken: self.taken,
             floor: self.floor,
             cursor: self.cursor,
             limit: LIMIT,
@@ -177,20 +171,6 @@ impl Desk {
             window: self.terms.window,
             ..Letter::default()
         }
-    }
-
-    fn wishes_out(&self) -> Vec<(u64, String, String)> {
-        let wishes = self.wishes.iter();
-        wishes
-            .map(|(n, wish)| (*n, wish.node.to_string(), wish.hand.clone()))
-            .collect()
-    }
-
-    fn restored(&self) -> Vec<(String, String, u64)> {
-        let hands = self.hands.iter().filter(|_| self.restore);
-        hands
-            .map(|(node, (version, hand))| (node.clone(), hand.clone(), *version))
-            .collect()
     }
 
     fn is_time_to_sweep(&mut self, now: Instant) -> bool {
@@ -245,6 +225,8 @@ impl Desk {
         self.answered = letter.seq;
         self.floor = self.floor.max(answer.version);
         self.note_silence(&answer, now);
+        let left = self.left.unwrap_or(now);
+        self.dial = Some(Dial::new(answer.time, left, now));
         if answer.gone {
             // Taken for gone: we begin anew, under another name, and hear everything again.
             self.lives += 1;
@@ -254,9 +236,11 @@ impl Desk {
             self.cursor = 0;
             self.joining = true;
             self.lead = None;
-            let hands = self.new_hands(&answer, &[]);
+            self.taken = 0;
+            let hands = self.hands.read(&answer);
             return Some(self.news(letter, &answer, (Vec::new(), hands), now));
         }
+        self.taken = letter.seq;
         let whole = self.joining;
         let lessons = self.lessons(&answer, whole);
         if answer.epoch == self.epoch || self.epoch.is_empty() {
@@ -267,23 +251,9 @@ impl Desk {
             self.diary.tell_again();
             self.cursor = 0;
         }
-        self.restore = self.has_lost_hands(&answer);
         self.epoch.clone_from(&answer.epoch);
         self.diary.told(&self.sent);
-        let last = letter.wishes.last().map_or(0, |(n, _, _)| *n);
-        let under_way = self.wishes.partition_point(|(n, _)| *n <= last);
-        let arrived: Vec<_> = self.wishes.drain(..under_way).map(|(_, it)| it).collect();
-        let hands = self.new_hands(&answer, &arrived);
-        for wish in arrived {
-            // It was counted and then lost, before anybody else had heard of it.
-            if !answer
-                .hands
-                .iter()
-                .any(|(node, _, _)| *node == *wish.node.as_str())
-            {
-                self.wish(wish);
-            }
-        }
+        let hands = self.hands.arrived(letter, &answer);
         Some(self.news(letter, &answer, (lessons, hands), now))
     }
 
@@ -327,41 +297,6 @@ impl Desk {
         }
     }
 
-    /// Of `arrived` wishes of our own it is told what has become of them: the last word may have
-    /// come, unsaid, while they were under way.
-    fn new_hands(&mut self, answer: &Answer, arrived: &[Wish]) -> Vec<Wish> {
-        let known = |wish: &Wish| {
-            let (_, hand) = self.hands.get(wish.node.as_str())?;
-            let (node, hand) = (wish.node.clone(), hand.clone());
-            Some(Wish { node, hand })
-        };
-        let mut new: Vec<_> = arrived.iter().filter_map(known).collect();
-        for (node, version, hand) in &answer.hands {
-            // A state that was lost may have given one number twice: then the word decides, for all
-            // alike.
-            let told = (*version, hand.clone());
-            if self.hands.get(node).is_none_or(|known| *known < told) {
-                self.hands.insert(node.clone(), told);
-                new.push(Wish {
-                    node: node.as_str().into(),
-                    hand: hand.clone(),
-                });
-            }
-        }
-        // A wish of our own that is under way stands until it has arrived.
-        new.retain(|wish| !self.wishes.iter().any(|(_, own)| own.node == wish.node));
-        new
-    }
-
-    /// Does the fleet not know any more what we do?
-    fn has_lost_hands(&self, answer: &Answer) -> bool {
-        self.hands.iter().any(|(node, (version, hand))| {
-            let mut told = answer.hands.iter();
-            let has = |(told, word): (&u64, &String)| (told, word) >= (version, hand);
-            !told.any(|(named, told, word)| named == node && has((told, word)))
-        })
-    }
-
     fn note_leader(&mut self, answer: &Answer, now: Instant) {
         let ours = answer
             .leader
@@ -382,13 +317,27 @@ impl Desk {
         (age.max(silent) <= self.terms.ttl).then_some(Neighbour {
             gateway: row.id.clone(),
             age,
+            seen: self.seen(&body, age, now),
             profile: body.profile,
             leases: body.leases,
             rests: body.rests,
+            custom: body.custom,
         })
     }
-}
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    /// What it saw, made older by the time that its letter was under way, by the one clock of Redis.
+    fn seen(&self, body: &Body, age: Duration, now: Instant) -> Vec<Seen> {
+        let (Some(at), Some(dial)) = (body.at, self.dial) else {
+            return Vec::new();
+        };
+        let late = dial.not_after(now).saturating_sub(at);
+        let late = late.saturating_sub(millis(age));
+        let seen = body.seen.iter().take(Report::SIGHTS);
+        seen.map(|it| Seen {
+            age: it.age.saturating_add(late),
+            ms: it.ms.saturating_sub(late),
+            ..it.clone()
+        })
+        .collect()
+    }
 }

@@ -3,8 +3,8 @@
 -- Every value is absolute and has one writer, or carries a number by which a repetition is known:
 -- a letter that comes late, twice or after a loss does no harm. Only commands of Redis 6.0.
 local ask = cjson.decode(ARGV[1])
-local meta, gateways, hands, turns, leader, learned, changed, seen, stats, long, nodes, members =
-  unpack(KEYS)
+local meta, gateways, hands, turns, leader, learned, changed, seen, stats, long, nodes, members,
+  custom = unpack(KEYS)
 
 local DAY = 86400000
 local LARGEST = 1048576
@@ -12,7 +12,7 @@ local LATEST = 64
 
 -- What somebody else put under our names is in the way: gone.
 local kinds = { 'hash', 'hash', 'hash', 'hash', 'string', 'hash', 'zset', 'zset', 'hash', 'set',
-  'hash', 'hash' }
+  'hash', 'hash', 'hash' }
 for at, kind in ipairs(kinds) do
   local found = redis.call('TYPE', KEYS[at]).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', KEYS[at]) end
@@ -23,13 +23,9 @@ local function text(number) return string.format('%.0f', number) end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-redis.call('HSETNX', meta, 'epoch', ask.nonce .. ':' .. text(now))
-local epoch = redis.call('HGET', meta, 'epoch')
 local version = tonumber(redis.call('HGET', meta, 'version') or '0') or 0
 local function raise(floor) if floor > version then version = floor end end
 local function bump() version = version + 1; return version end
-raise(ask.floor)
-
 -- Who are you?
 local line = redis.call('HGET', gateways, ask.id)
 local seq, wished = 0, 0
@@ -44,6 +40,14 @@ local function grave(id) return 'gone ' .. id end
 local function buried(id) return redis.call('HEXISTS', meta, grave(id)) == 1 end
 local gone = buried(ask.id)
 local fresh = ask.seq > seq and not gone
+
+-- A state that does not know what we were told it took is an old one, brought back: to all it is a
+-- new one, and all tell it all again.
+if seq < ask.taken and not gone then redis.call('HDEL', meta, 'epoch') end
+redis.call('HSETNX', meta, 'epoch', ask.nonce .. ':' .. text(now))
+local epoch = redis.call('HGET', meta, 'epoch')
+raise(ask.floor)
+
 local function bury(id)
   redis.call('HDEL', gateways, id)
   redis.call('HSET', meta, grave(id), text(now))
@@ -217,6 +221,7 @@ if chores and ask.lead and word == ask.id .. ' ' .. ask.lead.token .. ' ' .. tex
   if chores.views then
     put_view(nodes, chores.views.nodes)
     put_view(members, chores.views.members)
+    put_view(custom, chores.views.custom)
   end
   if chores.sweep then
     for _, it in ipairs(chores.bury) do
@@ -308,4 +313,4 @@ for i = 1, #told, 2 do
 end
 
 return { text(ask.seq), epoch, text(version), gone and 1 or 0, text(cursor), word or '', lasting, rows, records, wishes,
-  firsts, done }
+  firsts, done, text(now) }

@@ -1,8 +1,8 @@
 //! What are the keys called?
 
-/// The names, below the prefix, in the order in which the script takes them. The last four are
+/// The names, below the prefix, in the order in which the script takes them. The last five are
 /// seed 000's and are there for operators; `docs/redis-keys.md` describes all of them.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "fleet:meta",
     "fleet:gateways",
     "fleet:hands",
@@ -15,6 +15,7 @@ const NAMES: [&str; 12] = [
     "request:long_requests",
     "node:status",
     "cluster:status",
+    "custom:stats",
 ];
 
 /// Every key of one fleet.

@@ -3,7 +3,7 @@
 //! Both are plain data, so that tests can carry them late, twice, or not at all, and so that a test
 //! can play the script's part and be compared with it.
 
-use super::{Granted, Held, Profile, Rest, Views};
+use super::{Granted, Held, Profile, Rest, Seen, Views};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Letter {
     /// Names the state, should it begin with this letter; another one in each letter, or a state that
     /// was lost and begun anew by the same gateway would pass for the old one.
     pub nonce: String,
+    /// The last letter of ours that was taken; a state that knows only older ones has lost something.
+    pub taken: u64,
     /// The highest version ever heard of: no new one may be below it, whatever was lost.
     pub floor: u64,
     /// Up to which version we have heard what was learned.
@@ -100,6 +102,8 @@ pub struct Answer {
     pub epoch: String,
     /// Its version.
     pub version: u64,
+    /// Redis' clock, in milliseconds.
+    pub time: u64,
     /// Were we taken for gone? Then nothing in the letter was taken, and nothing under this name ever
     /// will be.
     pub gone: bool,
@@ -143,6 +147,14 @@ pub(super) struct Body {
     pub(super) leases: Vec<Held>,
     #[serde(default)]
     pub(super) rests: Vec<Rest>,
+    /// When it was written, by Redis' clock in milliseconds, or a moment before; none = that is not
+    /// known, and nothing was seen at a known time either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) seen: Vec<Seen>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) custom: Vec<(String, f64)>,
 }
 
 impl Letter {

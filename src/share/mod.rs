@@ -8,6 +8,9 @@
 //! | `report` | What do we tell the fleet, and what does it tell us? |
 //! | `desk` | What is written in the next letter, and what does the answer mean? |
 //! | `diary` | What did we learn ourselves, in numbers that may be told twice? |
+//! | `dial` | What time is it in Redis? |
+//! | `hands` | What did operators wish for nodes, and who knows it already? |
+//! | `seen` | What of that which the others saw of plugins is the newest? |
 //! | `lessons` | What of that which the others learned is new to us? |
 //! | `remote` | What do all others together do on each node? |
 //! | `letter` | How does an exchange look on its way? |
@@ -18,7 +21,9 @@
 
 mod alone;
 mod desk;
+mod dial;
 mod diary;
+mod hands;
 mod keys;
 mod lessons;
 mod letter;
@@ -26,6 +31,7 @@ mod record;
 mod redis;
 mod remote;
 mod report;
+mod seen;
 
 pub use alone::Alone;
 pub use desk::{Desk, Terms};
@@ -35,9 +41,10 @@ pub use record::Record;
 pub use redis::{Link, Redis, SCRIPT};
 pub use remote::{Paces, Sum};
 pub use report::{
-    Granted, Held, Leader, Learned, Lesson, Neighbour, News, Profile, Report, Rest, Turns, Views,
-    Wish,
+    Granted, Held, Leader, Learned, Lesson, Neighbour, News, Profile, Report, Rest, Seen, Turns,
+    Views, Wish,
 };
+pub use seen::{Newest, newest};
 
 use crate::config::Share;
 use async_trait::async_trait;

@@ -118,6 +118,8 @@ mod tests {
                 taken,
                 plugins: vec![("a/b".to_owned(), 1 + long)],
             }],
+            seen: Vec::new(),
+            custom: Vec::new(),
             rests: vec![Rest {
                 node: "n2".into(),
                 ms: 1000,

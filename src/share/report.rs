@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What we tell the fleet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Our name, new with every start.
     pub gateway: String,
@@ -15,6 +15,11 @@ pub struct Report {
     pub leases: Vec<Held>,
     /// The nodes that rest because of what happened here; never what others told us.
     pub rests: Vec<Rest>,
+    /// What we saw of plugins on nodes, never what others told us; so many at most as
+    /// [`Report::SIGHTS`].
+    pub seen: Vec<Seen>,
+    /// The embedding program's metrics, by name.
+    pub custom: Vec<(String, f64)>,
     /// What we learned since the last report.
     pub learned: Vec<Learned>,
     /// What our operator wished since the last report.
@@ -23,6 +28,11 @@ pub struct Report {
     pub turns: Vec<Turns>,
     /// The operators' views; they are written by the leader only.
     pub views: Views,
+}
+
+impl Report {
+    /// More sights are not told, and no more of them heard from one gateway.
+    pub const SIGHTS: usize = 256;
 }
 
 /// What describes a gateway.
@@ -59,6 +69,21 @@ pub struct Rest {
     /// The node.
     pub node: NodeId,
     /// How much longer, in milliseconds.
+    pub ms: u64,
+}
+
+/// What a gateway saw of a plugin on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The node.
+    pub node: NodeId,
+    /// The plugin, `author/name`.
+    pub plugin: String,
+    /// It runs there; otherwise it does not.
+    pub present: bool,
+    /// Milliseconds since it was seen, or a moment more.
+    pub age: u64,
+    /// How much longer an absence is believed, in milliseconds.
     pub ms: u64,
 }
 
@@ -109,10 +134,12 @@ pub struct Views {
     pub nodes: Vec<(String, String)>,
     /// `cluster:status`, per node and per gateway.
     pub members: Vec<(String, String)>,
+    /// `custom:stats`, per metric.
+    pub custom: Vec<(String, String)>,
 }
 
 /// What the fleet tells us.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct News {
     /// The other gateways that told something lately.
     pub others: Vec<Neighbour>,
@@ -127,7 +154,7 @@ pub struct News {
 }
 
 /// Another gateway, as it described itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Neighbour {
     /// Its name.
     pub gateway: String,
@@ -139,6 +166,10 @@ pub struct Neighbour {
     pub leases: Vec<Held>,
     /// The nodes that rest because of what happened there.
     pub rests: Vec<Rest>,
+    /// What it saw of plugins, to be counted from when we heard it.
+    pub seen: Vec<Seen>,
+    /// The metrics of the program that embeds it.
+    pub custom: Vec<(String, f64)>,
 }
 
 /// Who does the fleet's chores.

@@ -1,10 +1,13 @@
 //! How do we ask somebody something small, for ourselves? A node for its health or its plugins, a
 //! running gateway for what its operator types.
 
+use super::secure::{Trust, plain_or_secure};
+use crate::nodes::Node;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +18,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Errands {
     connector: Arc<Connector>,
+    /// For nodes with TLS.
+    trust: Arc<ArcSwap<Trust>>,
 }
 
 /// How long an errand may take, how much it may bring back, and how long its connection is kept.
@@ -34,7 +39,18 @@ impl Errands {
     pub fn new() -> Self {
         Self {
             connector: Arc::new(Connector::new(None)),
+            trust: Arc::default(),
         }
+    }
+
+    /// Whom to believe to be a node, from the next errand on.
+    pub(super) fn trust(&self, trust: &Arc<Trust>) {
+        self.trust.store(Arc::clone(trust));
+    }
+
+    /// Whom they believe to be a node.
+    pub(super) fn trusted(&self) -> Arc<Trust> {
+        self.trust.load_full()
     }
 
     /// Sends a request and reads the whole answer: status and body.
@@ -49,7 +65,35 @@ impl Errands {
         body: Bytes,
         bounds: Bounds,
     ) -> Result<(u16, Vec<u8>)> {
-        let fetch = self.fetch(address, request, body, bounds);
+        let peer = HttpPeer::new(address, false, String::new());
+        self.within(peer, request, body, bounds).await
+    }
+
+    /// The same to a node, by TLS where it is reached so.
+    ///
+    /// # Errors
+    /// When it does not come in time, or is too long.
+    pub(super) async fn visit(
+        &self,
+        node: &Node,
+        request: RequestHeader,
+        body: Bytes,
+        bounds: Bounds,
+    ) -> Result<(u16, Vec<u8>)> {
+        let trust = self.trust.load();
+        let mut peer = plain_or_secure(node.address(), node.server_name(), &trust);
+        peer.options.total_connection_timeout = Some(bounds.timeout);
+        self.within(peer, request, body, bounds).await
+    }
+
+    async fn within(
+        &self,
+        peer: HttpPeer,
+        request: RequestHeader,
+        body: Bytes,
+        bounds: Bounds,
+    ) -> Result<(u16, Vec<u8>)> {
+        let fetch = self.fetch(peer, request, body, bounds);
         match tokio::time::timeout(bounds.timeout, fetch).await {
             Ok(answer) => answer,
             Err(_elapsed) => Error::e_explain(ErrorType::ReadTimedout, "no answer in time"),
@@ -72,16 +116,15 @@ impl Errands {
 
     async fn fetch(
         &self,
-        address: SocketAddr,
+        mut peer: HttpPeer,
         mut request: RequestHeader,
         body: Bytes,
         bounds: Bounds,
     ) -> Result<(u16, Vec<u8>)> {
-        let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(bounds.timeout);
         peer.options.read_timeout = Some(bounds.timeout);
         let (mut session, _reused) = self.connector.get_http_session(&peer).await?;
-        request.insert_header("Host", address.to_string())?;
+        request.insert_header("Host", peer.address().to_string())?;
         if !body.is_empty() {
             request.insert_header("Content-Length", body.len())?;
         }

@@ -1,10 +1,14 @@
 //! What would happen to this request, if it came now? Nothing is sent, leased, counted or learned.
 
+use super::limits::over_limit;
 use super::plan::{Incoming, Named, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
-use super::told::{Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, NodeTold, Told};
+use super::told::{
+    Care, Chosen, Classed, Explanation, Flight, Inquiry, LevelTold, Limit, NodeTold, Told,
+};
 use super::{Live, Snapshot};
+use crate::admit::{Traits, client};
 use crate::config::PoolKind;
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
@@ -15,6 +19,7 @@ use crate::nodes::{
 use crate::route::{Found, Treatment};
 use crate::select::{self, Preview, Strategy, Why};
 use http::header;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,7 +52,8 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let place = incoming.place(&snapshot, &incoming.asked());
     let shut = place.refusal();
     let (named, once) = body(&snapshot, &incoming, &place.pool, inquiry);
-    let plan = Plan::new(&snapshot, &incoming, &treatment, place, &named);
+    let found = (place, &named);
+    let plan = Plan::new(&snapshot, &live.installs, &incoming, &treatment, found);
     let now = clock::now();
     let (verdict, look) = judge(live, &snapshot, &plan, now);
     let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin)).keyed(plan.key);
@@ -63,6 +69,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         refused: refusal(live, &snapshot, &incoming, &treatment).or_else(|| {
             let no = shut.or_else(|| plan.lacks_key());
             no.map(|rejection| rejection.to_string())
+                .or_else(|| over_a_limit(&snapshot, &incoming, &plan, now))
         }),
         treatment: Care {
             read_ms: u64::try_from(treatment.read.as_millis()).unwrap_or(u64::MAX),
@@ -73,7 +80,9 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         class: classed(live, verdict, look),
         rule: plan.rule.map(|rule| rule.number),
         application: plan.application.as_deref().map(str::to_owned),
+        limit: limit(&plan),
         pool: plan.pool.name().to_owned(),
+        advice: plan.pool.advice.counsel().to_string(),
         strategy: plan.pool.strategy().to_owned(),
         nodes: Vec::new(),
         choice: None,
@@ -86,6 +95,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         let note = format!("classifier {word} was asked as a request would ask it");
         told.notes.push(note);
     }
+    told.notes.extend(full(told.limit));
     tell_choice(&plan, (request, once), now, &mut told);
     told
 }
@@ -137,6 +147,29 @@ fn refusal(
         .check(&live.identity.name, snapshot, treatment)
         .err()?;
     Some(rejection.to_string())
+}
+
+/// What limits would say. The client's address is the one that `X-Forwarded-For` names.
+fn over_a_limit(
+    snapshot: &Snapshot,
+    incoming: &Incoming<'_>,
+    plan: &Plan<'_>,
+    now: Instant,
+) -> Option<String> {
+    let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let said = incoming.headers.get_all("x-forwarded-for").iter().rev();
+    let lines = said.filter_map(|line| line.to_str().ok());
+    let trusts = |address| address == proxy || snapshot.config.trusts(address);
+    let of = Traits {
+        address: Some(client(proxy, lines, trusts)).filter(|address| *address != proxy),
+        tenant: plan.asked.tenant,
+        headers: incoming.headers,
+        pool: plan.pool.name(),
+    };
+    snapshot.limits.iter().find_map(|limit| {
+        let refused = limit.look(limit.key(&of)?, now).err()?;
+        Some(over_limit(limit.entry(), refused).to_string())
+    })
 }
 
 fn judge(
@@ -260,8 +293,27 @@ fn of_nobody(plan: &Plan<'_>, refused: &NoCandidate) -> Vec<String> {
 
 /// What it must fit into, in a pool with caps; what occupies a node for a moment only, fits.
 fn limits(plan: &Plan<'_>) -> Option<Limits> {
-    let room = plan.pool.waiting.as_ref().filter(|_| plan.held)?;
+    let room = plan.pool.waiting.as_ref();
+    let room = room.filter(|_| plan.held && plan.pool.capped)?;
     room.limits_for(plan.plugin.unwrap_or("-"), plan.io_bound)
+}
+
+/// It would wait for a place of its rule, if so.
+fn full(limit: Option<Limit>) -> Option<String> {
+    let Limit { here, most, .. } = limit.filter(|limit| limit.in_flight >= limit.here)?;
+    Some(format!(
+        "all {here} places here of its rule's {most} are taken: it would wait"
+    ))
+}
+
+/// What its rule lets be in flight.
+fn limit(plan: &Plan<'_>) -> Option<Limit> {
+    let (quota, room) = (plan.quota.as_ref()?, plan.pool.waiting.as_ref()?);
+    Some(Limit {
+        most: quota.most(),
+        here: room.share_of(quota),
+        in_flight: quota.taken(),
+    })
 }
 
 fn of_choice(choice: select::Choice) -> Preview {

@@ -1,10 +1,11 @@
 //! Is a node alive? Our check, in Pingora's health check service.
 
 use super::errand::{Bounds, Errands};
+use super::secure::Trust;
 use crate::config::Health;
 use crate::dify::health::{judge, judge_plain};
 use crate::model::clock;
-use crate::nodes::{Node, Roster};
+use crate::nodes::{Check, Node, Roster};
 use crate::observe::{CheckEnd, CheckMetrics};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -47,9 +48,20 @@ impl NodeCheck {
             longest: LONGEST_ANSWER,
             idle: settings.interval * 2,
         };
-        self.errands
-            .run(address, request, Bytes::new(), bounds)
-            .await
+        // Pools may share one daemon under two names: the same process answers.
+        let nodes = self.roster.at(address);
+        match nodes.iter().find(|node| node.server_name().is_some()) {
+            Some(node) => {
+                self.errands
+                    .visit(node, request, Bytes::new(), bounds)
+                    .await
+            }
+            None => {
+                self.errands
+                    .run(address, request, Bytes::new(), bounds)
+                    .await
+            }
+        }
     }
 
     async fn probe(&self, address: SocketAddr) -> Result<()> {
@@ -65,6 +77,9 @@ impl NodeCheck {
             judge_plain(status, &body)
         };
         let report = judged.map_err(|why| Error::explain(UNWELL, why))?;
+        for node in &nodes {
+            node.note_serverless(report.platform.as_deref() == Some("serverless"));
+        }
         if let (true, Some(running)) = (settings.use_daemon_load, report.active_dispatch_requests) {
             for (node, ours) in nodes.iter().zip(ours) {
                 node.note_reported(running, ours, clock::now());
@@ -78,7 +93,8 @@ impl NodeCheck {
     async fn verdict(&self, address: SocketAddr) -> Result<()> {
         let begun = clock::now();
         let result = self.probe(address).await;
-        let took = clock::now().saturating_duration_since(begun);
+        let at = clock::now();
+        let took = at.saturating_duration_since(begun);
         if !self.settings.load().enabled {
             // Switched off while it ran: its verdict would stay for ever.
             return result;
@@ -87,6 +103,11 @@ impl NodeCheck {
             self.metrics.checked(node.id(), end(&result), took);
             note_return(&node, result.is_ok());
             node.note_check(result.is_ok());
+            node.note_last_check(Check {
+                at,
+                took,
+                wrong: result.as_ref().err().map(|error| wrong(error)),
+            });
         }
         result
     }
@@ -152,6 +173,16 @@ fn end(result: &Result<()>) -> CheckEnd {
     }
 }
 
+/// A failed check in a few words.
+fn wrong(error: &Error) -> String {
+    let mut words = error.etype().as_str().to_owned();
+    if let Some(context) = &error.context {
+        words.push_str(": ");
+        words.push_str(context.as_str());
+    }
+    words.chars().take(200).collect()
+}
+
 /// Before a node counts as healthy again it must count as one that came up: requests read both
 /// without a lock.
 fn note_return(node: &Node, passed: bool) {
@@ -204,6 +235,16 @@ impl Checks {
 
     pub(super) const fn registry(&self) -> &Arc<HealthRegistry> {
         &self.registry
+    }
+
+    /// Whom to believe to be a node, from the next check on.
+    pub(super) fn trust(&self, trust: &Arc<Trust>) {
+        self.check.errands.trust(trust);
+    }
+
+    /// Whom the checks believe to be a node.
+    pub(super) fn trusted(&self) -> Arc<Trust> {
+        self.check.errands.trusted()
     }
 
     /// New settings; path, timeout and thresholds hold from the next check on. Switched off, every

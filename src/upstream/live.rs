@@ -1,10 +1,12 @@
 //! What do all requests share? The current snapshot, and what outlives snapshots.
 
 use super::fleet::Fleet;
+use super::history::History;
+use super::installs::Installs;
 use super::lifecycle::Lifecycle;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
-use crate::admit::PSEUDONYM;
+use crate::admit::{Crowd, PSEUDONYM};
 use crate::learn::{Classifier, Learner};
 use crate::model::{GivenId, RequestId, clock};
 use crate::nodes::{Plugins, Tunnels};
@@ -25,12 +27,18 @@ pub struct Live {
     pub plugins: Plugins,
     /// The plain TCP connections that pass through.
     pub tunnels: Arc<Tunnels>,
+    /// The connections of clients.
+    pub crowd: Arc<Crowd>,
     /// How one would ask for them.
     pub sightings: Sightings,
+    /// Where plugins were installed last.
+    pub installs: Installs,
     /// What was learned.
     pub learner: Arc<Learner>,
     /// What was decided lately.
     pub decisions: Decisions,
+    /// What happened within the last minutes.
+    pub history: History,
     /// Open or closing, and how many are inside.
     pub lifecycle: Arc<Lifecycle>,
     /// Who we are.
@@ -118,9 +126,12 @@ impl Live {
             parts,
             plugins: Plugins::new(),
             tunnels: Arc::default(),
+            crowd: Arc::default(),
             sightings: Sightings::new(clock::now()),
+            installs: Installs::default(),
             learner,
             decisions,
+            history: History::default(),
             lifecycle: Arc::default(),
             identity,
             fleet,

@@ -101,8 +101,7 @@ fn without(nodes: &[Arc<Node>], others: &[Arc<Node>]) -> Vec<Arc<Node>> {
 /// anew: it compares members by address and weight. Their health is kept by address alone.
 fn mark(node: &Node) -> usize {
     let mut hasher = DefaultHasher::new();
-    node.id().hash(&mut hasher);
-    node.weight().hash(&mut hasher);
+    (node.id(), node.server_name(), node.weight()).hash(&mut hasher);
     1 + usize::from(u16::from_le_bytes([
         hasher.finish().to_le_bytes()[0],
         hasher.finish().to_le_bytes()[1],

@@ -1,7 +1,9 @@
 //! Where does Pingora connect to, and how long does it wait?
 
 use super::proven::Proven;
+use super::secure::{Trust, plain_or_secure};
 use crate::config::{Health, Timeouts};
+use crate::nodes::Node;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
@@ -9,11 +11,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A peer for one node, made once per snapshot and cloned per attempt. Every timeout is set:
-/// Pingora's default is to wait for ever.
+/// A peer without TLS; every timeout is set: Pingora's default is to wait for ever.
 pub(super) fn peer(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
-    // A socket address is never looked up, so this cannot block or fail.
-    let mut peer = HttpPeer::new(address, false, String::new());
+    bounded(HttpPeer::new(address, false, String::new()), timeouts)
+}
+
+fn bounded(mut peer: HttpPeer, timeouts: &Timeouts) -> HttpPeer {
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect);
@@ -36,27 +39,26 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive {
     user_timeout: Duration::from_secs(60),
 };
 
-/// A peer for requests: a connection to it counts as made when the node has answered on it, if that
-/// is wanted.
-pub(super) fn request_peer(address: SocketAddr, timeouts: &Timeouts, health: &Health) -> HttpPeer {
-    let mut peer = peer(address, timeouts);
+/// A peer for requests to a node, made once per snapshot and cloned per attempt. A connection to it
+/// counts as made when the node has answered on it, if that is wanted; with TLS its handshake is an
+/// answer.
+pub(super) fn request_peer(
+    node: &Node,
+    trust: &Trust,
+    timeouts: &Timeouts,
+    health: &Health,
+) -> HttpPeer {
+    let address = node.address();
+    let mut peer = bounded(
+        plain_or_secure(address, node.server_name(), trust),
+        timeouts,
+    );
+    if node.server_name().is_some() {
+        return peer;
+    }
     if let Some(proven) = Proven::new(address, timeouts.connect, health) {
         peer.options.total_connection_timeout = Some(timeouts.connect + health.timeout);
         peer.options.custom_l4 = Some(Arc::new(proven) as Arc<dyn Connect + Send + Sync>);
     }
     peer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_vanished_is_found_out_as_soon_with_bytes_on_their_way_as_without() {
-        let silent = KEEPALIVE.idle + KEEPALIVE.interval * u32::try_from(KEEPALIVE.count).unwrap();
-        // Shorter, it would also cut the probes short; 0 would be the kernel's quarter of an hour.
-        #[cfg(target_os = "linux")]
-        assert_eq!(KEEPALIVE.user_timeout, silent);
-        assert_eq!(silent, Duration::from_secs(60));
-    }
 }

@@ -1,12 +1,12 @@
 //! What is a request, may it pass, and where does it go? Said once, for the request itself and for whoever asks
 //! about one.
 
-use super::{Place, Pool, Snapshot};
-use crate::admit::{Arrival, admit};
+use super::{Installs, Place, Pool, Snapshot};
+use crate::admit::{Arrival, Quota, admit};
 use crate::config::PoolKind;
 use crate::dify::{Asked, Kind, Names, describe};
 use crate::model::rejection::Reason;
-use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict};
+use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
 use crate::route::{Facts, Rule, Treatment, stable_hash};
 use http::{HeaderMap, HeaderName, header};
 use std::net::IpAddr;
@@ -49,6 +49,8 @@ pub struct Plan<'r> {
     pub asked: Asked<'r>,
     /// The rule of the operator that decided something.
     pub rule: Option<Rule>,
+    /// The places of that rule, where it has a limit.
+    pub quota: Option<Arc<Quota>>,
     /// Where it goes.
     pub pool: Arc<Pool>,
     /// The pool that takes over when none of its nodes may serve.
@@ -65,7 +67,8 @@ pub struct Plan<'r> {
     pub operation: Option<Operation>,
     /// The plugin it names.
     pub plugin: Option<&'r str>,
-    /// The node that holds its debug plugin's connection, where that is known.
+    /// The node that holds its debug plugin's connection, where that is known; or that took the
+    /// tenant's installation of the plugin not long ago.
     pub owner: Option<Owner>,
     /// It occupies a node for long enough to be held where a pool has caps.
     pub held: bool,
@@ -120,6 +123,9 @@ impl<'r> Incoming<'r> {
         });
         let length = self.text(&header::CONTENT_LENGTH);
         let arrival = Arrival {
+            method: self.method,
+            path: self.path,
+            headers: Some(self.headers),
             content_length: length.and_then(|value| value.parse().ok()),
             via: joined
                 .as_deref()
@@ -134,10 +140,10 @@ impl<'r> Plan<'r> {
     #[must_use]
     pub fn new(
         snapshot: &Snapshot,
+        installs: &Installs,
         incoming: &Incoming<'r>,
         treatment: &Treatment,
-        place: Place,
-        named: &Named,
+        (place, named): (Place, &Named),
     ) -> Self {
         let asked = incoming.asked();
         let Place {
@@ -166,6 +172,7 @@ impl<'r> Plan<'r> {
             hashing.point(&facts, |name| incoming.named(name))
         });
         Self {
+            quota: rule.and_then(|rule| snapshot.quota_of(&rule).cloned()),
             rule,
             key,
             pool,
@@ -179,7 +186,11 @@ impl<'r> Plan<'r> {
                 asked.operation(levels, item, incoming.path)
             }),
             plugin,
-            owner: plugin.and_then(|plugin| snapshot.owner_of(plugin)),
+            owner: plugin.and_then(|plugin| {
+                let installed = |tenant| installs.taken_by(tenant, plugin, clock::now);
+                let owner = snapshot.owner_of(plugin);
+                owner.or_else(|| asked.tenant.and_then(installed))
+            }),
             held: !told_apart || matches!(asked.kind, Kind::Dispatch | Kind::Polling | Kind::Hook),
             io_bound: told_apart && asked.io_bound(),
             // All gateways of a fleet must agree on the node.

@@ -44,8 +44,10 @@ pub struct Pool {
     pub budget: Budget,
     /// What requests of one plugin cost each other.
     pub advice: Advice,
-    /// Where its requests wait; none when it has no caps.
+    /// Where its requests wait; none when it has no caps, and no rule limits what may come.
     pub waiting: Option<Arc<WaitingRoom>>,
+    /// It has caps: every request asks its room for a place, and not only those that a rule limits.
+    pub capped: bool,
 }
 
 /// A node that was chosen, and how to reach it.
@@ -92,6 +94,7 @@ impl Pool {
                 path: path.unwrap_or(&config.health.path).to_owned(),
                 ..config.health.clone()
             },
+            trust: checks.trusted(),
         });
         let registry = Arc::clone(checks.registry());
         let view = Backends::new_with_health_registry(Box::new(membership), registry);
@@ -118,6 +121,7 @@ impl Pool {
             budget,
             advice: Advice::default(),
             waiting: None,
+            capped: settings.has_caps(),
         }
     }
 
@@ -182,7 +186,7 @@ impl Pool {
         let mut peer = Box::new(said.members.peers[said.at].clone());
         // Pingora keeps connections by group. Those from before the node was down may be dead
         // without a word: none of them is used again, and their idle time ends them.
-        peer.group_key = node.came_up().unwrap_or(0);
+        peer.group_key ^= node.came_up().unwrap_or(0);
         Ok(Pick {
             node,
             peer,

@@ -104,6 +104,7 @@ impl Prober {
             timeout: health.timeout,
             marks: snapshot.config.loops.marks,
         };
+        self.errands.trust(&self.live.parts.checks.trusted());
         let now = clock::now();
         let seen = self.live.sightings.recent(now, RECENT);
         let nodes_of = |sighting: &Sighting| snapshot.pool_for(&path(sighting)).nodes();
@@ -221,9 +222,7 @@ async fn read_page(
     let fetch = async {
         let request = begin("GET", readiness::METRICS)?;
         let bounds = manner.bounds(LONGEST_PAGE);
-        errands
-            .run(node.address(), request, Bytes::new(), bounds)
-            .await
+        errands.visit(node, request, Bytes::new(), bounds).await
     };
     match fetch.await {
         Ok((200, page)) => Some(readiness::read_metrics(&String::from_utf8_lossy(&page))),
@@ -242,7 +241,7 @@ async fn ask_for(errands: &Errands, node: &Node, sighting: &Sighting, manner: &M
         let bounds = manner.bounds(LONGEST_REFUSAL);
         let body = readiness::PROBE_BODY;
         errands
-            .run(node.address(), request, Bytes::from_static(body), bounds)
+            .visit(node, request, Bytes::from_static(body), bounds)
             .await
     };
     match ask.await {

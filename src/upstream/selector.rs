@@ -6,6 +6,7 @@
 
 use super::membership::Crew;
 use super::peer::request_peer;
+use super::secure::Trust;
 use crate::config::{Health, Timeouts};
 use crate::model::{Class, Dice, NodeId, Owner, PluginPlace, Request, clock};
 use crate::nodes::{
@@ -205,6 +206,7 @@ pub(super) struct SelectorConfig {
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
     pub(super) health: Health,
+    pub(super) trust: Arc<Trust>,
 }
 
 impl SelectorConfig {
@@ -264,11 +266,8 @@ impl BackendSelection for Selector {
         for node in config.crew.load().iter() {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
-                chosen.peers.push(request_peer(
-                    node.address(),
-                    &config.timeouts,
-                    &config.health,
-                ));
+                let peer = request_peer(node, &config.trust, &config.timeouts, &config.health);
+                chosen.peers.push(peer);
                 chosen.pingora.push(member.clone());
             }
         }

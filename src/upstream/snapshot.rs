@@ -2,16 +2,20 @@
 
 use super::Checks;
 use super::discovery::Sources;
+use super::limits::Limiters;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
+use super::secure::Trust;
 use super::waiting::Rooms;
+use crate::admit::Limit;
+use crate::admit::Quota;
 use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
 use crate::model::{NodeId, Owner};
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
 use crate::observe::access::{Place, Sink, Sinks};
-use crate::route::{Applications, OwnerTable, Owners, Rules, Table, Treatments, Users};
+use crate::route::{Applications, OwnerTable, Owners, Rule, Rules, Table, Treatments, Users};
 use crate::select::{self, Strategy, Why};
 use http::HeaderValue;
 use std::fmt;
@@ -33,6 +37,10 @@ pub struct Snapshot {
     pub applications: Option<Applications>,
     /// Where users' ids are looked for.
     pub users: Users,
+    /// How often requests may come.
+    pub limits: Box<[Arc<Limit>]>,
+    /// The places of each rule that has a limit.
+    quotas: Vec<Option<Arc<Quota>>>,
     /// Where requests are written down; none = nowhere.
     pub access: Option<Arc<Sink>>,
     /// Who says what is long, when not what was learned.
@@ -55,6 +63,8 @@ pub struct Parts {
     pub sources: Sources,
     /// Where requests wait, across reloads too.
     pub rooms: Rooms,
+    /// How often requests came, likewise.
+    pub limiters: Limiters,
     /// What is counted.
     pub metrics: Metrics,
     /// Where requests are written down.
@@ -69,7 +79,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When a word is unknown: a configuration that was not checked against this program. When the
-    /// access log cannot be opened.
+    /// access log cannot be opened, or a certificate for nodes cannot be used.
     pub async fn compile(config: Config, version: u64, parts: &Parts) -> Result<Arc<Self>, String> {
         // Everything that can be refused comes before anything that is applied.
         let strategies = config
@@ -87,6 +97,8 @@ impl Snapshot {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let access = access(&config.access_log, &parts.sinks)?;
+        let trust = Arc::new(Trust::read(&config.node_tls)?);
+        parts.checks.trust(&trust);
         let made = strategies.into_iter().zip(sources);
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut changing = Vec::new();
@@ -97,7 +109,7 @@ impl Snapshot {
             let shared = (&parts.roster, &parts.checks, metrics);
             let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
             // The nodes know their limits by now; who waits is told of them here.
-            pool.waiting = parts.rooms.of(settings, &parts.metrics);
+            pool.waiting = (parts.rooms).of(settings, &config.rules, &parts.metrics);
             let pool = Arc::new(pool);
             if changes {
                 changing.push(Arc::clone(&pool));
@@ -107,6 +119,7 @@ impl Snapshot {
         let position = |name: &str| pools.iter().position(|pool| pool.name() == name);
         let routes = Table::new(&config.routes, position);
         let rules = Rules::new(&config.rules, position);
+        let quotas = parts.rooms.quotas(&config.rules);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         for pool in changing {
             let stopped = stopped.clone();
@@ -117,10 +130,12 @@ impl Snapshot {
             treatments: Treatments::new(&config),
             users: Users::new(&config.users),
             applications: Applications::new(&config.applications, position),
+            limits: parts.limiters.muster(&config.limits),
             fingerprint: config::fingerprint(&config),
             config,
             version,
             rules,
+            quotas,
             access,
             classifier,
             routes,
@@ -167,6 +182,12 @@ impl Snapshot {
         found.cloned()
     }
 
+    /// The places of a rule, where it has a limit.
+    #[must_use]
+    pub fn quota_of(&self, rule: &Rule) -> Option<&Arc<Quota>> {
+        self.quotas.get(rule.number - 1)?.as_ref()
+    }
+
     /// The node that holds the connection of a debug plugin, where that is known.
     #[must_use]
     pub fn owner_of(&self, plugin: &str) -> Option<Owner> {
@@ -200,6 +221,15 @@ impl Snapshot {
     }
 }
 
+fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
+    let word = config.learn.classifier.as_deref();
+    word.map(|word| {
+        let found = own.classifier(word);
+        found.ok_or_else(|| format!("no classifier {word}"))
+    })
+    .transpose()
+}
+
 fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, String> {
     let place = match &settings.to {
         None => return Ok(None),
@@ -213,17 +243,6 @@ fn access(settings: &AccessLog, sinks: &Sinks) -> Result<Option<Arc<Sink>>, Stri
         )
     })?;
     Ok(Some(sink))
-}
-
-/// Who says what is long, where the program brings somebody.
-fn classifier(config: &Config, own: &Own) -> Result<Option<Arc<dyn Classifier>>, String> {
-    let Some(word) = config.learn.classifier.as_deref() else {
-        return Ok(None);
-    };
-    let found = own.classifier(word);
-    found
-        .map(Some)
-        .ok_or_else(|| format!("no classifier {word}"))
 }
 
 /// A pool's strategy and, as another one, its shadow.

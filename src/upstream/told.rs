@@ -33,8 +33,12 @@ pub struct Explanation {
     pub rule: Option<usize>,
     /// Whose it is, where that is told by a key.
     pub application: Option<String>,
+    /// What that rule lets be in flight, if it limits it.
+    pub limit: Option<Limit>,
     /// The pool.
     pub pool: String,
+    /// Whether a cap per plugin would pay there, by what was measured.
+    pub advice: String,
     /// Its strategy.
     pub strategy: String,
     /// Each node of the pool.
@@ -100,6 +104,17 @@ pub struct LevelTold {
     pub score_ms: f64,
     pub running: usize,
     pub says: Option<&'static str>,
+}
+
+/// The places of a rule.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Limit {
+    /// So many may be in flight in the whole fleet.
+    pub most: u32,
+    /// This gateway's part of that.
+    pub here: u32,
+    /// So many are here now.
+    pub in_flight: u32,
 }
 
 /// One node, as this request would find it.

@@ -156,7 +156,7 @@ impl Watchlist {
             // Who was just refused need not ask at once.
             let pause = if missed { pace.first } else { Duration::ZERO };
             if missed {
-                node.keep_absent(sighting.place, now, pause + pace.slack);
+                node.prolong_absent(sighting.place, now, pause + pace.slack);
             }
             let pair = Pair {
                 came_up,

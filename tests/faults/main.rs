@@ -16,6 +16,7 @@ mod script;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
+mod upload;
 mod vanish;
 
 use serde_json::{Value, json};

@@ -8,10 +8,10 @@ use twolane::model::{Class, LearnRules, Operation, PluginPlace, Sample, clock};
 use twolane::nodes::Plugins;
 
 const KEYS: usize = 1_000_000;
-const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
 
 /// Memory of this process in RAM, in bytes.
-fn resident() -> usize {
+pub(crate) fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.unwrap().trim().trim_end_matches(" kB");

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use twolane::share::{Answer, Chores, Entry, Letter, Record, Row};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Book {
+    /// What was on the disk at some time.
+    pub(crate) saved: Option<Box<Book>>,
     pub(crate) epoch: Option<String>,
     pub(crate) version: u64,
     pub(crate) graves: BTreeMap<String, u64>,
@@ -41,6 +43,8 @@ pub(crate) struct Word {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
     All,
+    /// What was written since it was last saved.
+    Latest,
     Meta,
     Gateways,
     Hands,
@@ -53,6 +57,10 @@ impl Book {
     pub(crate) fn lose(&mut self, loss: Loss) {
         match loss {
             Loss::All => *self = Self::default(),
+            Loss::Latest => {
+                let saved = self.saved.take();
+                *self = saved.map_or_else(Self::default, |saved| *saved);
+            }
             Loss::Meta => {
                 (self.epoch, self.version) = (None, 0);
                 self.graves.clear();
@@ -65,15 +73,23 @@ impl Book {
         }
     }
 
+    pub(crate) fn save(&mut self) {
+        self.saved = None;
+        self.saved = Some(Box::new(self.clone()));
+    }
+
     /// One letter at a time of the server's clock, in milliseconds.
     pub(crate) fn exchange(&mut self, letter: &Letter, now: u64) -> Answer {
+        let told = self.gateways.get(&letter.id).cloned();
+        let (seq, mut wished) = told.map_or((0, 0), |told| (told.seq, told.wished));
+        let gone = self.graves.contains_key(&letter.id);
+        if seq < letter.taken && !gone {
+            self.epoch = None;
+        }
         let begun = || format!("{}:{now}", letter.nonce);
         let epoch = self.epoch.get_or_insert_with(begun);
         let epoch = epoch.clone();
         self.version = self.version.max(letter.floor);
-        let told = self.gateways.get(&letter.id).cloned();
-        let (seq, mut wished) = told.map_or((0, 0), |told| (told.seq, told.wished));
-        let gone = self.graves.contains_key(&letter.id);
         let fresh = letter.seq > seq && !gone;
         if fresh {
             self.hands(letter, &mut wished);
@@ -109,6 +125,7 @@ impl Book {
         }
         let (records, cursor) = self.news(letter);
         Answer {
+            time: now,
             epoch,
             version: self.version,
             gone,

@@ -1,5 +1,17 @@
 //! Everything that can happen to Redis. No client's call fails by it, `/readyz` stays green, and when
 //! it is over all is exact again: who holds what, what was learned, what operators wished.
+//!
+//! | fault | test |
+//! |---|---|
+//! | refused; kill -9 and empty restart; with old data | `..the_server..`: killed, back and empty; killed, back with old data |
+//! | SIGSTOP and SIGCONT; FLUSHALL; NOSCRIPT; BUSY; client killed | `..the_server..` |
+//! | OOM; eviction; READONLY replica; MASTERDOWN; ACL without EVAL; password rotated, so NOAUTH and a wrong password | `..the_server..` |
+//! | black hole; accepts and is silent; accepts and closes; reset mid reply; half a reply; 500 ms late; network partition of one gateway | `..the_wire..`; `election.rs`: cut off |
+//! | 5 s late | for who waits 200 ms, the same as silent: `..the_wire..` |
+//! | garbage; wrong types; LOADING; CLUSTERDOWN; MOVED; ASK; max clients; no disk | `..the_wire..`: each of `SAID` |
+//! | WRONGTYPE, foreign and oversized values under our keys; many foreign keys | `..under_our_keys..`; `f077_..`: neither KEYS nor SCAN is ever sent |
+//! | failover to another address; DNS change | `failover.rs` |
+//! | clock of the server an hour off | `sim.rs` |
 
 use crate::redis::Server;
 use crate::rig::{all_elsewhere, call, count, daemons, hand, hold, learn, member, met, wish};
@@ -16,8 +28,8 @@ use twolane::share::Keys;
 use twolane::upstream::Standing;
 
 /// Two gateways, and one Redis behind a wire.
-struct Scene {
-    redis: Server,
+pub(crate) struct Scene {
+    pub(crate) redis: Server,
     wire: Wire,
     _nodes: Vec<Daemon>,
     a: Gateway,
@@ -28,10 +40,15 @@ struct Scene {
 
 impl Scene {
     async fn new(arguments: &[&str]) -> Self {
-        let (redis, nodes) = (Server::with(arguments).await, daemons(2).await);
+        Self::around(Server::with(arguments).await, "").await
+    }
+
+    /// The same, and how the gateways find it.
+    pub(crate) async fn around(redis: Server, share: &str) -> Self {
+        let nodes = daemons(2).await;
         let wire = Wire::to(redis.address()).await;
-        let a = member(&nodes, &wire.url(), "").await;
-        let b = member(&nodes, &wire.url(), "").await;
+        let a = member(&nodes, &wire.url(), share).await;
+        let b = member(&nodes, &wire.url(), share).await;
         met(&[&a, &b]).await;
         Self {
             redis,
@@ -45,7 +62,7 @@ impl Scene {
     }
 
     /// One fault from its beginning until all is exact again.
-    async fn play(
+    pub(crate) async fn play(
         &mut self,
         name: &str,
         down: bool,
@@ -53,7 +70,6 @@ impl Scene {
         end: impl AsyncFnOnce(&mut Self),
     ) {
         self.round += 1;
-        let state = [("drain", Hand::Drain), ("ready", Hand::Ready)][(self.round % 2) as usize];
         let dify = self.a.dify();
         let before = hold(&dify).await;
         begin(self).await;
@@ -69,19 +85,10 @@ impl Scene {
         let during = hold(&dify).await;
         learn(&self.a.embedded, "op", 3, Duration::from_millis(5));
         learn(&self.b.embedded, "op", 2, Duration::from_millis(5));
-        wish(&self.a, "n2", state.0).await;
+        wish(&self.a, "n2", self.state().word()).await;
         end(self).await;
         let ended = clock::now();
-        let total = 5 * self.round;
-        eventually(&format!("{name}: all is exact again"), async || {
-            let exact = |gateway: &Gateway| count(&gateway.embedded, "op") == total;
-            all_elsewhere(&self.b.embedded) == 2
-                && all_elsewhere(&self.a.embedded) == 0
-                && exact(&self.a)
-                && exact(&self.b)
-                && hand(&self.b.embedded, "n2") == state.1
-        })
-        .await;
+        self.exact(name).await;
         println!("{name}: exact again after {:?}", ended.elapsed());
         drop((before, during));
         eventually(&format!("{name}: what ended is gone"), async || {
@@ -89,6 +96,35 @@ impl Scene {
         })
         .await;
         self.serves(name, &dify).await;
+    }
+
+    /// What an operator wishes for n2 in this round.
+    fn state(&self) -> Hand {
+        [Hand::Drain, Hand::Ready][(self.round % 2) as usize]
+    }
+
+    /// Both know all that happened so far.
+    async fn exact(&self, name: &str) {
+        let total = 5 * self.round;
+        eventually(&format!("{name}: all is exact again"), async || {
+            let exact = |gateway: &Gateway| count(&gateway.embedded, "op") == total;
+            all_elsewhere(&self.b.embedded) == 2
+                && all_elsewhere(&self.a.embedded) == 0
+                && exact(&self.a)
+                && exact(&self.b)
+                && hand(&self.b.embedded, "n2") == self.state()
+        })
+        .await;
+    }
+
+    /// Redis itself has all that was ever learned: for operators, and for who comes later.
+    async fn is_whole(&self, name: &str) {
+        let total = format!("\"count\":{},", 5 * self.round);
+        eventually(&format!("{name}: Redis knows all"), async || {
+            let stats = self.redis.cli(&["HGET", "twolane:request:stats", "op"]);
+            stats.contains(&total)
+        })
+        .await;
     }
 
     async fn serves(&self, name: &str, dify: &Dify) {
@@ -171,6 +207,19 @@ async fn whatever_the_server_does_no_call_fails_and_all_is_exact_afterwards() {
             scene.redis.restart().await;
         })
         .await;
+    scene.is_whole("killed, back and empty").await;
+    let begin = async |scene: &mut Scene| {
+        assert_eq!(scene.redis.cli(&["SAVE"]), "OK");
+    };
+    let end = async |scene: &mut Scene| {
+        scene.exact("before it is killed").await;
+        scene.redis.kill();
+        scene.redis.restart().await;
+    };
+    scene
+        .play("killed, back with old data", false, begin, end)
+        .await;
+    scene.is_whole("killed, back with old data").await;
     let say = |scene: &Scene, command: &[&str]| scene.redis.cli(command);
     let begin = async |scene: &mut Scene| {
         say(scene, &["FLUSHALL"]);

@@ -6,14 +6,16 @@ use crate::rig::{
     known, learn, member, met, wish,
 };
 use crate::support::eventually;
-use crate::support::gateway::{Gateway, yaml};
+use crate::support::gateway::{Gateway, config, yaml};
 use crate::support::program::{Program, Serving};
 use crate::wire::Wire;
 use serde_json::Value;
 use std::time::Duration;
+use twolane::demo::daemon::Plugin;
 use twolane::model::clock;
-use twolane::nodes::{CooldownRules, Hand};
-use twolane::server::Embedded;
+use twolane::nodes::{CooldownRules, Hand, Presence};
+use twolane::observe::{OwnMetrics, prometheus};
+use twolane::server::{Embedded, Options};
 use twolane::upstream::Standing;
 
 /// What nobody has seen is short.
@@ -308,6 +310,74 @@ async fn f130_a_node_that_rests_for_one_rests_for_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_missed_on_a_node_no_other_tries_there() {
+    let (redis, nodes) = (Server::start().await, daemons(2).await);
+    nodes[0].put_plugin(Plugin::absent(PLUGIN));
+    let a = member(&nodes, &redis.url(), "cooldown: { absent: 60s }\n").await;
+    let b = member(&nodes, &redis.url(), "").await;
+    met(&[&a, &b]).await;
+    let presence = |gateway: &Gateway| {
+        let live = gateway.embedded.live();
+        let plugin = live.plugins.find(Some(PLUGIN));
+        let nodes = live.snapshot().nodes();
+        nodes[0].presence(plugin.place(), clock::now())
+    };
+    let dify = a.dify();
+    eventually("a has missed it on n1", async || {
+        call(&dify).await;
+        presence(&a) == Presence::Absent
+    })
+    .await;
+    let missed = clock::now();
+    eventually("b knows", async || presence(&b) == Presence::Absent).await;
+    println!("what a missed was known to b after {:?}", missed.elapsed());
+    let asked = || nodes[0].requests_seen() - nodes[0].health_checks();
+    let before = asked();
+    for _ in 0..20 {
+        assert_eq!(header_of(&b.dify(), "X-Twolane-Node").await, "n2");
+    }
+    assert_eq!(asked(), before, "b has not tried n1");
+    // It is there again, and b is the first to see it: a believes b, and not its own old word.
+    nodes[0].put_plugin(Plugin::running(PLUGIN));
+    let place = b.embedded.live().plugins.find(Some(PLUGIN)).place();
+    b.embedded.live().snapshot().nodes()[0].note_found(place, clock::now());
+    eventually("a knows", async || presence(&a) == Presence::Present).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f074_metrics_of_an_embedding_program_are_in_redis_and_on_the_page() {
+    let (redis, nodes) = (Server::start().await, daemons(1).await);
+    let with = async |x: f64| {
+        let own = OwnMetrics::new("acme").unwrap();
+        let gauge = prometheus::Gauge::new("x", "A strategy's own.").unwrap();
+        own.register(gauge.clone()).unwrap();
+        gauge.set(x);
+        let options = Options {
+            metrics: Some(own),
+            ..Options::default()
+        };
+        let share = format!("share: {{ redis: \"{}\", interval: 100ms }}\n", redis.url());
+        Gateway::start_with(config(&[&nodes[0]], &share), options).await
+    };
+    let in_redis = |name: &str| redis.cli(&["HGET", "twolane:custom:stats", name]);
+    let a = with(3.0).await;
+    eventually("x is 3", async || in_redis("acme_x") == "3").await;
+    let page = a.admin("/metrics").await;
+    assert!(page.text().contains("\nacme_x 3\n"), "{}", page.text());
+    let b = with(4.5).await;
+    met(&[&a, &b]).await;
+    eventually("all of the fleet are added up", async || {
+        in_redis("acme_x") == "7.5"
+    })
+    .await;
+    drop(b);
+    eventually("who is gone does not count", async || {
+        in_redis("acme_x") == "3"
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f043_f072_f073_the_seeds_status_keys_follow_the_fleet() {
     let (redis, nodes) = (Server::start().await, daemons(2).await);
     let a = member(&nodes, &redis.url(), UNKNOWN).await;
@@ -420,26 +490,6 @@ async fn f077_round_trips_do_not_grow_with_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acl_user_with_its_own_keys_is_enough() {
-    let (redis, nodes) = (Server::start().await, daemons(1).await);
-    let docs = include_str!("../../docs/redis-keys.md");
-    let rule = docs.lines().find(|line| line.starts_with("ACL SETUSER "));
-    let rule = rule.unwrap().replace("twolane on >PASSWORD", "tw on >pw");
-    let command: Vec<_> = rule.split_ascii_whitespace().collect();
-    assert_eq!(redis.cli(&command), "OK");
-    let url = format!("redis://tw:pw@127.0.0.1:{}/0", redis.port);
-    let a = member(&nodes, &url, "").await;
-    let b = member(&nodes, &url, "").await;
-    met(&[&a, &b]).await;
-    learn(&a.embedded, "op", 3, Duration::from_secs(9));
-    wish(&a, "n1", "drain").await;
-    eventually("b knows", async || {
-        count(&b.embedded, "op") == 3 && hand(&b.embedded, "n1") == Hand::Drain
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn sentinels_are_asked_where_redis_is() {
     let (redis, nodes) = (Server::start().await, daemons(1).await);
     let folder = tempfile::tempdir().unwrap();
@@ -468,37 +518,8 @@ async fn sentinels_are_asked_where_redis_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_may_speak_tls_under_a_certificate_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let (key, certificate) = (file("key.pem"), file("certificate.pem"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=redis",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-        ])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .stderr(std::process::Stdio::null())
-        .status();
-    assert!(made.expect("openssl is installed: make setup").success());
-    let port = crate::redis::free_port().to_string();
-    let tls = [
-        "--tls-port",
-        &port,
-        "--tls-auth-clients",
-        "no",
-        "--tls-cert-file",
-        &certificate,
-    ];
-    let keys = ["--tls-key-file", &key, "--tls-ca-cert-file", &certificate];
-    let (redis, nodes) = (
-        Server::with(&[&tls[..], &keys].concat()).await,
-        daemons(1).await,
-    );
+    let (redis, port, certificate) = Server::with_tls(folder.path()).await;
+    let nodes = daemons(1).await;
     let share = format!(
         "share:\n  redis: rediss://127.0.0.1:{port}\n  interval: 100ms\n  ca: {certificate}\n"
     );

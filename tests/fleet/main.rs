@@ -11,11 +11,15 @@
 )]
 
 mod book;
+mod documented;
+mod election;
+mod failover;
 mod faults;
 mod gateways;
 mod redis;
 mod rig;
 mod script;
+mod sights;
 mod sim;
 #[path = "../support/mod.rs"]
 mod support;

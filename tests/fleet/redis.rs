@@ -3,12 +3,14 @@
 use crate::support::{eventually, within};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// A server that ends with the test.
 pub(crate) struct Server {
+    host: String,
     child: Child,
     folder: TempDir,
     pub(crate) port: u16,
@@ -21,14 +23,20 @@ impl Server {
     }
 
     pub(crate) async fn with(arguments: &[&str]) -> Self {
+        Self::at("127.0.0.1", free_port, arguments).await
+    }
+
+    /// One at another of this machine's own addresses, at a port that `port` names.
+    pub(crate) async fn at(host: &str, port: impl Fn() -> u16, arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|it| (*it).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         // A free port may be taken by the time it is opened; then another one is tried.
         for _ in 0..10 {
-            let port = free_port();
-            let mut child = spawn(&folder, port, &arguments);
-            if is_up(port, &mut child).await {
+            let port = port();
+            let mut child = spawn(&folder, (host, port), &arguments);
+            if is_up((host, port), &mut child).await {
                 return Self {
+                    host: host.to_owned(),
                     child,
                     folder,
                     port,
@@ -39,12 +47,39 @@ impl Server {
         panic!("no Redis could be started");
     }
 
+    /// One that speaks TLS as well: its port for that, and its certificate, both in this folder.
+    pub(crate) async fn with_tls(folder: &Path) -> (Self, String, String) {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let (key, certificate) = (file("key.pem"), file("certificate.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
+            .args([
+                "-subj",
+                "/CN=redis",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", &key, "-out", &certificate])
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.expect("openssl is installed: make setup").success());
+        let port = free_port().to_string();
+        let tls = ["--tls-port", &port, "--tls-auth-clients", "no"];
+        let pair = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+        let trust = ["--tls-ca-cert-file", &certificate];
+        let server = Self::with(&[&tls[..], &pair, &trust].concat()).await;
+        (server, port, certificate)
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        format!("redis://{}/0", self.address())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
+        address((&self.host, self.port))
     }
 
     /// What `redis-cli` says to a command, without the last line's end.
@@ -54,7 +89,7 @@ impl Server {
 
     pub(crate) fn cli_as(&self, who: &[&str], arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string(), "--raw"])
+            .args(["-h", &self.host, "-p", &self.port.to_string(), "--raw"])
             .args(who)
             .args(arguments)
             .stderr(Stdio::null())
@@ -79,8 +114,9 @@ impl Server {
     pub(crate) async fn restart(&mut self) {
         let bind = || TcpListener::bind(self.address());
         eventually("the port is free again", async || bind().is_ok()).await;
-        self.child = spawn(&self.folder, self.port, &self.arguments);
-        assert!(is_up(self.port, &mut self.child).await, "it starts again");
+        let place = (self.host.as_str(), self.port);
+        self.child = spawn(&self.folder, place, &self.arguments);
+        assert!(is_up(place, &mut self.child).await, "it starts again");
     }
 }
 
@@ -104,9 +140,13 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
+fn address((host, port): (&str, u16)) -> SocketAddr {
+    SocketAddr::new(host.parse().unwrap(), port)
+}
+
+fn spawn(folder: &TempDir, (host, port): (&str, u16), arguments: &[String]) -> Child {
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--port", &port.to_string(), "--bind", host])
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
         .arg("--dir")
         .arg(folder.path())
@@ -119,10 +159,10 @@ fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
 }
 
 /// Whether it answers; false when the process has ended.
-async fn is_up(port: u16, child: &mut Child) -> bool {
+async fn is_up(place: (&str, u16), child: &mut Child) -> bool {
     within("redis-server answers or ends", async {
         loop {
-            if answers(port) {
+            if answers(address(place)) {
                 return true;
             }
             if child.try_wait().unwrap().is_some() {
@@ -134,8 +174,7 @@ async fn is_up(port: u16, child: &mut Child) -> bool {
     .await
 }
 
-fn answers(port: u16) -> bool {
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+fn answers(address: SocketAddr) -> bool {
     let Ok(mut wire) = TcpStream::connect(address) else {
         return false;
     };

@@ -352,7 +352,10 @@ async fn rules_pin_a_class_and_a_pool_before_routes_and_pins() {
         "what is not learned can be pinned too"
     );
     assert_eq!(explain(&rig, "b/x").await["rule"], 2);
-    assert_eq!(explain(&rig, "b/x").await["pool"], "heavy");
+    let told = explain(&rig, "b/x").await;
+    assert_eq!(told["pool"], "heavy");
+    let advice = told["advice"].as_str().unwrap();
+    assert!(advice.contains("plugin_caps: too few requests"), "{advice}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -286,3 +286,26 @@ async fn an_error_of_no_told_length_is_read_too_and_rests_its_node() {
         assert_eq!(failed, lost, "{what}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d28_failures_now_and_then_on_both_nodes_take_neither_away() {
+    let rig = rig(2, "").await;
+    let mut rng = fastrand::Rng::with_seed(28);
+    let mut failed = 0;
+    for _ in 0..400 {
+        for node in &rig.nodes {
+            if rng.f64() < 0.05 {
+                node.script("tool/invoke", status(502, None));
+            } else {
+                node.unscript("tool/invoke");
+            }
+        }
+        let answer = call(&rig.dify()).await;
+        assert!([200, 502].contains(&answer.status), "{}", answer.status);
+        failed += usize::from(answer.status == 502);
+    }
+    assert!(
+        (1..60).contains(&failed),
+        "what failed did, and no more: {failed}"
+    );
+}

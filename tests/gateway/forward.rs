@@ -29,7 +29,8 @@ async fn f001_a_hundred_requests_through_three_nodes_without_redis() {
 
 /// A gateway that shows nothing of itself, before one daemon that nobody else asks.
 async fn bare() -> Rig {
-    Rig::new(1, &format!("{UNCHECKED}debug: {{ headers: false }}\n")).await
+    let trusting = "debug: { headers: false }\ntrusted_proxies: [127.0.0.1]\n";
+    Rig::new(1, &format!("{UNCHECKED}{trusting}")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +106,14 @@ struct Exchanged {
 }
 
 fn end_to_end(headers: &[(String, String)]) -> Vec<(String, String)> {
-    let added = ["connection", "via", "x-plugin-forwarded", "x-request-id"];
+    let added = [
+        "connection",
+        "via",
+        "x-forwarded-for",
+        "x-plugin-forwarded",
+        "x-real-ip",
+        "x-request-id",
+    ];
     let lower = headers
         .iter()
         .map(|(name, value)| (name.to_lowercase(), value.clone()))
@@ -153,6 +161,9 @@ async fn same(rig: &Rig, line: (&str, &str), headers: &[(&str, &str)], body: &[u
             "traceparent",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ),
+        // Of a proxy that is trusted, these are kept; `tests/hostile` is about all others.
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "shop.example"),
     ];
     all.extend(headers);
     let node = Dify::new(rig.nodes[0].addr(), Some("a key"));

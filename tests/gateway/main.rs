@@ -28,6 +28,7 @@ mod tracing;
 mod users;
 mod waiting;
 mod warming;
+mod websocket;
 
 use serde_json::{Value, json};
 use twolane::demo::daemon::{Daemon, Settings, World};

@@ -184,3 +184,25 @@ async fn a_node_is_busy_while_a_long_request_runs_there() {
     rig.let_go(held).await;
     assert_eq!(rig.metric("twolane_node_busy", &["n1"]).await, 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f217_the_mean_of_what_takes_200_ms_is_200_from_the_first_call_on() {
+    let rig = Rig::new(1, "learn: { min_samples: 1 }\n").await;
+    let dify = rig.dify();
+    for calls in 1..=3 {
+        let answer = dify.all("tool/invoke", PLUGIN, sim(json!({"ttfb_ms": 200})));
+        expect_events(within("an answer", answer).await);
+        rig.quiet().await;
+        let stats = rig.gateway.admin("/cluster/stats").await.json();
+        let rows = stats["endpoints"].as_array().unwrap();
+        for row in rows {
+            // Seed 002 began with 0 and halved: 100, 150, 175.
+            assert_eq!(row["total"], calls);
+            assert!(row["avg_ms"].as_f64().unwrap() >= 200.0, "{row}");
+        }
+        assert!(!rows.is_empty(), "something was learned");
+        let of = ["operation=\"tool/invoke\""];
+        let score = rig.metric("twolane_operation_score_seconds", &of).await;
+        assert!(score >= 0.2, "{score} after {calls}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Who waits here when the nodes are full, for how long, and who goes next?
 
 use crate::rig::{Held, Rig, UNCHECKED, ask, class_of, expect_rejection, node_of};
+use crate::support::client::Dify;
 use crate::support::filed::Filed;
 use crate::support::gate::{Gate, HOLD};
 use crate::support::gateway::{Gateway, yaml};
@@ -253,6 +254,107 @@ async fn long_requests_leave_places_to_short_ones() {
     assert_eq!(rig.metric("twolane_short_reserve", &[]).await, 1.0);
     long.pop().expect("one of three").stream.abort();
     served(fourth, "after_waiting").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rules_limit_holds_what_it_matches_on_all_nodes_together_and_nothing_else() {
+    let rule = "rules: [{ tenant: tenant, op: \"llm/*\", limit: 2 }]\n";
+    let rig = Rig::new(3, &format!("{UNCHECKED}{PINS}{FOR_EVER}{rule}")).await;
+    let hang = || async {
+        let script = sim(json!({"fail": "hang"}));
+        let open = rig.dify().open("llm/invoke", "a/one", script).await;
+        open.expect("the call should be sent")
+    };
+    let (first, _second) = (hang().await, hang().await);
+    eventually("two run", async || rig.gateway.in_flight() == 2).await;
+    // It waits for a model and not for a node; the rule names it, so it waits.
+    let third = call(&rig, "llm/invoke", "b/two");
+    until_waiting(&rig, 1).await;
+    let other = answer(call(&rig, "tool/invoke", "a/one")).await;
+    assert_eq!(other.status, 200, "the rule is not for it");
+    assert_eq!((waiting(&rig), rig.gateway.in_flight()), (1, 2));
+    let told = asked(&rig, "llm/invoke").await;
+    assert_eq!(told["rule"], 1);
+    assert_eq!(told["limit"], json!({"most": 2, "here": 2, "in_flight": 2}));
+    assert!(told["notes"].to_string().contains("would wait"), "{told:#}");
+    assert!(asked(&rig, "tool/invoke").await["limit"].is_null());
+    first.abort();
+    served(third, "after_waiting").await;
+}
+
+/// What would be said of a call of this operation.
+async fn asked(rig: &Rig, op: &str) -> serde_json::Value {
+    let admin = Dify::new(rig.gateway.embedded.admin(), None);
+    let path = format!("/plugin/tenant/dispatch/{op}");
+    let question = json!({"method": "POST", "path": path}).to_string();
+    let told = admin.raw("POST", "/api/v1/explain", &[], question.as_bytes());
+    within("an explanation", told)
+        .await
+        .expect("it comes")
+        .json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_a_rules_limit_the_queue_ends_too_and_a_nested_call_goes_on() {
+    let rule = "rules: [{ header: { X-Team: batch }, limit: 1 }]\n";
+    let rig = capped(&format!("max_queue: 1\n{rule}")).await;
+    let batch = || rig.dify().with("X-Team", "batch");
+    let hang = sim(json!({"fail": "hang"}));
+    let _first = batch().open("tool/invoke", "a/one", hang).await;
+    eventually("it runs", async || rig.gateway.in_flight() == 1).await;
+    let second = batch();
+    let second = tokio::spawn(async move { ask(&second, "a/two", sim(json!({}))).await });
+    until_waiting(&rig, 1).await;
+    let third = ask(&batch(), "a/three", sim(json!({}))).await;
+    expect_rejection(&third, 503, "queue_full");
+    assert!(third.header("Retry-After").is_some());
+    second.abort();
+    until_waiting(&rig, 0).await;
+
+    let soon = format!("{UNCHECKED}max_hold: 50ms\n{rule}");
+    let rig = Rig::new(1, &soon).await;
+    let batch = || rig.dify().with("X-Team", "batch");
+    let hang = sim(json!({"fail": "hang"}));
+    let _parent = batch().open("tool/invoke", "a/agent", hang).await;
+    eventually("it runs", async || rig.gateway.in_flight() == 1).await;
+    let nested = ask(&batch(), "a/tool", sim(json!({}))).await;
+    assert_eq!(nested.status, 200, "{}", nested.text());
+    assert_eq!(nested.header("X-Twolane-Why"), Some("overdue"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_keeps_counting_what_runs_under_a_rule_and_a_rule_that_is_gone_holds_nobody() {
+    let gate = Gate::start("n1").await;
+    let rules = |rule: &str| {
+        let more = format!("reload: {{ poll: \"off\" }}\n{UNCHECKED}{FOR_EVER}{rule}");
+        yaml(&[gate.named()], &more)
+    };
+    let limited = |limit: u32| format!("rules: [{{ op: \"tool/*\", limit: {limit} }}]\n");
+    let filed = Filed::start(&rules(&limited(1))).await;
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        let dify = filed.gateway.dify();
+        let body = json!({ "hold": HOLD });
+        calls.push(tokio::spawn(async move {
+            let stream = dify.open("tool/invoke", PLUGIN, body).await;
+            stream.expect("the call should be sent").whole().await
+        }));
+    }
+    eventually("all are inside", async || {
+        filed.gateway.embedded.live().lifecycle.open() == 4
+    })
+    .await;
+    eventually("one runs", async || gate.held() == 1).await;
+    filed.take(&rules(&limited(3))).await;
+    eventually("three run", async || gate.held() == 3).await;
+    assert_eq!(filed.gateway.in_flight(), 3, "what ran before is counted");
+    filed.take(&rules("")).await;
+    eventually("all run", async || gate.held() == 4).await;
+    gate.open();
+    for call in calls {
+        let answer = within("an answer", call).await.expect("no panic");
+        assert_eq!(answer.expect("the whole answer").status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

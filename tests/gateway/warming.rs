@@ -200,9 +200,101 @@ async fn a_plugin_is_called_right_after_it_was_installed() {
         call(&dify).await;
     }
     assert_eq!(rig.ledger().len(), 50);
-    for node in ["n1", "n2", "n3"] {
-        call_until_served(&rig, node, 1).await;
+    // For a minute this tenant's calls go where it was installed; others' find it everywhere.
+    let body = json!({"user_id": "u", "data": sim(json!({"events": 1}))}).to_string();
+    let target = "/plugin/other/dispatch/tool/invoke";
+    let headers = [
+        ("X-Plugin-ID", PLUGIN),
+        ("Content-Type", "application/json"),
+    ];
+    within("every node serves", async {
+        while ["n1", "n2", "n3"]
+            .iter()
+            .any(|node| served(&rig, node) == 0)
+        {
+            let answer = dify.raw("POST", target, &headers, body.as_bytes());
+            assert_eq!(answer.await.unwrap().status, 200);
+        }
+    })
+    .await;
+}
+
+/// Row K of dify.md, section 8.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_install_or_an_upgrade_the_tenants_calls_go_where_it_was_done() {
+    let nodes = daemons(3, |_, settings| {
+        settings.accept_all_plugins = false;
+        settings.install = Install {
+            here_ms: 50,
+            sweep_ms: 600_000,
+            ..Install::default()
+        };
+    })
+    .await;
+    // Nothing is asked beside the requests, so that only the install can tell.
+    let rig = before(nodes, "health: { enabled: false }\n").await;
+    let dify = rig.dify();
+    let install = async |action: &str, asked: serde_json::Value| {
+        let target = format!("/plugin/tenant/management/install/{action}");
+        let answer = within("an answer", dify.post(&target, &asked)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["data"]["task_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let identifier = format!("{PLUGIN}:0.0.1@abcd");
+    let asked = json!({"plugin_unique_identifiers": [identifier], "source": "marketplace"});
+    let task = install("identifiers", asked).await;
+    within("it is installed", async {
+        let target = format!("/plugin/tenant/management/install/tasks/{task}");
+        while dify.get(&target).await.json()["data"]["status"] != "success" {}
+    })
+    .await;
+    let all_calls = || rig.nodes.iter().map(calls).sum::<usize>();
+    for _ in 0..50 {
+        call(&dify).await;
     }
+    assert_eq!((all_calls(), rig.ledger().len()), (50, 50), "nobody missed");
+    let at = rig.ledger().executions()[0].node.clone();
+    // The others have had it since, and after the upgrade they have not: nobody has told us.
+    let plugin = rig.gateway.embedded.live().plugins.find(Some(PLUGIN));
+    for node in ["n1", "n2", "n3"] {
+        rig.node(node).note_present(plugin.place());
+    }
+    let upgrade = json!({
+        "original_plugin_unique_identifier": identifier,
+        "new_plugin_unique_identifier": format!("{PLUGIN}:0.0.2@ef01"),
+        "source": "marketplace",
+    });
+    install("upgrade", upgrade).await;
+    for _ in 0..50 {
+        call(&dify).await;
+    }
+    assert_eq!(all_calls(), 100, "nobody missed after the upgrade");
+    assert_eq!(served(&rig, &at), 100, "{at} took both");
+}
+
+/// Row E of dify.md, section 8.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serverless_daemon_is_used_at_once_and_never_asked_for_plugins() {
+    let nodes = daemons(2, |_, settings| {
+        settings.health.platform = "serverless".to_owned();
+    })
+    .await;
+    let rig = before(nodes, "health: { interval: 100ms, slow_start: 0s }\n").await;
+    let dify = rig.dify();
+    call_until_served(&rig, "n2", 5).await;
+    restart(&rig, 0).await;
+    let back = rig.gateway.until(|_| rig.node("n1").is_healthy());
+    within("it is back", back).await;
+    let before = served(&rig, "n1");
+    // A local daemon would get none while the other is known to have the plugin.
+    for _ in 0..20 {
+        call(&dify).await;
+    }
+    assert!(served(&rig, "n1") > before + 3, "it is used at once");
+    assert_eq!(questions(&rig.nodes[0]) + questions(&rig.nodes[1]), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,6 +127,10 @@ fn a_dead_node_delays_fewer_than_under_round_robin_and_loses_none_that_came_late
             100.0 * turns
         );
         assert!(own <= turns, "{death:?}: {own} and {turns}");
+        // One that refuses says so before the next request comes: no rule can do better.
+        if death == Death::BlackHole {
+            assert!(own <= 0.7 * least, "{death:?}: {own} and {least}");
+        }
         for (trace, fates) in runs(
             &farm,
             0.55,

@@ -6,6 +6,7 @@
 )]
 
 pub mod api;
+pub mod browser;
 pub mod client;
 pub mod filed;
 pub mod gate;

@@ -3,6 +3,7 @@
 
 mod clients;
 mod files;
+mod nodes;
 mod peer;
 #[path = "../support/mod.rs"]
 mod support;

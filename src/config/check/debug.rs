@@ -116,6 +116,7 @@ pub(super) fn no_loop(root: &Table<'_>, tcp: &Tcp, pools: &[Pool]) {
         let place = Address {
             host: host.clone(),
             port: tcp.port,
+            tls: false,
         };
         is_own(&[listen], &place)
     };

@@ -95,7 +95,7 @@ fn file(value: &Value<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
-fn networks(value: &Value<'_>) -> Vec<IpNet> {
+pub(super) fn networks(value: &Value<'_>) -> Vec<IpNet> {
     let network = |item: &Value<'_>| {
         let text = item.text()?.trim();
         let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
@@ -165,6 +165,7 @@ fn usual() -> Address {
     Address {
         host: "redis".to_owned(),
         port: defaults::REDIS_PORT,
+        tls: false,
     }
 }
 

@@ -9,6 +9,7 @@ mod discover;
 mod env;
 mod hash;
 mod learn;
+mod limits;
 mod nodes;
 mod own;
 mod pools;
@@ -36,6 +37,8 @@ pub(super) struct Around<'a> {
     pub(super) known: &'a Known,
     /// The environment.
     pub(super) env: Env<'a>,
+    /// A rule has a limit, so that requests may wait in any pool.
+    pub(super) limited: bool,
 }
 
 /// Reads everything. The result is sound only when nothing was noted.
@@ -54,6 +57,10 @@ pub(super) fn read(tree: &Tree, around: &Around<'_>, findings: &Findings) -> Con
 }
 
 fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
+    let around = &Around {
+        limited: rules::any_limit(root),
+        ..*around
+    };
     let listen = sections::listen(root);
     let admin = sections::admin(&root.section("admin"), &listen);
     let mut own = listen.clone();
@@ -71,6 +78,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     Config {
         listen,
         tls,
+        node_tls: tls::node_tls(&root.section("node_tls")),
         admin,
         threads: root.or("threads", 0, |value| {
             value.whole(0..=1024, "0 is one per core")
@@ -81,7 +89,6 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         users: applications::users(&root.section("users")),
         debug_plugins: debug::debug_plugins(root, &pools),
         tcp,
-        pools,
         kinds: sections::kinds(&root.section("kinds")),
         strategies: sections::strategies(&root.section("strategies")),
         learn: learn::learn(&root.section("learn"), around),
@@ -89,7 +96,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         retry: sections::retry(&root.section("retry")),
         cooldown: sections::cooldown(&root.section("cooldown")),
         timeouts: sections::timeouts(&root.section("timeouts")),
-        limits: sections::limits(&root.section("limits")),
+        limits: limits::limits(root, &pools),
         loops: sections::loops(&root.section("loops")),
         debug_headers: shown.or("headers", false, Value::flag),
         decisions: shown.or("decisions", defaults::DECISIONS, |value| {
@@ -102,5 +109,6 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),
+        pools,
     }
 }

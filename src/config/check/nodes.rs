@@ -77,7 +77,10 @@ impl Roster {
         if is_own(&self.own, &node.address) {
             item.wrong(OWN, OWN_HELP);
         }
-        if pool.iter().any(|other| other.address == node.address) {
+        if pool
+            .iter()
+            .any(|other| other.address.place() == node.address.place())
+        {
             item.wrong(
                 "a second node with this address in the pool",
                 "raise its weight instead",
@@ -135,7 +138,10 @@ impl Roster {
                 }
             };
             let mut node = NodeEntry::at(address);
-            if nodes.iter().any(|other| other.address == node.address) {
+            if nodes
+                .iter()
+                .any(|other| other.address.place() == node.address.place())
+            {
                 wrong(BadAddress {
                     what: "the same address twice",
                     help: "remove one of the two",
@@ -209,7 +215,10 @@ fn list_alone(value: &Value<'_>) -> Vec<NodeEntry> {
                 "give one of them another `id`",
             );
         }
-        if nodes.iter().any(|other| other.address == node.address) {
+        if nodes
+            .iter()
+            .any(|other| other.address.place() == node.address.place())
+        {
             item.wrong(
                 "a second node with this address",
                 "raise its weight instead",
@@ -263,8 +272,15 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
     let upstream_key = table
         .value("upstream_key")
         .and_then(|value| applications::key(&value));
+    let named = table.value("server_name");
+    let server_name = named.as_ref().and_then(server_name);
     let at = NodeEntry::at(placed.and_then(|value| address(&value))?);
+    if let (Some(named), false) = (named, at.address.tls) {
+        let help = "write `https://` before the address, or leave `server_name` out";
+        named.wrong("no certificate is looked at without TLS", help);
+    }
     Some(NodeEntry {
+        server_name,
         id: id.unwrap_or_else(|| at.id.clone()),
         address: at.address,
         role,
@@ -283,6 +299,19 @@ fn address(value: &Value<'_>) -> Option<Address> {
         .parse()
         .map_err(|bad: BadAddress| value.wrong(bad.what, bad.help))
         .ok()
+}
+
+fn server_name(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    if text.is_empty() || !text.bytes().all(sign) {
+        value.wrong(
+            "neither a host name nor an IP address",
+            "write daemon.internal",
+        );
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn node_id(value: &Value<'_>) -> Option<NodeId> {

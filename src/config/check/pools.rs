@@ -96,7 +96,7 @@ fn pool(
         strategy,
         fail_open,
         use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
-        waiting: waiting::waiting(&table, &nodes, discover.as_ref()),
+        waiting: waiting::waiting(&table, (&nodes, discover.as_ref()), around),
         nodes,
         discover,
     })
@@ -156,7 +156,7 @@ fn short_pool(
         strategy,
         fail_open: flag(fail_open, defaults::FAIL_OPEN),
         use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
-        waiting: waiting::waiting(root, &nodes, discover.as_ref()),
+        waiting: waiting::waiting(root, (&nodes, discover.as_ref()), around),
         nodes,
         discover,
     }

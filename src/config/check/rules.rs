@@ -1,5 +1,6 @@
 //! The operator's rules for single requests.
 
+use super::waiting;
 use crate::config::application::Application;
 use crate::config::pool::{Pool, RuleEntry, When};
 use crate::config::table::{Table, Value};
@@ -17,6 +18,18 @@ const CONDITIONS: [&str; 8] = [
     "method",
     "header",
 ];
+/// Whether any rule has a limit: known before the pools are read, whose keys about waiting have an
+/// effect then.
+pub(super) fn any_limit(root: &Table<'_>) -> bool {
+    let limited = |item: &Tree| match item {
+        Tree::Table(entries) => entries.iter().any(|(key, _)| key == "limit"),
+        _ => false,
+    };
+    root.value("rules").is_some_and(|value| match value.tree {
+        Tree::List(list) => list.iter().any(limited),
+        _ => false,
+    })
+}
 
 /// The rules; each pool they name must exist.
 pub(super) fn rules(
@@ -52,9 +65,13 @@ fn rule(item: &Value<'_>, pools: &[Pool], applications: &[Application]) -> Optio
         );
     }
     let (class, pool) = (table.value("class"), table.value("pool"));
+    let limit = table.value("limit");
     let open = table.value("open");
-    if class.is_none() && pool.is_none() && open.is_none() {
-        table.lacks("class", "write what the rule decides: class, pool, or open");
+    if class.is_none() && pool.is_none() && open.is_none() && limit.is_none() {
+        table.lacks(
+            "class",
+            "write what the rule decides: class, pool, limit, or open",
+        );
     }
     let opens = open.as_ref().and_then(Value::flag).unwrap_or(false);
     if let Some(value) = open.filter(|_| opens && applications.is_empty()) {
@@ -84,6 +101,7 @@ fn rule(item: &Value<'_>, pools: &[Pool], applications: &[Application]) -> Optio
             .and_then(|value| value.word("pool", &names))
             .map(str::to_owned),
         open: opens,
+        limit: limit.and_then(|value| waiting::cap(&value)),
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::config::address;
 use crate::config::pool::{Strategies, TwoNodes};
 use crate::config::sections::{
-    Admin, Cooldown, Health, Kinds, Limits, Loops, Reload, Retry, State, Timeouts,
+    Admin, Cooldown, Health, Kinds, Loops, Reload, Retry, State, Timeouts,
 };
 use crate::config::shutdown::Shutdown;
 use crate::config::table::{Table, Value};
@@ -155,6 +155,7 @@ pub(super) fn kinds(section: &Table<'_>) -> Kinds {
         denied: denied.unwrap_or(default.denied),
         hook_body: hook.or("body", default.hook_body, Value::size),
         sticky_hooks: hook.or("sticky", default.sticky_hooks, Value::flag),
+        websocket_hooks: hook.or("websocket", default.websocket_hooks, Value::flag),
         management_read: time(&management, "read", default.management_read),
         management_write: time(&management, "write", default.management_write),
         one_writer: management.or("writer", default.one_writer, writer),
@@ -206,6 +207,7 @@ pub(super) fn timeouts(section: &Table<'_>) -> Timeouts {
         read: time("read", default.read),
         write: time("write", default.write),
         client_idle: time("client_idle", default.client_idle),
+        client_header: time("client_header", default.client_header),
         client_read: time("client_read", default.client_read),
         client_write: time("client_write", default.client_write),
         node_idle: time("node_idle", default.node_idle),
@@ -239,12 +241,6 @@ pub(super) fn timeouts(section: &Table<'_>) -> Timeouts {
         );
     }
     timeouts
-}
-
-pub(super) fn limits(section: &Table<'_>) -> Limits {
-    Limits {
-        body: section.or("body", Limits::default().body, Value::size),
-    }
 }
 
 pub(super) fn loops(section: &Table<'_>) -> Loops {

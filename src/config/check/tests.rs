@@ -103,7 +103,10 @@ const POOLS: &str = r#"
     pools: [{name: x, nodes: [a], fallback_pool: y}]¶ ; pools[0].fallback_pool ; 1 ; unknown pool `y`
     pools: [{name: x, nodes: [a], fallback_pool: x}]¶ ; pools[0].fallback_pool ; 1 ; the pool itself
     kind: dify_api¶pools: [{name: x, nodes: [b]}]¶ ; kind ; 1 ; beside `pools`
-    nodes: [https://a:5002]¶ ; nodes[0] ; 1 ; TLS to nodes comes later
+    nodes: [https://a]¶ ; nodes[0] ; 1 ; no port in the URL
+    nodes: [a:5002, https://a:5002]¶ ; nodes[1] ; 1 ; a second node with this address
+    nodes:¶  - {address: a, server_name: b}¶ ; nodes[0].server_name ; 2 ; no certificate is looked at
+    nodes:¶  - {address: 'https://a:1', server_name: ''}¶ ; nodes[0].server_name ; 2 ; neither a host name
     nodes: [http://a:5002/x]¶ ; nodes[0] ; 1 ; an address has no path
     nodes: [5002]¶ ; nodes[0] ; 1 ; expected a text, found a number
     nodes: [127.0.0.1:5002]¶ ; nodes[0] ; 1 ; the gateway's own address
@@ -401,6 +404,8 @@ fn tls_is_checked_and_off_unless_it_is_wanted() {
         let text = format!("{NODES}tls: {}\n", entry.replace('P', PAIR));
         refused(&text, at, 2, what);
     }
+    let lacking = format!("{NODES}node_tls: {{cert: a.crt}}\n");
+    refused(&lacking, "node_tls", 2, "`key` is missing");
     let text = format!("{NODES}listen: []\ntls: {{listen: 5002, {PAIR}}}\n");
     let config = good(&text);
     assert!(config.listen.is_empty() && config.tls.listen.len() == 1);
@@ -637,7 +642,7 @@ fn no_file_at_all_takes_the_nodes_of_the_environment() {
 
     for (value, what) in [
         ("a,a", "the same address twice"),
-        ("a,https://b", "https to nodes"),
+        ("a,https://b", "no port in the URL"),
         ("127.0.0.1:5002", "own address"),
     ] {
         let problems = with("TWOLANE_NODES", value).expect_err(value);
@@ -676,9 +681,15 @@ fn a_rule_names_what_it_matches_what_it_decides_and_a_pool_that_exists() {
         ("op: '*', pool: other", "rules[0].pool", "unknown pool"),
         ("op: '', class: long", "rules[0].op", "matches nothing"),
         (
-            "op: '*', class: long, limit: 3",
-            "rules[0].limit",
+            "op: '*', class: long, limits: 3",
+            "rules[0].limits",
             "unknown key",
+        ),
+        ("op: '*', limit: 0", "rules[0].limit", "must be from 1"),
+        (
+            "op: '*', limit: many",
+            "rules[0].limit",
+            "not a whole number",
         ),
         (
             "header: {'X Team': a}, class: long",
@@ -702,6 +713,8 @@ fn a_rule_names_what_it_matches_what_it_decides_and_a_pool_that_exists() {
             "{told}"
         );
     }
+    let config = good(&rules("op: '*', limit: 3"));
+    assert_eq!(config.rules[0].limit, Some(3));
     let config = good(&rules("header: {X-Team: 'a*'}, class: auto"));
     assert_eq!(
         config.rules[0].when.header,

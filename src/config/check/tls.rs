@@ -1,6 +1,7 @@
 //! The section `tls`.
 
 use super::sections::{overlap, socket};
+use crate::config::node_tls::NodeTls;
 use crate::config::table::{Table, Value};
 use crate::config::tls::{Certificate, ClientCertificates, Tls, Wanted};
 use std::net::SocketAddr;
@@ -74,7 +75,7 @@ fn certificate(value: &Value<'_>) -> Option<Certificate> {
     })
 }
 
-pub(super) fn file(value: &Value<'_>) -> Option<PathBuf> {
+fn file(value: &Value<'_>) -> Option<PathBuf> {
     let text = value.text()?;
     if text.is_empty() {
         value.wrong("no file has an empty name", "name a PEM file");
@@ -106,4 +107,19 @@ fn client(section: &Table<'_>) -> ClientCertificates {
             .warning(&ca, "nobody is asked for a certificate", help);
     }
     client
+}
+
+pub(super) fn node_tls(section: &Table<'_>) -> NodeTls {
+    let named = |key| section.value(key).and_then(|value| file(&value));
+    let (ca, cert, key) = (named("ca"), named("cert"), named("key"));
+    let shown = match (cert, key) {
+        (Some(cert), Some(key)) => Some(Certificate { cert, key }),
+        (None, None) => None,
+        (cert, _) => {
+            let lacking = if cert.is_some() { "key" } else { "cert" };
+            section.lacks(lacking, "a certificate and its key go together");
+            None
+        }
+    };
+    NodeTls { ca, shown }
 }

@@ -1,5 +1,6 @@
 //! Caps: how many requests a node may have in flight, and how the others wait.
 
+use super::Around;
 use crate::config::discover::Discover;
 use crate::config::pool::{MaxInFlight, Waiting};
 use crate::config::probe::Spot;
@@ -15,8 +16,8 @@ const NO_CAP: &str = "leave the line out: nothing is limited then";
 /// The caps of a pool, and of its nodes, which are read already, or may yet be found.
 pub(super) fn waiting(
     table: &Table<'_>,
-    nodes: &[NodeEntry],
-    discover: Option<&Discover>,
+    (nodes, discover): (&[NodeEntry], Option<&Discover>),
+    around: &Around<'_>,
 ) -> Waiting {
     let default = Waiting::default();
     let hold = table.value("max_hold");
@@ -37,6 +38,7 @@ pub(super) fn waiting(
         max_queue: queue.as_ref().and_then(many).unwrap_or(default.max_queue),
     };
     let capped = waiting.is_on()
+        || around.limited
         || nodes.iter().any(|node| node.max_in_flight.is_some())
         || discover.is_some_and(Discover::lists_nodes);
     let changed = [
@@ -47,7 +49,7 @@ pub(super) fn waiting(
         value.findings.warning(
             &value.path,
             "nothing waits without a cap",
-            "set max_in_flight or plugin_caps, or leave it out",
+            "set max_in_flight, plugin_caps or a rule's limit, or leave it out",
         );
     }
     waiting
@@ -71,7 +73,7 @@ pub(super) fn max_in_flight(value: &Value<'_>) -> Option<MaxInFlight> {
     Some(MaxInFlight::Classes { short, long })
 }
 
-fn cap(value: &Value<'_>) -> Option<u32> {
+pub(super) fn cap(value: &Value<'_>) -> Option<u32> {
     value.whole(1..=100_000, NO_CAP)
 }
 

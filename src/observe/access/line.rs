@@ -183,9 +183,11 @@ struct Plain<'a>(&'a str);
 
 impl Display for Plain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0
-            .escape_debug()
-            .try_for_each(|each| write!(f, "{each}"))
+        let usual = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+        if self.0.bytes().all(usual) {
+            return f.write_str(self.0);
+        }
+        write!(f, "{}", self.0.escape_debug())
     }
 }
 

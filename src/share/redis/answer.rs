@@ -19,7 +19,8 @@ pub(super) fn read(letter: &Letter, value: Value) -> Option<Answer> {
         hands,
         firsts,
         done,
-    ] = <[Value; 12]>::try_from(list(value)?).ok()?;
+        time,
+    ] = <[Value; 13]>::try_from(list(value)?).ok()?;
     // An answer to another letter would be taken for this one's, and so would the next one.
     (number(seq)? == letter.seq).then_some(())?;
     Some(Answer {
@@ -53,6 +54,7 @@ pub(super) fn read(letter: &Letter, value: Value) -> Option<Answer> {
             .map(number)
             .collect::<Option<_>>()?,
         done: number(done)? == 1,
+        time: number(time)?,
     })
 }
 

@@ -32,7 +32,11 @@ impl Discovery for Dns {
         {
             found.retain(IpAddr::is_ipv4);
         }
-        let entry = |ip| called_by_address(SocketAddr::new(ip, self.name.port));
+        let certified = self.name.tls.then(|| Arc::from(self.name.host.as_str()));
+        let entry = |ip| Entry {
+            server_name: certified.clone(),
+            ..called_by_address(SocketAddr::new(ip, self.name.port))
+        };
         Ok(found.into_iter().map(entry).collect())
     }
 }
@@ -48,6 +52,7 @@ pub(super) fn called_by_address(address: SocketAddr) -> Entry {
         hand: Hand::Ready,
         boot: None,
         max_in_flight: None,
+        server_name: None,
     }
 }
 

@@ -53,6 +53,7 @@ impl Discovery for Fixed {
                 hand: hand(node),
                 boot: None,
                 max_in_flight: node.max_in_flight,
+                server_name: node.certified_as().map(Arc::from),
             }));
         }
         if entries.is_empty() {
@@ -83,6 +84,7 @@ mod tests {
             address: Address {
                 host: host.into(),
                 port: 5002,
+                tls: false,
             },
             role: Role::Primary,
             weight: 3,
@@ -90,6 +92,7 @@ mod tests {
             drain: true,
             max_in_flight: None,
             upstream_key: None,
+            server_name: None,
         }
     }
 

@@ -105,6 +105,7 @@ mod tests {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         }
     }
 

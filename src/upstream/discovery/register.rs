@@ -161,6 +161,7 @@ impl Registered {
             hand: Hand::Ready,
             boot: None,
             max_in_flight: None,
+            server_name: None,
         };
         self.all
             .of(&self.pool, now)

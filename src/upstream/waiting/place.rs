@@ -2,7 +2,7 @@
 
 use super::WaitingRoom;
 use super::waiter::Stay;
-use crate::admit::{Guest, Pace};
+use crate::admit::{Guest, Pace, Quota, Taken};
 use crate::config::PluginCap;
 use crate::learn::matches;
 use crate::model::{Class, Owner, Request};
@@ -45,6 +45,8 @@ pub struct Wish {
     pub predicted: Option<Duration>,
     /// How long it has waited already, for nodes that then failed it.
     pub waited: Duration,
+    /// The places of the rule that limits it.
+    pub quota: Option<Arc<Quota>>,
 }
 
 /// A node, chosen and leased.
@@ -86,6 +88,15 @@ impl WaitingRoom {
         (pool, wish, guest): (&Arc<Pool>, &Wish, &Guest),
         (overdue, now): (bool, Instant),
     ) -> Found {
+        // Given back by `Drop` where no node is found.
+        let (taken, beyond) = match &wish.quota {
+            None => (None, false),
+            Some(quota) => match quota.take(self.share_of(quota)) {
+                None if !overdue => return Found::Full,
+                None => (Some(quota.exceed()), true),
+                taken => (taken, false),
+            },
+        };
         let limits = known
             .caps
             .on
@@ -116,22 +127,30 @@ impl WaitingRoom {
         };
         let chosen = match pool.choose(&ask(limits, false)) {
             Err(refused) if refused.full > 0 && overdue => {
-                self.metrics.overdue();
-                pool.choose(&ask(None, true)).map(|mut pick| {
-                    pick.why = Why::Overdue;
-                    pick
-                })
+                pool.choose(&ask(None, true)).map(|pick| (pick, true))
             }
-            chosen => chosen,
+            chosen => chosen.map(|pick| (pick, beyond)),
         };
         match chosen {
-            Ok(pick) => Found::Seat(Box::new(self.seat(pick, wish, guest, now))),
+            Ok((mut pick, beyond)) => {
+                if beyond {
+                    self.metrics.overdue();
+                    pick.why = Why::Overdue;
+                }
+                let seat = self.seat(pick, (wish, guest, taken), now);
+                Found::Seat(Box::new(seat))
+            }
             Err(refused) if refused.full > 0 => Found::Full,
             Err(refused) => Found::Nobody(refused),
         }
     }
 
-    fn seat(self: &Arc<Self>, pick: Pick, wish: &Wish, guest: &Guest, now: Instant) -> Seat {
+    fn seat(
+        self: &Arc<Self>,
+        pick: Pick,
+        (wish, guest, taken): (&Wish, &Guest, Option<Taken>),
+        now: Instant,
+    ) -> Seat {
         let lease = Lease::take(&pick.node, &wish.plugin, wish.request.class, now);
         // What is not held is not counted either.
         let lease = if wish.io_bound || !wish.held {
@@ -142,6 +161,7 @@ impl WaitingRoom {
         let stay = Stay {
             room: Arc::clone(self),
             guest: wish.held.then_some(*guest),
+            taken,
             since: now,
         };
         Seat {
@@ -162,6 +182,15 @@ impl WaitingRoom {
             io_bound,
             gateways: self.gateways.load(Ordering::Relaxed),
         }
+    }
+
+    /// How many of a rule's places are this gateway's.
+    pub(in crate::upstream) fn share_of(&self, quota: &Quota) -> u32 {
+        let limits = Limits {
+            gateways: self.gateways.load(Ordering::Relaxed),
+            ..Limits::default()
+        };
+        limits.share(quota.most())
     }
 
     /// All places of the nodes that take requests now; none when one of them has no limit.
@@ -186,6 +215,7 @@ impl Known {
         let plain = wish.tried.is_empty() && wish.owner.is_none() && !wish.once;
         (Arc::as_ptr(pool), class, wish.io_bound).hash(&mut kin);
         wish.request.plugin.hash(&mut kin);
+        wish.quota.as_ref().map(Arc::as_ptr).hash(&mut kin);
         if !plain {
             // Like nobody else: its luck is its own.
             wish.luck.hash(&mut kin);

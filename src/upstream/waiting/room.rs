@@ -37,8 +37,8 @@ pub(super) type Reply = Result<Box<Seat>, NoCandidate>;
 /// The waiting room of one pool.
 pub struct WaitingRoom {
     pub(super) state: Mutex<State>,
-    /// How many gateways share the caps. One place for the fleet to say so; today always 1.
-    pub(super) gateways: AtomicU16,
+    /// How many gateways share the caps.
+    pub(super) gateways: Arc<AtomicU16>,
     pub(super) metrics: WaitMetrics,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Held {
 type Unfetched = SmallVec<[Reply; 1]>;
 
 impl WaitingRoom {
-    pub(super) fn new(settings: &config::Pool, all: &Metrics) -> Self {
+    pub(super) fn new(settings: &config::Pool, all: &Metrics, gateways: Arc<AtomicU16>) -> Self {
         let now = clock::now();
         let state = State {
             room: Room::new(rules(settings)),
@@ -77,7 +77,7 @@ impl WaitingRoom {
         };
         Self {
             state: Mutex::new(state),
-            gateways: AtomicU16::new(1),
+            gateways,
             metrics: all.waits(&settings.name),
         }
     }
@@ -153,7 +153,10 @@ impl WaitingRoom {
         let Ok(ticket) = state.room.enter(guest, now) else {
             let nodes = pool.nodes();
             let in_use: u32 = nodes.iter().map(|node| node.total_in_flight()).sum();
-            let places = self.places(&nodes).unwrap_or(in_use);
+            let places = match &wish.quota {
+                Some(quota) => self.share_of(quota),
+                None => self.places(&nodes).unwrap_or(in_use),
+            };
             self.metrics.refused();
             return Received::Refused(state.room.predicted_wait(&guest, places, now));
         };

@@ -3,7 +3,7 @@
 use super::WaitingRoom;
 use super::place::Seat;
 use super::room::Reply;
-use crate::admit::{Guest, Ticket};
+use crate::admit::{Guest, Taken, Ticket};
 use crate::model::clock;
 use crate::nodes::{NoCandidate, Then};
 use std::fmt;
@@ -19,6 +19,8 @@ pub(super) struct Stay {
     pub(super) room: Arc<WaitingRoom>,
     /// None for what is not counted.
     pub(super) guest: Option<Guest>,
+    /// Its place of the rule that limits it.
+    pub(super) taken: Option<Taken>,
     pub(super) since: Instant,
 }
 
@@ -26,6 +28,8 @@ impl Then for Stay {}
 
 impl Drop for Stay {
     fn drop(&mut self) {
+        // First: whoever the room lets go now may need this very place.
+        self.taken = None;
         let room = Arc::clone(&self.room);
         room.ended(self);
     }

@@ -43,6 +43,13 @@ pub(crate) struct Attempt {
     running: Running,
 }
 
+impl Attempt {
+    /// Its node was reached.
+    pub(crate) fn reached(&mut self) {
+        self.lease.note_reached();
+    }
+}
+
 /// What a request remembers between its attempts.
 #[derive(Default)]
 pub(crate) struct Past {
@@ -119,7 +126,7 @@ impl Gateway {
         let among = screen(&self.nodes, &screening).ok()?;
         let choice = self.strategy.choose(&request, &among, &mut self.dice);
         let at = among.pool_position(choice.at);
-        let lease = Lease::take(&self.nodes[at], &key.plugin, verdict.class, now);
+        let lease = Lease::take(&self.nodes[at], &key.plugin, verdict.class, now).reaching();
         let running = self.learner.begin(&key.operation, now);
         Some((at, Attempt { lease, running }))
     }

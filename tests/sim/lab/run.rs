@@ -153,10 +153,13 @@ impl<'a> Run<'a> {
         let past = self.pasts[id as usize].take().unwrap_or_default();
         let chosen = self.gateway(id).choose(arrival.operation, &past, now);
         self.pasts[id as usize] = (past.failures > 0).then_some(past);
-        let Some((node, attempt)) = chosen else {
+        let Some((node, mut attempt)) = chosen else {
             self.ended(id, now, true);
             return;
         };
+        if !self.silent(node) {
+            attempt.reached();
+        }
         self.attempts[id as usize] = Some(attempt);
         let fate = &mut self.fates[id as usize];
         fate.node = u16::try_from(node).expect("few nodes");
@@ -174,6 +177,11 @@ impl<'a> Run<'a> {
                 self.stations[node].enter(now, task);
             }
         }
+    }
+
+    /// Whether a connection to the node is not answered.
+    fn silent(&self, node: usize) -> bool {
+        node == 0 && self.dead && matches!(self.setting.fault, Fault::Dies(..))
     }
 
     /// After how long an attempt at a node comes to nothing, if it does.

@@ -19,8 +19,8 @@ pub(crate) struct Scenario {
     pub(crate) claimed: f64,
 }
 
-/// B1 to B3. B4 is about thousands of connections and B5 about the gateway's own time: no matter
-/// for a simulation.
+/// B1 to B3. B4 is about thousands of connections (`make race ARGS=scale`) and B5 about the gateway's
+/// own time (`make bench ARGS="--bench through"`): no matter for a simulation.
 pub(crate) const SCENARIOS: [Scenario; 3] = [
     Scenario {
         name: "B1 mixed",
@@ -71,6 +71,26 @@ impl Scenario {
         ]
     }
 
+    /// What `benches/race` calls race A: 95 % tool calls of 50 ms and 5 % streams around 8 s.
+    pub(crate) fn streams() -> Vec<Operation> {
+        let of = |plugin, action, weight, sizes| Operation {
+            plugin,
+            action,
+            weight,
+            sizes,
+            later: sizes,
+            cpu: 0.5,
+        };
+        let stream = Sizes::Around {
+            mean: 8.0,
+            sigma: 0.3,
+        };
+        vec![
+            of(0, "tool/invoke", 0.95, Sizes::Always(0.05)),
+            of(1, "llm/invoke", 0.05, stream),
+        ]
+    }
+
     /// One short and one long operation in plugins of their own.
     pub(crate) fn operations(&self) -> Vec<Operation> {
         let of = |plugin, action, weight, mean| Operation {
@@ -86,6 +106,11 @@ impl Scenario {
             of(1, "llm/invoke", self.long, 8.0),
         ]
     }
+}
+
+/// The nodes of race A.
+pub(crate) fn slots() -> Farm {
+    Farm::new(Model::F, 4, SLOTS)
 }
 
 /// Where the gateway is not expected to gain: shown beside the rest.

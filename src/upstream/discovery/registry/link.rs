@@ -112,7 +112,13 @@ impl Link {
                     .await
             };
             match answer.await {
-                Ok(Some((host, port))) => return Ok(Address { host, port }),
+                Ok(Some((host, port))) => {
+                    return Ok(Address {
+                        host,
+                        port,
+                        tls: false,
+                    });
+                }
                 Ok(None) => why = format!("sentinel {address} does not know {}", sentinels.service),
                 Err(error) => why = format!("sentinel {address}: {error}"),
             }

@@ -1,0 +1,262 @@
+//! What do two thousand slow attackers cost everybody else?
+//!
+//! Every part is a process of its own, started from this program: daemons that answer at once, the
+//! gateway as it is shipped, and the attackers: half of them drip a header, half a body, a byte each
+//! second, and whoever is cut off comes again. Calm and siege alternate in one run, so that whatever
+//! else runs on the machine disturbs both alike; what is compared is how long the same paced
+//! requests take. Afterwards the attackers must have left nothing behind.
+//!
+//! `SIEGE_ROUNDS`, `SIEGE_SECONDS` and `SIEGE_ATTACKERS` change how much is measured.
+#![allow(
+    clippy::print_stdout,
+    reason = "a measurement is printed for who runs it"
+)]
+
+#[path = "../through/daemon.rs"]
+mod daemon;
+#[path = "../through/wire.rs"]
+mod wire;
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use wire::whole;
+
+const CALL: &[u8] =
+    b"POST /plugin/t/dispatch/tool/invoke HTTP/1.1\r\nHost: d\r\nX-Plugin-ID: a/b\r\n\
+                      Content-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"data\":{}}";
+const HEAD: &[u8] = b"GET /x HTTP/1.1\r\nHost: d\r\nX: ";
+const BODY: &[u8] = b"POST /x HTTP/1.1\r\nHost: d\r\nContent-Length: 100000\r\n\r\n";
+/// Clients that ask, each so often.
+const CLIENTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+const DAEMONS: usize = 3;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--as", part, ref addresses @ ..] => {
+            let addresses = addresses
+                .iter()
+                .map(|text| text.parse().expect("an address"));
+            play(part, &addresses.collect::<Vec<_>>());
+            ExitCode::SUCCESS
+        }
+        ["--bench", ..] => {
+            runtime().block_on(measure());
+            ExitCode::SUCCESS
+        }
+        // `cargo test --benches` only wants to know that this starts.
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime starts")
+}
+
+fn number(name: &str, default: usize) -> usize {
+    let set = std::env::var(name).ok().and_then(|text| text.parse().ok());
+    set.unwrap_or(default)
+}
+
+/// A part in a process of its own; ends when this is dropped.
+struct Part(Child);
+
+impl Part {
+    fn start(part: &str, addresses: &[SocketAddr]) -> Self {
+        let own = std::env::current_exe().expect("this program has a path");
+        let addresses = addresses.iter().map(ToString::to_string);
+        let mut command = Command::new(own);
+        command
+            .args(["--as", part])
+            .args(addresses)
+            .stdin(Stdio::piped());
+        Self(command.spawn().expect("this program can be started again"))
+    }
+
+    fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.0.id());
+        std::fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    fn resident_mib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = status.expect("the part runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<usize>().ok());
+        kib.unwrap_or(0) / 1024
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn play(part: &str, addresses: &[SocketAddr]) {
+    std::thread::spawn(|| {
+        // Nothing is ever written there: it ends with the parent.
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    match part {
+        "daemons" => daemon::run(addresses),
+        "attackers" => runtime().block_on(attack(addresses[0])),
+        _ => gateway(addresses[0], &addresses[1..]),
+    }
+}
+
+fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
+    let nodes: Vec<_> = daemons.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n",
+        nodes.join(", ")
+    );
+    let known = twolane::server::known();
+    let loaded = twolane::config::examine(&text, "siege.yaml", &known, &|_| None);
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{}", problems.render()));
+    twolane::observe::init_log("error", twolane::model::EventFormat::Text);
+    let ran = twolane::server::run(loaded, None, twolane::server::Options::default());
+    ran.expect("the gateway starts");
+}
+
+async fn attack(at: SocketAddr) {
+    let mut attackers = JoinSet::new();
+    for n in 0..number("SIEGE_ATTACKERS", 2000) {
+        let beginning = if n % 2 == 0 { HEAD } else { BODY };
+        attackers.spawn(async move {
+            loop {
+                let Ok(mut stream) = TcpStream::connect(at).await else {
+                    sleep(Duration::from_secs(1)).await;
+                    continue;
+                };
+                let mut sent = stream.write_all(beginning).await;
+                while sent.is_ok() {
+                    sleep(Duration::from_secs(1)).await;
+                    let heard = stream.try_read(&mut [0; 1]);
+                    let quiet = heard.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
+                    if !quiet {
+                        break;
+                    }
+                    sent = stream.write_all(b"x").await;
+                }
+            }
+        });
+    }
+    attackers.join_all().await;
+}
+
+/// How long each request took, in microseconds, sorted.
+async fn ask(at: SocketAddr, during: Duration) -> Vec<u64> {
+    let mut clients = JoinSet::new();
+    for n in 0..CLIENTS {
+        clients.spawn(async move {
+            let mut stream = TcpStream::connect(at).await.expect("it listens");
+            stream.set_nodelay(true).expect("a connected socket");
+            sleep(PAUSE * u32::try_from(n).unwrap_or(0) / 20).await;
+            let (mut took, end) = (Vec::new(), Instant::now() + during);
+            let mut tick = interval(PAUSE);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while Instant::now() < end {
+                tick.tick().await;
+                let start = Instant::now();
+                stream.write_all(CALL).await.expect("it is sent");
+                let (mut buffer, mut held) = (vec![0; 16 * 1024], 0);
+                while whole(&buffer[..held]).is_none() {
+                    let read = stream.read(&mut buffer[held..]).await;
+                    held += read.ok().filter(|read| *read > 0).expect("it is answered");
+                }
+                assert!(
+                    buffer.starts_with(b"HTTP/1.1 200"),
+                    "an attack refuses nobody"
+                );
+                took.push(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+            }
+            took
+        });
+    }
+    let mut all = clients.join_all().await.concat();
+    all.sort_unstable();
+    all
+}
+
+fn quantile(sorted: &[u64], share: f64) -> u64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+async fn measure() {
+    let ports: Vec<_> = (0..=DAEMONS)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
+        .collect();
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|port| port.local_addr().expect("bound"))
+        .collect();
+    let _daemons = Part::start("daemons", &ports[1..]);
+    for port in &ports[1..] {
+        answers(*port).await;
+    }
+    let gateway = Part::start("twolane", &ports);
+    answers(ports[0]).await;
+    let during = Duration::from_secs(number("SIEGE_SECONDS", 8) as u64);
+    ask(ports[0], Duration::from_secs(2)).await;
+    let (before, memory) = (gateway.descriptors(), gateway.resident_mib());
+    let attackers = number("SIEGE_ATTACKERS", 2000);
+    let mut ratios = [Vec::new(), Vec::new()];
+    println!("round   calm p50   p99   siege p50   p99   ratio of p99");
+    for round in 1..=number("SIEGE_ROUNDS", 7) {
+        let calm = ask(ports[0], during).await;
+        let siege = Part::start("attackers", &ports[..1]);
+        until(|| gateway.descriptors() >= before + attackers * 9 / 10).await;
+        let besieged = ask(ports[0], during).await;
+        let most = gateway.resident_mib();
+        drop(siege);
+        until(|| gateway.descriptors() <= before + 2 * CLIENTS).await;
+        let figures = [&calm, &besieged].map(|all| [quantile(all, 0.5), quantile(all, 0.99)]);
+        for (at, ratios) in ratios.iter_mut().enumerate() {
+            ratios.push(figures[1][at] as f64 / figures[0][at] as f64);
+        }
+        println!(
+            "{round:>5} {:>10} {:>5} {:>11} {:>5} {:>14.2}   {} MiB more",
+            figures[0][0],
+            figures[0][1],
+            figures[1][0],
+            figures[1][1],
+            figures[1][1] as f64 / figures[0][1] as f64,
+            most.saturating_sub(memory),
+        );
+    }
+    let [p50, p99] = ratios.map(median);
+    println!("{attackers} attackers, microseconds; median ratio of p50 {p50:.2}, of p99 {p99:.2}");
+}
+
+async fn answers(at: SocketAddr) {
+    while TcpStream::connect(at).await.is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), met)
+        .await
+        .expect("what was waited for happens");
+}

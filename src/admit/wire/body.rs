@@ -1,0 +1,187 @@
+//! Where does its body end?
+
+use super::fields::{is_token, is_value};
+use super::{Fault, Framing};
+
+/// Extensions of chunks mean nothing to anybody; more than this per body is an attack.
+const EXTENSIONS: u32 = 4 * 1024;
+/// Fields behind a body are dropped; more than this is not worth reading.
+const TRAILERS: u32 = 8 * 1024;
+/// Hexadecimal digits of a chunk's size: no chunk is larger than a petabyte.
+const DIGITS: u8 = 12;
+
+/// What of a body is still to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Done,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunks(Chunks),
+}
+
+/// How far a body in chunks is read (RFC 9112, section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    at: At,
+    /// Bytes of extensions so far.
+    extensions: u32,
+    /// Bytes of trailers so far.
+    trailers: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// In a chunk's size, with its value and digits so far.
+    Size(u64, u8),
+    /// In an extension of a chunk of this size.
+    Extension(u64),
+    /// Before the LF behind a size.
+    SizeEnd(u64),
+    /// In a chunk, with so many bytes to come.
+    Data(u64),
+    /// Before the CR behind a chunk.
+    DataCr,
+    /// Before the LF behind a chunk.
+    DataLf,
+    /// At the start of a trailer's line, or of the empty one that ends them.
+    Line,
+    /// In a trailer's name.
+    Name,
+    /// In a trailer's value.
+    Value,
+    /// Before the LF behind a trailer.
+    LineLf,
+    /// Before the very last LF.
+    EndLf,
+    End,
+}
+
+const BAD_SIZE: Fault = Fault::framing("a chunk's size is not a number and CR LF");
+const BAD_END: Fault = Fault::framing("a chunk is not as long as it says");
+const BAD_EXTENSION: Fault = Fault::framing("a chunk's extension is not text, or is too long");
+const BAD_TRAILER: Fault = Fault::framing("what follows the last chunk is not a field");
+
+impl Body {
+    /// The body of a head that was read.
+    #[must_use]
+    pub const fn of(framing: Framing) -> Self {
+        match framing {
+            Framing::None | Framing::Length(0) => Self::Done,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunks(Chunks {
+                at: At::Size(0, 0),
+                extensions: 0,
+                trailers: 0,
+            }),
+        }
+    }
+
+    /// Whether nothing is to come.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    /// Reads on. Returns how many of these bytes belong to the body; what follows is somebody
+    /// else's.
+    ///
+    /// # Errors
+    /// When they can be read in two ways.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        match self {
+            Self::Done => Ok(0),
+            Self::Length(left) => {
+                let taken = left_of(*left, bytes);
+                *left -= taken as u64;
+                if *left == 0 {
+                    *self = Self::Done;
+                }
+                Ok(taken)
+            }
+            Self::Chunks(chunks) => {
+                let taken = chunks.feed(bytes)?;
+                if chunks.at == At::End {
+                    *self = Self::Done;
+                }
+                Ok(taken)
+            }
+        }
+    }
+}
+
+fn left_of(left: u64, bytes: &[u8]) -> usize {
+    usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()))
+}
+
+impl Chunks {
+    fn feed(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let mut read = 0;
+        while read < bytes.len() && self.at != At::End {
+            if let At::Data(left) = self.at {
+                let taken = left_of(left, &bytes[read..]);
+                read += taken;
+                let left = left - taken as u64;
+                self.at = if left == 0 {
+                    At::DataCr
+                } else {
+                    At::Data(left)
+                };
+            } else {
+                self.at = self.step(bytes[read])?;
+                read += 1;
+            }
+        }
+        Ok(read)
+    }
+
+    fn step(&mut self, byte: u8) -> Result<At, Fault> {
+        match (self.at, byte) {
+            (At::Size(size, digits), _) => sized(size, digits, byte),
+            (At::Extension(size), b'\r') => Ok(At::SizeEnd(size)),
+            (At::Extension(size), _) => {
+                self.extensions += 1;
+                let sound = is_value(byte) && self.extensions <= EXTENSIONS;
+                sound.then_some(At::Extension(size)).ok_or(BAD_EXTENSION)
+            }
+            (At::SizeEnd(0), b'\n') => Ok(At::Line),
+            (At::SizeEnd(size), b'\n') => Ok(At::Data(size)),
+            (At::SizeEnd(_), _) => Err(BAD_SIZE),
+            (At::DataCr, b'\r') => Ok(At::DataLf),
+            (At::DataLf, b'\n') => Ok(At::Size(0, 0)),
+            (At::DataCr | At::DataLf, _) => Err(BAD_END),
+            _ => self.trailer(byte),
+        }
+    }
+
+    fn trailer(&mut self, byte: u8) -> Result<At, Fault> {
+        self.trailers += 1;
+        if self.trailers > TRAILERS {
+            return Err(BAD_TRAILER);
+        }
+        match (self.at, byte) {
+            (At::Line, b'\r') => Ok(At::EndLf),
+            (At::Line | At::Name, _) if is_token(byte) => Ok(At::Name),
+            (At::Name, b':') => Ok(At::Value),
+            (At::Value, b'\r') => Ok(At::LineLf),
+            (At::Value, _) if is_value(byte) => Ok(At::Value),
+            (At::LineLf, b'\n') => Ok(At::Line),
+            (At::EndLf, b'\n') => Ok(At::End),
+            _ => Err(BAD_TRAILER),
+        }
+    }
+}
+
+fn sized(size: u64, digits: u8, byte: u8) -> Result<At, Fault> {
+    match byte {
+        b'\r' if digits > 0 => Ok(At::SizeEnd(size)),
+        b';' if digits > 0 => Ok(At::Extension(size)),
+        _ => {
+            let digit = char::from(byte).to_digit(16).filter(|_| digits < DIGITS);
+            let digit = digit.ok_or(BAD_SIZE)?;
+            Ok(At::Size(size << 4 | u64::from(digit), digits + 1))
+        }
+    }
+}

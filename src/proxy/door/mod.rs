@@ -1,0 +1,25 @@
+//! Who comes in, and with what?
+//!
+//! What stands between a connection and Pingora. Pingora's hooks see a request only when its head
+//! has been read and understood, and by then it is too late for some questions: a head that drips
+//! in for ever, bytes that two servers read differently, a body that never ends. So this door
+//! reads each head itself, and hands Pingora nothing but what can be read in one way only.
+//!
+//! | file | question |
+//! |---|---|
+//! | `app` | What happens to a connection, from its first byte to its last? |
+//! | `stream` | Which bytes is Pingora given? |
+//! | `waits` | For how long is a client waited for? |
+//! | `refuse` | How is somebody turned away before Pingora knows of them? |
+//! | `seats` | How many may be inside, and from one address? |
+
+mod app;
+mod refuse;
+mod seats;
+mod stream;
+mod waits;
+
+pub use app::Door;
+pub(super) use refuse::ALLOWED;
+pub use seats::Seats;
+pub(super) use stream::fault_of;

@@ -1,0 +1,270 @@
+//! Which bytes is Pingora given? Those of one message, and nothing that follows it.
+
+use super::waits::Patience;
+use crate::admit::wire::{Body, Fault, Framing, PaceRules};
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::Error;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Of what a client sends ahead of its turn, so much is taken in; then it is no longer read from,
+/// and its leaving is noticed at the end of the answer only.
+const AHEAD: usize = 16 * 1024;
+/// Read at once while nothing should come.
+const GLANCE: usize = 512;
+/// How an answer begins after which the connection speaks another protocol.
+const SWITCHED: &[u8] = b"HTTP/1.1 101";
+
+/// A client's connection, of which Pingora sees one message at a time.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    pub(super) inner: Stream,
+    /// What came and was not given on; it begins with `ready` bytes that may be.
+    pub(super) came: BytesMut,
+    ready: usize,
+    body: Body,
+    patience: Patience,
+    /// The request asks for another protocol.
+    may_switch: bool,
+    /// It speaks another protocol by now: everything passes.
+    switched: bool,
+    fault: Option<Fault>,
+}
+
+impl Guarded {
+    pub(super) fn new(inner: Stream) -> Self {
+        Self {
+            inner,
+            came: BytesMut::new(),
+            ready: 0,
+            body: Body::Done,
+            patience: Patience::default(),
+            may_switch: false,
+            switched: false,
+            fault: None,
+        }
+    }
+
+    /// Whether the last message was given on to its end, so that what comes now is a new one.
+    pub(super) const fn is_between_messages(&self) -> bool {
+        self.ready == 0 && self.body.is_done() && !self.switched && self.fault.is_none()
+    }
+
+    /// A head of so many bytes has come; it may be given on, and what belongs to it.
+    pub(super) fn begin(&mut self, head: usize, framing: Framing, rules: PaceRules) {
+        self.ready = head;
+        self.body = Body::of(framing);
+        self.patience = Patience::new(rules);
+        self.may_switch = false;
+    }
+
+    /// The request asks for another protocol, which its answer may begin.
+    pub(super) const fn may_switch(&mut self) {
+        self.may_switch = true;
+    }
+
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let size = self.ready.min(buf.remaining());
+        buf.put_slice(&self.came[..size]);
+        self.came.advance(size);
+        self.ready -= size;
+    }
+
+    /// The part of what already came that belongs to the message.
+    fn claim(&mut self) -> io::Result<()> {
+        let belongs = self.body.feed(&self.came[self.ready..]);
+        self.ready += belongs.map_err(|fault| self.refuse(fault))?;
+        Ok(())
+    }
+
+    fn refuse(&mut self, fault: Fault) -> io::Error {
+        self.fault = Some(fault);
+        io::Error::new(io::ErrorKind::InvalidData, fault)
+    }
+
+    /// More of the body, straight from the connection.
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.inner).poll_read(cx, buf) {
+            Poll::Pending => match self.patience.poll_waiting(cx) {
+                Poll::Ready(fault) => Poll::Ready(Err(self.refuse(fault))),
+                Poll::Pending => Poll::Pending,
+            },
+            Poll::Ready(result) => {
+                result?;
+                let new = &buf.filled()[before..];
+                self.patience.received(new.len());
+                match self.body.feed(new) {
+                    Ok(belongs) => {
+                        self.came.extend_from_slice(&new[belongs..]);
+                        buf.set_filled(before + belongs);
+                        Poll::Ready(Ok(()))
+                    }
+                    Err(fault) => {
+                        // Not even what is sound before it: it would look like an end.
+                        buf.set_filled(before);
+                        Poll::Ready(Err(self.refuse(fault)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The message is complete: only the client's leaving is of interest now. What it sends ahead
+    /// is kept for its turn.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.came.len() < AHEAD {
+            let mut space = [0; GLANCE];
+            let mut glance = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut glance))?;
+            if glance.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.came.extend_from_slice(glance.filled());
+        }
+        Poll::Pending
+    }
+
+    fn note_written(&mut self, bytes: &[u8]) {
+        if self.may_switch && bytes.starts_with(SWITCHED) {
+            self.switched = true;
+            self.ready = self.came.len();
+        }
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if this.ready > 0 {
+            this.give(buf);
+            return Poll::Ready(Ok(()));
+        }
+        if this.switched {
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
+        }
+        if let Some(fault) = this.fault {
+            return Poll::Ready(Err(this.refuse(fault)));
+        }
+        if this.body.is_done() {
+            return this.poll_left(cx);
+        }
+        if !this.came.is_empty() {
+            this.claim()?;
+            this.give(buf);
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_body(cx, buf)
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
+        this.note_written(buf);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, bufs))?;
+        if let Some(first) = bufs.first() {
+            this.note_written(first);
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut *self.inner).await;
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Guarded {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+#[async_trait]
+impl Peek for Guarded {}
+
+/// The fault of a client's bytes that Pingora's error carries, if it does.
+pub(in crate::proxy) fn fault_of(error: &Error) -> Option<Fault> {
+    let io = error.root_cause().downcast_ref::<io::Error>()?;
+    io.get_ref()?.downcast_ref::<Fault>().copied()
+}
+
+/// The same connection, back from Pingora.
+pub(super) fn returned(stream: Stream) -> Option<Box<Guarded>> {
+    let any: Box<dyn std::any::Any> = IO::into_any(stream);
+    any.downcast().ok()
+}

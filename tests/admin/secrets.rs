@@ -1,0 +1,72 @@
+//! What is secret in the configuration or in a request appears on no page.
+
+use crate::rig::{PLUGIN, ask, daemons, sim};
+use crate::support::client::Dify;
+use crate::support::filed::Filed;
+use crate::support::gateway::yaml;
+use crate::support::within;
+use serde_json::{Value, json};
+
+const SECRET: &str = "hunter2-hunter2";
+
+/// Every key that holds a secret, and others where people put them.
+fn with_secrets() -> String {
+    format!(
+        "admin: {{ listen: 127.0.0.1:0, token: {SECRET}-token }}\n\
+         share: {{ redis: \"redis://me:{SECRET}-redis@127.0.0.1:1/0\" }}\n\
+         rules:\n  - {{ header: {{ X-Api-Key: {SECRET}-rule, Authorization: \"Bearer {SECRET}-rule\" }}, class: long }}\n\
+         discover: {{ dify_redis: {{ address: \"127.0.0.1:1\", password: {SECRET}-dify }}, allow: [127.0.0.0/8] }}\n\
+         reload: {{ poll: \"off\" }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_keys_and_headers_appear_on_no_page() {
+    let nodes = daemons(1).await;
+    let named = [("n1".to_owned(), nodes[0].addr())];
+    let filed = Filed::start(&yaml(&named, &with_secrets())).await;
+    let gateway = &filed.gateway;
+    let mut dify = Dify::new(gateway.embedded.data(), Some(&format!("{SECRET}-key")));
+    for header in [
+        "Authorization",
+        "Cookie",
+        "X-Plugin-Secret",
+        "Proxy-Authorization",
+    ] {
+        dify = dify.with(header, &format!("{SECRET}-header"));
+    }
+    let call = dify.all("tool/invoke", PLUGIN, sim(json!({"secret": SECRET})));
+    let _whatever_came = within("an answer", call).await;
+
+    let bearer = format!("Bearer {SECRET}-token");
+    let opens = [("Authorization", bearer.as_str())];
+    let get = async |path: &str| ask(gateway, "GET", path, &opens, &Value::Null).await;
+    let document = get("/api/v1/openapi.json").await.json();
+    let pages = document["paths"].as_object().unwrap().keys();
+    let mut pages: Vec<_> = pages
+        .filter(|path| !path.contains('{') && *path != "/api/v1/events")
+        .cloned()
+        .collect();
+    filed.write(&yaml(&named, &with_secrets().replace("-rule", "-other")));
+    pages.extend(["/nothing".to_owned(), "/api/v1/nodes/none".to_owned()]);
+    assert!(pages.len() > 18, "{pages:?}");
+    let explain = json!({"method": "POST", "path": "/plugin/t/dispatch/tool/invoke",
+                         "headers": {"X-Api-Key": format!("{SECRET}-key"), "X-Plugin-ID": PLUGIN}});
+    let mut answers = vec![ask(gateway, "POST", "/api/v1/explain", &opens, &explain).await];
+    for page in &pages {
+        answers.push(get(page).await);
+    }
+    answers.push(ask(gateway, "POST", "/-/reload", &opens, &Value::Null).await);
+    answers.push(ask(gateway, "GET", "/status", &[], &Value::Null).await);
+    // One that is refused, with a secret on its very line.
+    filed.write(&yaml(&named, &with_secrets().replace("token:", "tokn:")));
+    answers.push(ask(gateway, "POST", "/-/reload", &opens, &Value::Null).await);
+    answers.push(get("/api/v1/config/diff").await);
+    for answer in &answers {
+        let text = answer.text();
+        let at = text.find(SECRET);
+        let around = at.map(|at| &text[at.saturating_sub(80)..(at + 20).min(text.len())]);
+        assert_eq!(around, None, "a secret is shown");
+        assert!(!format!("{:?}", answer.headers).contains(SECRET));
+    }
+}
