@@ -129,10 +129,9 @@ async fn f260_a_plugin_that_is_on_one_of_three_nodes_counts_as_divergent() {
     for node in &rig.nodes[1..] {
         node.put_plugin(Plugin::absent(PLUGIN));
     }
-    for _ in 0..3 {
-        call(&rig).await;
-    }
+    // A few calls may all meet the node that has it.
     eventually("the difference is seen", async || {
+        call(&rig).await;
         rig.metric("twolane_plugin_set_divergence", &[]).await == 1.0
     })
     .await;
