@@ -14,6 +14,7 @@ mod credentials;
 mod defaults;
 mod diff;
 mod discover;
+mod edits;
 mod file;
 mod files;
 mod finding;
@@ -46,12 +47,14 @@ pub use application::{Application, PoolKind, UserSource, Users};
 pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use edits::{Edit, Edits};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
 pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{
-    Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
+    Known, Loaded, OwnWords, Text, content_hash, examine, files_hash, find, load, load_edited,
+    load_file, read_nodes,
 };
 pub use node_tls::NodeTls;
 pub use origin::{Origin, Origins, Row};
@@ -60,6 +63,7 @@ pub use pool::{
     TwoNodes, Waiting, When,
 };
 pub use print::masked;
+pub use print_pool::node_json;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
