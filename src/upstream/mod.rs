@@ -5,6 +5,7 @@
 //! whenever membership changes.
 
 mod account;
+mod dial;
 pub mod discovery;
 mod errand;
 mod explain;
@@ -12,12 +13,14 @@ mod fleet;
 mod health;
 mod history;
 mod installs;
+mod keys;
 mod lifecycle;
 mod limits;
 mod live;
 mod membership;
 mod own;
 mod peer;
+mod place;
 mod plan;
 mod pool;
 mod probe;
@@ -34,6 +37,7 @@ mod waiting;
 mod watchlist;
 
 pub use account::Account;
+pub use dial::dial;
 pub use errand::{Bounds, Errands};
 pub use explain::explain;
 pub use fleet::{Fleet, Standing};
@@ -44,7 +48,8 @@ pub use lifecycle::{Lifecycle, Passage};
 pub use limits::{Limiters, over_limit};
 pub use live::{Identity, Live};
 pub use own::{MakeDiscovery, MakeStrategy, Own};
-pub use plan::{Incoming, Plan};
+pub use place::Place;
+pub use plan::{Incoming, Named, Plan};
 pub use pool::{Pick, Pool};
 pub use probe::Prober;
 pub use secure::Trust;
