@@ -153,7 +153,7 @@ fn routed(
         plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
     live.parts.metrics.classified(&verdict);
     Ok(Routed {
-        plugin: live.plugins.find(plan.plugin),
+        plugin: live.plugins.find(plan.runtime),
         pool: plan.pool,
         fallback: plan.fallback,
         application: plan.application,
