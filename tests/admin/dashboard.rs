@@ -7,7 +7,7 @@ use crate::support::within;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use twolane::demo::daemon::Stop;
+use twolane::demo::daemon::{Plugin, Stop};
 use twolane::learn::Classifier;
 use twolane::model::{Operation, Sample, clock};
 
@@ -267,4 +267,30 @@ async fn the_page_asks_nobody_else_and_is_shown_by_nobody_else() {
     assert_eq!(browser.run(differ).await, json!([]));
     let missing = "return [...document.querySelectorAll('[data-w]')].map((one) => one.dataset.w).filter((key) => !(key in WORDS.en));";
     assert_eq!(browser.run(missing).await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f084_what_pools_expect_is_a_table_and_what_is_missing_is_counted() {
+    let expects = format!("expects: {{ plugins: [{PLUGIN}, acme/other], every: 100ms }}\n");
+    let rig = Rig::new(2, &expects).await;
+    rig.nodes[0].put_plugin(Plugin::running("acme/other"));
+    for node in &rig.nodes {
+        node.put_plugin(Plugin::running(PLUGIN));
+    }
+    let browser = at_dashboard(&rig, (1200, 900)).await;
+    browser
+        .until("document.querySelectorAll('#plugin-rows tr').length === 4")
+        .await;
+    let row = |node: &str, plugin: &str, state: &str| {
+        format!(
+            "[...document.querySelectorAll('#plugin-rows tr')].some((row) => \
+             row.dataset.key === '{node} {plugin}' && row.textContent.includes('{state}'))"
+        )
+    };
+    browser.until(&row("n1", "acme/other", "present")).await;
+    browser.until(&row("n2", "acme/other", "missing")).await;
+    browser
+        .until("document.getElementById('plugins-count').textContent === '1 missing'")
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
 }

@@ -8,7 +8,7 @@ const kept = (name, value) => { try { return value === undefined ? localStorage.
 const state = {
   lang: kept("lang") || (navigator.language.startsWith("zh") ? "zh" : "en"),
   theme: kept("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"),
-  overview: null, points: [], loads: {}, everyMs: 5000, operations: null, decisions: [], notices: [],
+  overview: null, points: [], loads: {}, everyMs: 5000, operations: null, plugins: null, decisions: [], notices: [],
   nodePage: 0, nodeSearch: "", opPage: 0, opSearch: "", opClass: "", held: false, live: false,
 };
 
@@ -239,6 +239,21 @@ function fleet() {
   $("foot").textContent = [`twolane ${gateway.version}`, gateway.gateway, `${w("config")} ${gateway.config.slice(0, 8)} (${gateway.config_version})`,
     w("up_for", { t: duration(gateway.uptime_seconds * 1000) })].join(" · ");
 }
+// What pools expect and where it is; nothing where nothing is expected.
+function plugins() {
+  const page = state.plugins;
+  $("plugins").hidden = !page || page.pools.length === 0;
+  if ($("plugins").hidden) return;
+  const rows = page.pools.flatMap((pool) => pool.plugins);
+  $("plugins-count").textContent = page.missing ? w("missing", { n: page.missing }) : "";
+  const look = (state) => state === "present" ? "short" : state === "unknown" ? "" : "bad";
+  paint($("plugin-rows"), rows.map((row) => ({ key: `${row.node} ${row.plugin}`, cells: [
+    cell(row.plugin, "key", () => el("b", {}, row.plugin)), cell(row.node),
+    cell(row.state, look(row.state), () => word("p_", row.state)),
+    cell(row.for_s === null ? "–" : duration(row.for_s * 1000), "n"),
+    cell(row.asked_s_ago === null ? w("never") : w("ago", { t: duration(row.asked_s_ago * 1000) }), "n"),
+  ] })));
+}
 function notices() {
   const rows = state.notices.slice(-50).reverse();
   const sign = JSON.stringify([rows.length && rows[0].number, state.lang]);
@@ -276,7 +291,7 @@ function translate() {
   document.querySelectorAll("[data-l]").forEach((one) => { one.setAttribute("aria-label", w(one.dataset.l)); });
   $("lang").textContent = w("other");
   $("theme").textContent = w(state.theme === "dark" ? "light" : "dark");
-  draw(); operations(); decisions();
+  draw(); operations(); plugins(); decisions();
 }
 
 // ---- acting
@@ -326,7 +341,11 @@ async function forget(key) {
 const get = async (path) => { const answer = await fetch(path); if (!answer.ok) throw new Error(path); return answer.json(); };
 async function learn() {
   const ask = new URLSearchParams({ limit: OPERATIONS_ON_A_PAGE, offset: state.opPage * OPERATIONS_ON_A_PAGE, search: state.opSearch, class: state.opClass });
-  try { state.operations = await get(`/api/v1/operations?${ask}`); operations(); } catch { /* The stream says that the gateway is gone. */ }
+  try {
+    state.operations = await get(`/api/v1/operations?${ask}`);
+    state.plugins = await get("/api/v1/plugins");
+    operations(); plugins();
+  } catch { /* The stream says that the gateway is gone. */ }
 }
 const heard = {
   overview(overview) {
