@@ -63,6 +63,7 @@ pub fn main_with(builder: Builder) -> ExitCode {
         Command::Reload(what) => ask::reload(from, &builder, &what),
         Command::Init(what) => adopt::init(&what),
         Command::Doctor(what) => adopt::doctor(from, &builder, &what),
+        Command::Schema => words::schema(&builder),
         Command::Completions { shell } => words::completions(shell),
         Command::Man => words::man(),
     }

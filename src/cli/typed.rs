@@ -81,6 +81,8 @@ pub(super) enum Command {
     Init(Init),
     /// Find the classic mistakes in the configuration, a Dify and Kubernetes manifests
     Doctor(Doctor),
+    /// Print the JSON schema of the configuration, for editors
+    Schema,
     /// Print the completions of a shell
     Completions {
         /// The shell

@@ -27,6 +27,7 @@ mod print_discover;
 mod probe;
 mod problem;
 mod resolve;
+mod schema;
 mod sections;
 mod share;
 mod shutdown;
@@ -56,6 +57,7 @@ pub use pool::{
 };
 pub use print::masked;
 pub use problem::{Problem, Problems, Severity};
+pub use schema::schema;
 pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
