@@ -195,10 +195,14 @@ fn choose(criterion: &mut Criterion) {
                 limits: None,
             };
             let strategy = (row.build)(&Strategies::default());
+            strategy.members(&nodes);
             let among = screen(&nodes, &screening).expect("all may serve");
             let mut dice = Dice::with_seed(1);
             group.bench_function(BenchmarkId::new("strategy", count), |bencher| {
-                bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
+                bencher.iter(|| {
+                    let request = request.keyed(Some(dice.u32(..)));
+                    strategy.choose(black_box(&request), &among, &mut dice)
+                });
             });
 
             round(&mut group, count, (&*strategy, &among), &plugins);

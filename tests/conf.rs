@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 use twolane::config::{
-    self, Address, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded, NodeEntry,
-    OwnWords, Problems, Rate, RateBy, RateEntry, RouteEntry, RuleEntry, Sentinels, Severity, Tcp,
-    TwoNodes, When,
+    self, Address, Application, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded,
+    NodeEntry, OwnWords, Problems, Rate, RateBy, RateEntry, RouteEntry, RuleEntry, Sentinels,
+    Severity, Tcp, TwoNodes, When,
 };
 use twolane::model::{
     Class, LearnRules, NodeId, Part, Pin, Role, Score, Secret, Threshold, Unknown,
@@ -92,7 +92,8 @@ fn every_file_is_sound_and_says_what_it_is_for() {
         );
         assert!(text.starts_with("# "), "{name} begins with its purpose");
         // What is printed is a configuration again, and the same.
-        if loaded.config.admin.token.is_none() {
+        let secret = loaded.config.admin.token.is_some() || !loaded.config.applications.is_empty();
+        if !secret {
             let again = examine(&config::masked(&loaded.config)).expect("printed YAML is sound");
             assert_eq!(again.config, loaded.config, "{name}");
         }
@@ -124,7 +125,11 @@ fn the_reference_names_every_key() {
     // Keys of lists that are empty by default, short forms and aliases stand in comments.
     full.routes.push(route("/x"));
     full.learn.rules.pins.push(pin());
-    full.rules.push(rule());
+    full.rules.push(RuleEntry {
+        open: true,
+        ..rule()
+    });
+    full.applications.push(application("hunter2-hunter2"));
     full.debug_plugins.push(debug_plugin("a"));
     full.pools[0].discover = Some(everywhere());
     full.limits.rates = rates();
@@ -229,11 +234,24 @@ fn rule() -> RuleEntry {
             op: Some("tool/*".to_owned()),
             plugin: Some("langgenius/comfyui".to_owned()),
             tenant: Some("*-team".to_owned()),
+            application: Some("chat*".to_owned()),
+            host: Some("*.example.org".to_owned()),
+            path: Some("/v1/*".to_owned()),
+            method: Some("POST".to_owned()),
             header: vec![("x-team".to_owned(), "batch*".to_owned())],
         },
         class: Some(Class::Long),
         pool: Some("main".to_owned()),
+        open: false,
         limit: Some(20),
+    }
+}
+
+fn application(key: &str) -> Application {
+    Application {
+        name: "chat".to_owned(),
+        keys: vec![Secret::new(key.to_owned())],
+        pool: "main".to_owned(),
     }
 }
 
@@ -246,6 +264,7 @@ fn exemption() -> RuleEntry {
         },
         class: None,
         pool: None,
+        open: false,
         limit: None,
     }
 }

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod address;
+mod application;
 mod check;
 mod credentials;
 mod defaults;
@@ -17,6 +18,7 @@ mod file;
 mod files;
 mod finding;
 mod fingerprint;
+mod hash;
 mod limits;
 mod load;
 mod node_tls;
@@ -24,6 +26,7 @@ mod origin;
 mod pool;
 mod print;
 mod print_discover;
+mod print_pool;
 mod probe;
 mod problem;
 mod resolve;
@@ -40,11 +43,13 @@ mod unit;
 
 pub use access_log::{AccessLog, LogTarget};
 pub use address::{Address, BadAddress};
+pub use application::{Application, PoolKind, UserSource, Users};
 pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
+pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
 pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{
     Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,

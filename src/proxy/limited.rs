@@ -17,7 +17,7 @@ pub(super) fn count(
     session: &Session,
     ctx: &mut Ctx,
     incoming: &Incoming<'_>,
-    tenant: Option<&str>,
+    (tenant, pool): (Option<&str>, &str),
 ) -> Result<(), Rejection> {
     let address = client_of(session, ctx);
     let now = clock::now();
@@ -26,7 +26,7 @@ pub(super) fn count(
         address,
         tenant,
         headers: incoming.headers,
-        pool: incoming.pool(snapshot).name(),
+        pool,
     };
     for limit in snapshot.limits.iter() {
         let Some(key) = limit.key(&of) else {

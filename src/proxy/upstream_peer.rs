@@ -33,6 +33,14 @@ pub(super) async fn run(
             Err(NoSeat::Over(error)) => return Err(error),
             Err(NoSeat::Nobody(refused)) => refused,
         };
+        if let Some(routed) = &mut ctx.routed
+            && let Some(other) = routed.fallback.take()
+        {
+            log::debug!("pool {} takes over: {refused}", other.name());
+            routed.pool = other;
+            (ctx.failures, ctx.misses) = (0, 0);
+            continue;
+        }
         let wait = ctx.snapshot.config.retry.wait;
         let pause = ctx.patience.pause(wait, clock::now(), &mut Dice::new());
         let Some(pause) = pause else {
@@ -55,7 +63,9 @@ async fn attempt(
         return Err(NoSeat::Nobody(NoCandidate::default()));
     };
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
-    let request = Request::new(routed.verdict.class, routed.plugin.place()).attempt(number);
+    let request = Request::new(routed.verdict.class, routed.plugin.place())
+        .attempt(number)
+        .keyed(routed.key);
     routed.body_sent = 0;
     let (read_timeout, websocket) = (routed.treatment.read, routed.treatment.websocket);
     tracing::candidates(ctx, &request, clock::now());

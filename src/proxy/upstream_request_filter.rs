@@ -2,7 +2,7 @@
 
 use super::{Ctx, forwarded, tracing};
 use crate::upstream::Live;
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
@@ -21,6 +21,7 @@ pub(super) fn run(
     if let Some(attempt) = &mut ctx.attempt {
         attempt.lease.note_reached();
     }
+    credential(request, ctx)?;
     tracing::tell_node(request, ctx)?;
     if !ctx.snapshot.config.loops.marks {
         return Ok(());
@@ -31,5 +32,23 @@ pub(super) fn run(
     // name is text, because Pingora keeps that without a copy.
     let version = session.req_header().version;
     request.append_header("via", live.identity.via(version))?;
+    Ok(())
+}
+
+/// What an application's client sent to tell who it is, is for us; the node is sent its own key, the
+/// one of this attempt's node. Where none is configured the client's goes on as it came.
+fn credential(request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+    let Some(routed) = &ctx.routed else {
+        return Ok(());
+    };
+    if routed.continued {
+        request.remove_header(&header::EXPECT);
+    }
+    if let (Some(came), Some(attempt)) = (&routed.credential, &ctx.attempt)
+        && let Some((name, key)) = routed.pool.upstream_key(attempt.lease.node().id())
+    {
+        request.remove_header(came);
+        request.insert_header(name, key)?;
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Nodes: those of a pool, and those of the environment.
 
-use super::{discover, waiting};
+use super::{applications, discover, waiting};
 use crate::config::BadAddress;
 use crate::config::address::Address;
 use crate::config::defaults;
@@ -203,6 +203,12 @@ fn list_alone(value: &Value<'_>) -> Vec<NodeEntry> {
         if !NodeId::is_plain(node.id.as_str()) {
             item.wrong("not a name", NAME_HELP);
         }
+        if node.upstream_key.is_some() {
+            item.wrong(
+                "a key in a list of nodes",
+                "write `upstream_key` into the pool: lists are read by many",
+            );
+        }
         if nodes.iter().any(|other| other.id == node.id) {
             item.wrong(
                 "a second node with this id",
@@ -263,6 +269,9 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
     let max_in_flight = table
         .value("max_in_flight")
         .and_then(|value| waiting::max_in_flight(&value));
+    let upstream_key = table
+        .value("upstream_key")
+        .and_then(|value| applications::key(&value));
     let named = table.value("server_name");
     let server_name = named.as_ref().and_then(server_name);
     let at = NodeEntry::at(placed.and_then(|value| address(&value))?);
@@ -279,6 +288,7 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
         enabled,
         drain,
         max_in_flight,
+        upstream_key,
     })
 }
 
