@@ -742,7 +742,8 @@ fn f224_every_file_that_we_hand_out_is_valid_and_names_the_schema() {
 }
 
 /// What only `check` can know: the environment, and what keys mean together.
-const BEYOND: [&str; 3] = [
+const BEYOND: [&str; 4] = [
+    "unknown pool `",
     "reachable from other machines without a token",
     "unknown node `",
     "a certificate and its key go together",

@@ -112,7 +112,7 @@ fn known() -> Known {
 
 #[tokio::test]
 async fn what_nginx_says_of_callers_is_taken_and_nobody_outside_reaches_the_port() {
-    let (_folder, docker) = dify("dify-1.17");
+    let (_folder, docker) = dify("dify-1.13");
     assert!(init(&docker, &[]).await.status.success());
     let text = std::fs::read_to_string(docker.join("twolane.yaml")).unwrap();
     let config = config::load(&text, "twolane.yaml", &known(), &|_| None).unwrap();

@@ -74,6 +74,8 @@ fn plain(value: &Value) -> Value {
             Value::Object(kept)
         }
         Value::Array(items) => items.iter().map(plain).collect(),
+        // kustomize folds long expressions anew.
+        Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" ").into(),
         other => other.clone(),
     }
 }

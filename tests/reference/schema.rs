@@ -83,9 +83,8 @@ pub(super) fn kind(schema: &Value, place: &str) -> String {
             "flag" => "`true` or `false`".to_owned(),
             "socket" => "an address or a port".to_owned(),
             "network" => "a network".to_owned(),
-            "duration" | "size" | "path" | "file" | "text" | "name" | "address" | "pattern" => {
-                format!("a {name}").replace("a address", "an address")
-            }
+            "duration" | "size" | "path" | "file" | "text" | "name" | "key" | "address"
+            | "pattern" => format!("a {name}").replace("a address", "an address"),
             _ => kind(schema, reference.trim_start_matches('#')),
         };
     }
