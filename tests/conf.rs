@@ -515,8 +515,8 @@ fn a_file_is_loaded_from_its_place() {
     let text = "nodes: [10.0.0.1:5002]\n";
     fs::write(&path, text).expect("written");
     let loaded = config::load_file(&path, &KNOWN).expect("sound");
-    assert_eq!(loaded.text_hash, config::content_hash(text));
-    assert_ne!(loaded.text_hash, config::content_hash(""));
+    assert_eq!(loaded.text.hash(), config::content_hash(text));
+    assert_ne!(loaded.text.hash(), config::content_hash(""));
     assert_eq!(
         config::find().as_deref(),
         Some(Path::new("conf/twolane.yaml"))

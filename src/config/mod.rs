@@ -14,6 +14,7 @@ mod credentials;
 mod defaults;
 mod diff;
 mod discover;
+mod edits;
 mod file;
 mod files;
 mod finding;
@@ -47,12 +48,14 @@ pub use application::{Application, PoolKind, UserSource, Users};
 pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use edits::{Edit, Edits};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
 pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{
-    Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
+    Known, Loaded, OwnWords, Text, content_hash, examine, files_hash, find, load, load_edited,
+    load_file, read_nodes,
 };
 pub use node_tls::NodeTls;
 pub use origin::{Origin, Origins, Row};
@@ -61,6 +64,7 @@ pub use pool::{
     TwoNodes, Waiting, When,
 };
 pub use print::masked;
+pub use print_pool::node_json;
 pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;
 pub use sections::{

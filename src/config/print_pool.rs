@@ -38,6 +38,16 @@ pub(super) fn pool(pool: &Pool) -> Tree {
     ])
 }
 
+/// A node as it may be sent to a running gateway: what is not said is left out, its key is `***`.
+#[must_use]
+pub fn node_json(entry: &NodeEntry) -> serde_json::Value {
+    let Tree::Table(mut entries) = node(entry) else {
+        return serde_json::Value::Null;
+    };
+    entries.retain(|(_, value)| *value != Tree::Null);
+    serde_json::to_value(Tree::Table(entries)).unwrap_or_default()
+}
+
 fn node(node: &NodeEntry) -> Tree {
     table([
         ("id", text(&node.id)),

@@ -6,6 +6,7 @@
 mod adaptive;
 mod consistent_hash;
 mod ended;
+mod first;
 mod guard;
 mod hindrance;
 mod insight;

@@ -1,8 +1,8 @@
 //! Which strategies are there, and what are they called?
 
 use super::{
-    Strategy, adaptive, consistent_hash, least_in_flight, peak_ewma, random, round_robin, seed,
-    two_choices, weighted_round_robin,
+    Strategy, adaptive, consistent_hash, first, least_in_flight, peak_ewma, random, round_robin,
+    seed, two_choices, weighted_round_robin,
 };
 use crate::config::Strategies;
 use std::sync::Arc;
@@ -29,6 +29,11 @@ pub const TABLE: &[Row] = &[
         word: "consistent_hash",
         about: "requests of one key to one node, as long as that has not too much",
         build: |rules| Arc::new(consistent_hash::ConsistentHash::new(rules)),
+    },
+    Row {
+        word: "first",
+        about: "all to one node: the primary, else the first that may serve",
+        build: |_| Arc::new(first::First),
     },
     Row {
         word: "least_in_flight",
@@ -71,6 +76,7 @@ pub const TABLE: &[Row] = &[
 pub const WORDS: &[&str] = &[
     "adaptive",
     "consistent_hash",
+    "first",
     "least_in_flight",
     "peak_ewma",
     "random",

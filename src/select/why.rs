@@ -25,7 +25,7 @@ pub enum Why {
     Chance,
     /// It was its turn.
     Turn,
-    /// Seed 000: short requests go to the main node.
+    /// The main node takes it: the primary, else the first (seed 000: short requests do).
     Main,
     /// Seed 000: the other node was busy and the main node idle.
     Overflow,

@@ -5,6 +5,7 @@
 //! whenever membership changes.
 
 mod account;
+mod dial;
 pub mod discovery;
 mod errand;
 mod explain;
@@ -35,6 +36,7 @@ mod waiting;
 mod watchlist;
 
 pub use account::Account;
+pub use dial::dial;
 pub use errand::{Bounds, Errands};
 pub use explain::explain;
 pub use fleet::{Fleet, Standing};

@@ -17,6 +17,7 @@ mod health;
 mod kinds;
 mod learning;
 mod metrics;
+mod pools;
 mod presence;
 mod rejections;
 mod reload;

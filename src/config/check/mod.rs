@@ -29,7 +29,7 @@ use super::resolve::Env;
 use super::sections::Config;
 use super::table::{Table, Value};
 use super::tree::{Path, Tree};
-pub(super) use nodes::listed;
+pub(super) use nodes::{edited, listed};
 
 /// What the checks need to know beside the file.
 pub(super) struct Around<'a> {
