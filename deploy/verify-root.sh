@@ -13,6 +13,8 @@ done
 [ "$(id -u)" = 0 ] || { echo "no  only root may chroot"; exit 1; }
 
 root=$(mktemp -d /tmp/twolane-root.XXXXXX)
+# It is everybody's root.
+chmod 755 "$root"
 started=""
 leave() {
     for one in $started; do kill -KILL "$one" 2>/dev/null || true; done
@@ -56,8 +58,8 @@ case "$what" in
     done
     conffiles=$(chroot "$root" dpkg-query -W -f '${Conffiles}' twolane)
     case "$conffiles" in *"/etc/twolane/twolane.yaml"*) ;; *) said no "an upgrade would take the configuration: $conffiles" ;; esac
-    inside TWOLANE_NODES=127.0.0.1:6001 twolane check --config /etc/twolane/twolane.yaml >/dev/null 2>&1 \
-        || said no "its own configuration is refused"
+    inside TWOLANE_NODES=127.0.0.1:6001 twolane check --config /etc/twolane/twolane.yaml >"$root/tmp/check.log" 2>&1 \
+        || { cat "$root/tmp/check.log"; said no "its own configuration is refused"; }
     said ok "unit, manual, completions, conffile; twolane check accepts /etc/twolane/twolane.yaml"
     after=$(chroot "$root" dpkg-query -W | wc -l)
     [ "$after" = $((before + 1)) ] || said no "$((after - before)) packages came with it"

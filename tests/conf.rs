@@ -80,7 +80,7 @@ fn reference() -> String {
 }
 
 #[test]
-fn every_file_is_sound_and_says_what_it_is_for() {
+fn f225_f258_every_file_is_sound_and_says_what_it_is_for() {
     let files = files();
     assert!(files.len() >= 9, "only {} files", files.len());
     for (name, text) in &files {

@@ -219,7 +219,7 @@ async fn busy_gateway() -> (Vec<Daemon>, tempfile::TempDir, Gateway) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_of_the_rules_and_of_the_dashboard_is_on_the_live_page() {
+async fn f232_every_metric_of_the_rules_and_of_the_dashboard_is_on_the_live_page() {
     let dashboard: Value = serde_json::from_str(&text("deploy/grafana/twolane.json")).unwrap();
     let mut expressions = Vec::new();
     expressions_of(&dashboard, &mut expressions);

@@ -6,6 +6,7 @@ mod explain;
 mod figures;
 mod online;
 mod operate;
+mod plugins;
 mod serve;
 mod show;
 mod status;
@@ -59,6 +60,7 @@ pub fn main_with(builder: Builder) -> ExitCode {
         Command::Status(what) => status::status(from, &builder, &what),
         #[cfg(feature = "tui")]
         Command::Top(what) => top::top(from, &builder, &what),
+        Command::Plugins(what) => plugins::plugins(from, &builder, &what),
         Command::Health(what) => ask::health(from, &builder, &what),
         Command::Reload(what) => ask::reload(from, &builder, &what),
         Command::Init(what) => adopt::init(&what),

@@ -130,7 +130,7 @@ async fn what_nginx_says_of_callers_is_taken_and_nobody_outside_reaches_the_port
     change(
         &docker.join("docker-compose.yaml"),
         "  nginx:\n",
-        "  web:\n",
+        "  proxy:\n",
     );
     assert!(init(&docker, &[]).await.status.success());
     let text = std::fs::read_to_string(docker.join("twolane.yaml")).unwrap();

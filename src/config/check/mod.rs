@@ -7,6 +7,7 @@ mod applications;
 mod debug;
 mod discover;
 mod env;
+mod expects;
 mod hash;
 mod learn;
 mod limits;
