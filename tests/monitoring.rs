@@ -206,7 +206,8 @@ async fn busy_gateway() -> (Vec<Daemon>, tempfile::TempDir, Gateway) {
     fs::write(&file, listed.concat()).unwrap();
     let yaml = format!(
         "nodes: []\ndiscover: {{ file: \"{}\", allow: [127.0.0.0/8] }}\nmax_in_flight: 20\n\
-         shadow: round_robin\nlearn: {{ min_samples: 1 }}\n",
+         shadow: round_robin\nlearn: {{ min_samples: 1 }}\n\
+         expects: {{ plugins: [{PLUGIN}] }}\n",
         file.display()
     );
     let gateway = Gateway::before(&[], &yaml).await;
