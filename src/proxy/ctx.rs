@@ -14,7 +14,7 @@ use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
 use crate::select::{self, Why};
-use crate::upstream::{Live, Passage, Pool, Snapshot};
+use crate::upstream::{Live, Passage, Pool, Snapshot, Turn};
 use bytes::Bytes;
 use http::HeaderName;
 use std::sync::Arc;
@@ -140,6 +140,8 @@ pub(super) struct Attempt {
     pub(super) body_began: bool,
     /// The node's error answer, held back until its meaning is known.
     pub(super) held: Option<Held>,
+    /// Set where the request asks for another protocol: its end goes before the node's answer.
+    pub(super) turn: Option<Arc<Turn>>,
 }
 
 impl Attempt {

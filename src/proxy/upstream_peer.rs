@@ -6,7 +6,7 @@ use crate::model::rejection::Reason;
 use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
-use crate::upstream::{Ask, Live, Pick};
+use crate::upstream::{Ask, Live, Pick, Turn};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -94,6 +94,12 @@ async fn attempt(
         pick.peer.options.http_upstream_request_policy = policy;
     }
     begin(live, ctx, lease, pick.why);
+    if websocket
+        && session.is_upgrade_req()
+        && let Some(attempt) = &mut ctx.attempt
+    {
+        attempt.turn = Some(Turn::taken(&mut pick.peer));
+    }
     Ok(pick.peer)
 }
 
@@ -130,6 +136,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
         failed_in_band: None,
         body_began: false,
         held: None,
+        turn: None,
     });
 }
 

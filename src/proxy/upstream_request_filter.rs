@@ -20,6 +20,9 @@ pub(super) fn run(
     // There is a connection: somebody is there.
     if let Some(attempt) = &mut ctx.attempt {
         attempt.lease.note_reached();
+        if let Some(turn) = &attempt.turn {
+            turn.begin();
+        }
     }
     credential(request, ctx)?;
     tracing::tell_node(request, ctx)?;

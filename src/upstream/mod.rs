@@ -35,6 +35,7 @@ mod sightings;
 mod snapshot;
 mod tcp;
 mod told;
+mod turn;
 mod waiting;
 mod watchlist;
 
@@ -62,4 +63,5 @@ pub use sightings::{Sighting, Sightings, Told, Way};
 pub use snapshot::{Parts, Snapshot};
 pub use tcp::Tcp;
 pub use told::{Explanation, Inquiry};
+pub use turn::Turn;
 pub use waiting::{Received, Rooms, Seat, Waiter, WaitingRoom, Wish};
