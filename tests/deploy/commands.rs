@@ -107,8 +107,10 @@ async fn f248_plugins_says_what_is_missing_and_waits_for_it() {
     let comes = async { node.put_plugin(Plugin::running("acme/slow")) };
     let ((code, told), ()) = tokio::join!(waits, comes);
     assert!(code == Some(0) && told.contains("present"), "{told}");
-    let json = plugins(&["plugins", "-o", "json"]).await.1;
-    let roll: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let admin = serving.admin.to_string();
+    let words = ["plugins", "-o", "json", "--admin", &admin];
+    let ran = output(command(folder.path(), &words)).await;
+    let roll: serde_json::Value = serde_json::from_str(&said(&ran)).unwrap();
     assert_eq!((&roll["missing"], &roll["unknown"]), (&0.into(), &0.into()));
 }
 
