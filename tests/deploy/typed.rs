@@ -2,7 +2,7 @@
 //! block of shell is run against the built program, real stand-in daemons and a Dify's folder.
 
 use super::support::page::documents;
-use super::support::program::{Program, Serving, command, errors, output, said};
+use super::support::program::{Program, Serving, command, errors, free, output, said};
 use super::{dify, root};
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -49,11 +49,6 @@ struct World {
     ports: [SocketAddr; 2],
     serving: Option<Serving>,
     _nodes: [Program; 2],
-}
-
-fn free() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 fn script(file: &Path, text: &str) {

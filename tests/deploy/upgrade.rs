@@ -3,7 +3,7 @@
 
 use super::support::client::Dify;
 use super::support::gate::{Gate, HOLD};
-use super::support::program::{Serving, command};
+use super::support::program::{Serving, command, free};
 use super::support::stream::Stream;
 use super::support::{eventually, within};
 use serde_json::json;
@@ -15,12 +15,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const PLUGIN: &str = "langgenius/openai";
-
-/// Ports that stay the same in a successor, which a port 0 does not.
-fn free() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 async fn serving(folder: &Path, gate: &Gate) -> Serving {
     let (data, admin, node) = (free(), free(), gate.addr);
