@@ -4,7 +4,7 @@
 //! and this process, which calls at fixed times whatever became of earlier calls. Lanes run one
 //! after the other on the same arrivals. What is printed is explained in `benches/README.md`.
 //!
-//! `a` or `b` chooses a race, `scale` shows thousands of callers at once, `--seeds 7,12` the arrivals, `--lanes twolane,haproxy-leastconn` who
+//! `a` or `b` chooses a race, `scale` shows thousands of callers at once, `overhead` what a call costs on its way, `--seeds 7,12` the arrivals, `--lanes twolane,haproxy-leastconn` who
 //! takes part, `--lanes none` shows what the event loop says, `--many 120` only compares rules over so
 //! many seeds in it, `--quick` leaves out the check of the nodes.
 #![allow(
@@ -19,6 +19,7 @@ mod event;
 mod figures;
 mod lanes;
 mod node;
+mod overhead;
 mod process;
 mod report;
 mod scale;
@@ -44,6 +45,7 @@ struct Wish {
     check: bool,
     many: Option<u32>,
     scale: bool,
+    overhead: bool,
 }
 
 /// One lane's result.
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Ok(wish) => {
             match wish.many {
                 _ if wish.scale => scale::run(),
+                _ if wish.overhead => overhead::run(),
                 Some(seeds) => many(&wish, seeds),
                 None => measure(&wish),
             }
@@ -81,7 +84,7 @@ fn main() -> ExitCode {
         Err(what) => {
             let names: Vec<_> = lanes::ALL.iter().map(|lane| lane.name()).collect();
             println!(
-                "{what}; known: a, b, scale, --quick, --many 120, --seeds 7,12, --lanes {}",
+                "{what}; known: a, b, scale, overhead, --quick, --many 120, --seeds 7,12, --lanes {}",
                 names.join(",")
             );
             ExitCode::FAILURE
@@ -98,6 +101,7 @@ fn wish(arguments: &[String]) -> Result<Wish, String> {
         check: true,
         many: None,
         scale: false,
+        overhead: false,
     };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -107,6 +111,7 @@ fn wish(arguments: &[String]) -> Result<Wish, String> {
             "a" => wish.races.push('a'),
             "b" => wish.races.push('b'),
             "scale" => wish.scale = true,
+            "overhead" => wish.overhead = true,
             "--quick" => wish.check = false,
             "--many" => wish.many = list().next().and_then(|text| text.parse().ok()),
             "--seeds" => {

@@ -11,7 +11,7 @@ use lab::cells::{Cell, named, sweep};
 use lab::farm::{Discipline, Model};
 use lab::limits::{EVERYWHERE, MEASURES, Ratios};
 use lab::policy::Policy;
-use lab::race::{Bound, bound, race, scenario};
+use lab::race::{Bound, bound, isolation, race, scenario};
 use lab::seed::{SCENARIOS, no_gain};
 use twolane::model::Threshold;
 
@@ -20,13 +20,14 @@ const COUNT: u32 = 60_000;
 const SWEPT: u32 = 30_000;
 
 /// The tables by name.
-const TABLES: [(&str, fn()); 6] = [
+const TABLES: [(&str, fn()); 7] = [
     ("gate", gate),
     ("rivals", rivals),
     ("sweep", worst),
     ("ablation", ablation),
     ("threshold", threshold),
     ("seed", seed),
+    ("isolation", isolated),
 ];
 
 fn main() {
@@ -224,7 +225,23 @@ fn seed() {
             std::iter::once(format!("{turns:.2}")).chain(shares),
         );
     }
-    println!(
-        "\nB4 is shown by `make race ARGS=scale`, B5 by `make bench ARGS=\"--bench through\"`."
-    );
+    println!("\nB4 is shown by `make race ARGS=scale`, B5 by `make race ARGS=overhead`, B6 below.");
+}
+
+/// B6: the p99 of short calls beside a long load, as a share of the same calls alone.
+fn isolated() {
+    let words = ["adaptive", "least_in_flight", "peer_round_robin", "seed"];
+    let mut names = vec!["bound"];
+    names.extend(words);
+    head("B6: short p99 beside long load / alone, s", &names);
+    for model in [Model::F, Model::D] {
+        let shares = words.map(|word| {
+            let [both, alone] = isolation(model, &Policy::of(word), COUNT);
+            format!("{both:.2} / {alone:.2} = {:.2}", both / alone)
+        });
+        row(
+            model.word(),
+            std::iter::once("1.50".to_owned()).chain(shares),
+        );
+    }
 }

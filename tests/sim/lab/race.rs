@@ -1,10 +1,12 @@
 //! How do several rules compare on the same traces?
 
 use super::cells::Cell;
-use super::farm::Discipline;
+use super::farm::{Discipline, Model};
+use super::faults::Fault;
 use super::figures::Figures;
+use super::fleet::Fleet;
 use super::policy::Policy;
-use super::run::figures;
+use super::run::{Setting, figures, run};
 use super::seed::Scenario;
 use super::trace::Trace;
 use twolane::model::Dice;
@@ -38,6 +40,27 @@ pub(crate) fn bound(cell: &Cell, count: u32, bound: Bound) -> Figures {
         })
         .collect();
     Figures::mean(&runs)
+}
+
+/// The p99 of short calls beside the long load of B6, and without it: the mean over the seeds.
+pub(crate) fn isolation(model: Model, policy: &Policy, count: u32) -> [f64; 2] {
+    Scenario::isolation().map(|it| {
+        let farm = it.farm_of(model);
+        let of = |seed| {
+            let mut dice = Dice::with_seed(seed);
+            let trace = Trace::of(it.operations(), &farm, it.load, (&mut dice, count));
+            let fates = run(&Setting {
+                farm: &farm,
+                trace: &trace,
+                policy,
+                seed,
+                fault: Fault::None,
+                fleet: Fleet::ALONE,
+            });
+            Figures::p99_of(&trace, &fates, 0)
+        };
+        SEEDS.map(of).sum::<f64>() / SEEDS.count() as f64
+    })
 }
 
 /// The mean of each policy over the seeds in one of seed 000's scenarios, and of the shortest

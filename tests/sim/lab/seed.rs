@@ -50,11 +50,17 @@ const SLOTS: usize = 8;
 
 impl Scenario {
     pub(crate) fn farm(&self) -> Farm {
-        Farm::new(Model::F, self.nodes, SLOTS)
+        self.farm_of(Model::F)
+    }
+
+    /// The same nodes by another model.
+    pub(crate) fn farm_of(&self, model: Model) -> Farm {
+        Farm::new(model, self.nodes, SLOTS)
     }
 
     /// B6: the shorts of B1 to B3 beside a long load of 0.7 on three nodes, five of them a second;
-    /// and the same shorts alone. Shares of long requests and loads follow from that.
+    /// and the same shorts alone. Shares of long requests and loads follow from that. What is short is
+    /// the operation: of the other one's requests almost half are below 5 s as well.
     pub(crate) fn isolation() -> [Self; 2] {
         let (rate, slots) = (5.0, (3 * SLOTS) as f64);
         let (long_rate, short_load) = (0.7 * slots / 8.0, rate * 0.3 / slots);
