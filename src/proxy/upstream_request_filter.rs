@@ -1,14 +1,16 @@
 //! What does the node see besides the client's own request?
 
-use super::{Ctx, forwarded, tracing};
+use super::{Ctx, forwarded, plain, tracing};
 use crate::upstream::Live;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
 /// Tells patched daemons (seed 000) not to forward again.
-pub(super) const FORWARDED: &str = "X-Plugin-Forwarded";
+static FORWARDED: HeaderName = HeaderName::from_static("x-plugin-forwarded");
+/// As many fields may come from us.
+const OURS: usize = 8;
 
 pub(super) fn run(
     live: &Live,
@@ -16,20 +18,24 @@ pub(super) fn run(
     request: &mut RequestHeader,
     ctx: &mut Ctx,
 ) -> Result<()> {
-    forwarded::write(session, request, ctx)?;
     // There is a connection: somebody is there.
     if let Some(attempt) = &mut ctx.attempt {
         attempt.lease.note_reached();
     }
-    tracing::tell_node(request, ctx)?;
-    if !ctx.snapshot.config.loops.marks {
-        return Ok(());
-    }
+    plain::request(request, |headers| {
+        headers.reserve(OURS);
+        forwarded::write(session, headers, ctx);
+        tracing::tell_node(headers, ctx);
+        if ctx.snapshot.config.loops.marks {
+            mark(live, session, headers);
+        }
+    })
+}
+
+fn mark(live: &Live, session: &Session, headers: &mut HeaderMap) {
     // Exactly one, whatever the client sent.
-    request.insert_header(FORWARDED, HeaderValue::from_static("true"))?;
-    // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen. The
-    // name is text, because Pingora keeps that without a copy.
+    headers.insert(&FORWARDED, HeaderValue::from_static("true"));
+    // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen.
     let version = session.req_header().version;
-    request.append_header("via", live.identity.via(version))?;
-    Ok(())
+    headers.append(header::VIA, live.identity.via(version));
 }
