@@ -153,11 +153,15 @@ pub(crate) fn play(arguments: &[String]) -> ! {
     std::process::exit(0)
 }
 
-/// The gateway as it is shipped, but for its ports and its one thread.
+/// All callers are one address here.
+const MANY: usize = 16_384;
+
+/// The gateway as it is shipped, but for its ports, its one thread, and how many may come.
 fn gateway(listen: SocketAddr, daemons: &[SocketAddr], more: &str) {
     let nodes: Vec<_> = daemons.iter().map(ToString::to_string).collect();
     let text = format!(
-        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n{more}",
+        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n\
+         limits: {{ connections: {MANY}, connections_per_address: {MANY} }}\n{more}",
         nodes.join(", ")
     );
     let known = twolane::server::known();

@@ -9,6 +9,7 @@ use crate::model::clock;
 use crate::proxy::Proxy;
 use crate::upstream::Live;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
@@ -30,8 +31,8 @@ pub struct Door {
 
 /// What a client did.
 enum Next {
-    /// It sent a head.
-    Head,
+    /// It sent this head.
+    Head(BytesMut),
     /// It left, or said nothing for too long.
     Gone,
     /// It sent something else.
@@ -100,25 +101,18 @@ impl Door {
             } else {
                 Next::Gone
             };
-            match next {
-                Next::Head => {}
+            let head = match next {
+                Next::Head(head) => head,
                 Next::Gone => return None,
                 Next::Refused(fault) => {
                     self.live.parts.metrics.rejected(fault.reason);
                     log::debug!("turned away reason={fault}");
-                    refuse(guarded, fault).await;
+                    // Boxed: it has a buffer, which connections that are served need not hold.
+                    Box::pin(refuse(guarded, fault)).await;
                     return None;
                 }
-            }
-            let mut session = ServerSession::new_http1(guarded);
-            match kept.take() {
-                Some(settings) => settings.apply_to_session(&mut session),
-                // The head is here already; how long the connection is kept, a hook decides.
-                None => session.set_keepalive(Some(1)),
-            }
-            if *closing.borrow() {
-                session.set_keepalive(None);
-            }
+            };
+            let session = session((guarded, head), kept.take(), closing);
             let reused = self.proxy.process_new_http(session, closing).await?;
             let (stream, settings) = reused.consume();
             guarded = returned(stream)?;
@@ -128,6 +122,27 @@ impl Door {
             kept = settings;
         }
     }
+}
+
+/// One message as Pingora drives it. The head is handed over as it is: read from the connection it
+/// would be copied into 4 KiB, which stay with the request. Apart from `serve`, whose future would
+/// keep room for the session while the request runs.
+fn session(
+    (guarded, head): (Box<Guarded>, BytesMut),
+    kept: Option<HttpPersistentSettings>,
+    closing: &ShutdownWatch,
+) -> ServerSession {
+    let mut session = ServerSession::new_http1(guarded);
+    match kept {
+        Some(settings) => settings.apply_to_session(&mut session),
+        // The head is here already; how long the connection is kept, a hook decides.
+        None => session.set_keepalive(Some(1)),
+    }
+    session.set_pipelined_prefix(head);
+    if *closing.borrow() {
+        session.set_keepalive(None);
+    }
+    session
 }
 
 /// Awaits the rest of a head that has begun.
@@ -146,11 +161,11 @@ async fn next(guarded: &mut Guarded, terms: &Terms) -> Next {
             match head.read(&guarded.came, &terms.head) {
                 Err(fault) => return Next::Refused(fault),
                 Ok(Some(end)) => {
-                    guarded.begin(end, head.framing(), terms.pace);
+                    let bytes = guarded.begin(end, head.framing(), terms.pace);
                     if head.asks_for_upgrade() {
                         guarded.may_switch();
                     }
-                    return Next::Head;
+                    return Next::Head(bytes);
                 }
                 Ok(None) => {}
             }

@@ -63,12 +63,17 @@ impl Guarded {
         self.ready == 0 && self.body.is_done() && !self.switched && self.fault.is_none()
     }
 
-    /// A head of so many bytes has come; it may be given on, and what belongs to it.
-    pub(super) fn begin(&mut self, head: usize, framing: Framing, rules: PaceRules) {
-        self.ready = head;
+    /// A head of so many bytes has come: it is taken out, and what belongs to it may be given on.
+    pub(super) fn begin(&mut self, head: usize, framing: Framing, rules: PaceRules) -> BytesMut {
+        self.ready = 0;
         self.body = Body::of(framing);
         self.patience = Patience::new(rules);
         self.may_switch = false;
+        if head == self.came.len() {
+            std::mem::take(&mut self.came)
+        } else {
+            self.came.split_to(head)
+        }
     }
 
     /// The request asks for another protocol, which its answer may begin.
