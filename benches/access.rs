@@ -21,7 +21,7 @@ fn record() -> Record<'static> {
             gateway: 0x0123_4567,
             number: 89_012,
         }),
-        client: Some((Ipv4Addr::new(10, 0, 0, 7).into(), 43_210)),
+        client: Some((Ipv4Addr::new(10, 0, 0, 7).into(), Some(43_210))),
         forwarded_for: None,
         method: "POST",
         path: "/plugin/8d6c1f0e-2b4a-4c1d-9e3f-0a1b2c3d4e5f/dispatch/tool/invoke",

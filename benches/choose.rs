@@ -127,7 +127,9 @@ fn kept(criterion: &mut Criterion) {
 fn choose(criterion: &mut Criterion) {
     let runtime = runtime();
     let plugins = Plugins::new();
+    // With a key, so that the ring is walked; other strategies do not look at it.
     let request = Request::new(Class::Short, plugins.find(Some("a/b")).place());
+    let request = request.keyed(Some(black_box(0x5bd1_e995)));
     for row in select::TABLE {
         let mut group = criterion.benchmark_group(format!("choose/{}", row.word));
         for count in [3, 10, 64, 500] {
@@ -147,10 +149,14 @@ fn choose(criterion: &mut Criterion) {
                 limits: None,
             };
             let strategy = (row.build)(&Strategies::default());
+            strategy.members(&nodes);
             let among = screen(&nodes, &screening).expect("all may serve");
             let mut dice = Dice::with_seed(1);
             group.bench_function(BenchmarkId::new("strategy", count), |bencher| {
-                bencher.iter(|| strategy.choose(black_box(&request), &among, &mut dice));
+                bencher.iter(|| {
+                    let request = request.keyed(Some(dice.u32(..)));
+                    strategy.choose(black_box(&request), &among, &mut dice)
+                });
             });
 
             round(&mut group, count, (&*strategy, &among), &plugins);

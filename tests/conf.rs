@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use twolane::config::{
-    self, Address, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded, NodeEntry,
-    OwnWords, Problems, Rate, RateBy, RateEntry, RouteEntry, RuleEntry, Sentinels, Severity, Tcp,
-    TwoNodes, When,
+    self, Address, Application, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded,
+    NodeEntry, OwnWords, Problems, Rate, RateBy, RateEntry, RouteEntry, RuleEntry, Sentinels,
+    Severity, Tcp, TwoNodes, When,
 };
 use twolane::model::{
     Class, LearnRules, NodeId, Part, Pin, Role, Score, Secret, Threshold, Unknown,
@@ -84,7 +84,8 @@ fn every_file_is_sound_and_says_what_it_is_for() {
         );
         assert!(text.starts_with("# "), "{name} begins with its purpose");
         // What is printed is a configuration again, and the same.
-        if loaded.config.admin.token.is_none() {
+        let secret = loaded.config.admin.token.is_some() || !loaded.config.applications.is_empty();
+        if !secret {
             let again = examine(&config::masked(&loaded.config)).expect("printed YAML is sound");
             assert_eq!(again.config, loaded.config, "{name}");
         }
@@ -116,7 +117,11 @@ fn the_reference_names_every_key() {
     // Keys of lists that are empty by default, short forms and aliases stand in comments.
     full.routes.push(route("/x"));
     full.learn.rules.pins.push(pin());
-    full.rules.push(rule());
+    full.rules.push(RuleEntry {
+        open: true,
+        ..rule()
+    });
+    full.applications.push(application("hunter2-hunter2"));
     full.debug_plugins.push(debug_plugin("a"));
     full.pools[0].discover = Some(everywhere());
     full.limits.rates = rates();
@@ -212,11 +217,24 @@ fn rule() -> RuleEntry {
             op: Some("tool/*".to_owned()),
             plugin: Some("langgenius/comfyui".to_owned()),
             tenant: Some("*-team".to_owned()),
+            application: Some("chat*".to_owned()),
+            host: Some("*.example.org".to_owned()),
+            path: Some("/v1/*".to_owned()),
+            method: Some("POST".to_owned()),
             header: vec![("x-team".to_owned(), "batch*".to_owned())],
         },
         class: Some(Class::Long),
         pool: Some("main".to_owned()),
+        open: false,
         limit: Some(20),
+    }
+}
+
+fn application(key: &str) -> Application {
+    Application {
+        name: "chat".to_owned(),
+        keys: vec![Secret::new(key.to_owned())],
+        pool: "main".to_owned(),
     }
 }
 
@@ -229,6 +247,7 @@ fn exemption() -> RuleEntry {
         },
         class: None,
         pool: None,
+        open: false,
         limit: None,
     }
 }
@@ -479,8 +498,8 @@ fn a_file_is_loaded_from_its_place() {
     let text = "nodes: [10.0.0.1:5002]\n";
     fs::write(&path, text).expect("written");
     let loaded = config::load_file(&path, &KNOWN).expect("sound");
-    assert_eq!(loaded.text_hash, config::content_hash(text));
-    assert_ne!(loaded.text_hash, config::content_hash(""));
+    assert_eq!(loaded.text.hash(), config::content_hash(text));
+    assert_ne!(loaded.text.hash(), config::content_hash(""));
     assert_eq!(
         config::find().as_deref(),
         Some(Path::new("conf/twolane.yaml"))
@@ -636,5 +655,33 @@ proptest! {
         let printed = config::masked(&config);
         let again = examine(&printed).map_err(|problems| TestCaseError::fail(problems.render()))?;
         prop_assert_eq!(again.config, config);
+    }
+}
+
+#[test]
+fn f160_f161_a_node_is_written_with_few_words_and_printed_with_all() {
+    let text = "pools:\n- name: main\n  nodes:\n  - { id: a, address: 10.0.0.1:5002 }\n  \
+                - { id: b, address: \"https://10.0.0.2:5003\", weight: 150, role: backup, \
+                upstream_key: node-key-of-b, enabled: false, max_in_flight: 8, server_name: b.example }\n\
+                applications: [{ name: app, keys: [client-key-1], pool: main }]\n";
+    let config = config::load(text, "test.yaml", &KNOWN, &|_| None).expect("sound");
+    let [plain, full] = config.pools[0].nodes.as_slice() else {
+        panic!("two nodes");
+    };
+    assert_eq!((plain.weight, plain.role), (1, Role::Secondary));
+    assert!(plain.enabled && !plain.drain && plain.upstream_key.is_none());
+    assert_eq!(
+        (full.weight, full.role, full.enabled),
+        (150, Role::Backup, false)
+    );
+    assert_eq!(full.certified_as(), Some("b.example"));
+    let printed = config::masked(&config);
+    for line in [
+        "max_fails: 3",
+        "fail_timeout: 30s",
+        "weight: 1\n",
+        "upstream_key: '***'",
+    ] {
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
     }
 }

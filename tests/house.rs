@@ -43,6 +43,13 @@ const EDGES: &[(&str, &[&str])] = &[
         &["config/credentials.rs", "server/tls.rs", "upstream/"],
     ),
     ("clap", &["cli"]),
+    ("crc32fast", &["route/", "select/ring.rs"]),
+    ("md5", &["route/"]),
+    ("sha1_smol", &["route/"]),
+    ("sha2", &["route/"]),
+    ("cookie", &["dify/user.rs"]),
+    ("multer", &["dify/user.rs"]),
+    ("xxhash_rust", &["route/"]),
     ("ratatui", &["cli/top/"]),
     ("prometheus", &["observe/"]),
     (

@@ -788,6 +788,62 @@ async fn f110_explain_asks_the_running_gateway_and_sends_nothing() {
     assert_eq!(lost.await.status.code(), Some(69), "nobody answers there");
 }
 
+/// Memory of a process in RAM, in KiB: the most it ever had, or what it has now.
+fn memory(pid: u32, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix(line)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Sends a form with a user and a file of so many bytes, in pieces as a disk would give them.
+async fn upload(dify: &Dify, size: usize) {
+    let head = "--XX\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nu1\r\n\
+                --XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n";
+    let tail = "\r\n--XX--\r\n";
+    let length = (head.len() + size + tail.len()).to_string();
+    let headers = [
+        ("Content-Type", "multipart/form-data; boundary=XX"),
+        ("Content-Length", length.as_str()),
+    ];
+    let stream = dify.open_raw("POST", "/v1/files/upload", &headers, head.as_bytes());
+    let mut stream = stream.await.unwrap();
+    let piece = vec![b'x'; 64 * 1024];
+    for at in (0..size).step_by(piece.len()) {
+        let left = (size - at).min(piece.len());
+        stream.send(&piece[..left]).await.unwrap();
+    }
+    stream.send(tail.as_bytes()).await.unwrap();
+    let answer = within("an answer", stream.whole()).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f168_fifty_mib_through_the_gateway_add_less_than_two() {
+    let (api, folder) = (support::api::Api::start("a1").await, folder());
+    let text = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nkind: dify_api\n\
+         strategy: consistent_hash\nhash: {{ by: user, required: true }}\n\
+         nodes: [\"{}\"]\n",
+        api.address
+    );
+    let serving = Serving::with_file(folder.path(), &text).await;
+    let (dify, pid) = (serving.dify(), serving.program.id());
+    // Whatever is allocated once is there by then.
+    for _ in 0..5 {
+        upload(&dify, 1 << 20).await;
+    }
+    let before = memory(pid, "VmRSS:");
+    // The kernel forgets the peak so far.
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+    upload(&dify, 50 << 20).await;
+    let peak = memory(pid, "VmHWM:");
+    let more = peak.saturating_sub(before);
+    println!("before {before} KiB, peak {peak} KiB");
+    assert!(more < 2048, "{more} KiB more than {before}");
+    let came = api.came().pop().unwrap();
+    assert!(came.length > 50 << 20, "all of it arrived");
+}
+
 /// How many lines a file has.
 fn lines_of(file: &Path) -> usize {
     let text = std::fs::read_to_string(file).unwrap_or_default();

@@ -10,15 +10,21 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Reads the configuration again: 200 with what changed, 400 with every problem.
+/// Reads the configuration again: 200 with what changed, 400 with every problem. `validate=true`
+/// asks every node first, and refuses when one is not well unless `allow_unhealthy=true`.
 pub(super) fn reload<'a>(asked: &'a Asked<'a>) -> Soon<'a> {
     Box::pin(async {
-        match asked.hands.reload().await {
-            Ok(changes) => {
+        let validate = match asked.validate() {
+            Ok(validate) => validate,
+            Err(what) => return reply::text(400, what),
+        };
+        match asked.hands.reload(validate).await {
+            Ok(taken) => {
                 // The last two are seed 002's.
                 let body = json!({
                     "reloaded": true,
-                    "changes": changes,
+                    "changes": taken.changes,
+                    "unhealthy": taken.unwell,
                     "status": "success",
                     "message": "Configuration reloaded",
                 });

@@ -12,6 +12,7 @@
 //! | `health`, `status`, `seed_pages`, `metrics`, `node_metrics` | What do probes, the seeds' tools and Prometheus read? |
 //! | `overview`, `history`, `events` | How is everything now, how was it, and what is new? |
 //! | `actions`, `register` | What may be done to nodes? |
+//! | `pools` | Which nodes are in a pool, and may others be? |
 //! | `operations`, `decisions`, `explain` | What was learned, what was decided, and why? |
 //! | `config`, `log_level`, `openapi` | What holds, how much is said, and what is there? |
 //! | `ui` | What does a person see? |
@@ -32,6 +33,7 @@ mod node_metrics;
 mod openapi;
 mod operations;
 mod overview;
+mod pools;
 mod register;
 mod reply;
 mod routes;
@@ -42,7 +44,7 @@ mod ui;
 
 pub use client::ask;
 
-use crate::config::Origins;
+use crate::config::{Edit, Edits, Origins};
 use crate::upstream::{Errands, Live};
 use async_trait::async_trait;
 use std::fmt;
@@ -50,14 +52,43 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+/// Whether nodes are asked how they are before they are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validate {
+    /// They are not.
+    No,
+    /// They are, and those that are not well are told.
+    Tell,
+    /// They are, and one that is not well refuses it all.
+    Refuse,
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// What is otherwise now, a line each.
+    pub changes: Vec<String>,
+    /// The nodes that were asked and are not well, a line each.
+    pub unwell: Vec<String>,
+}
+
 /// What the operator may ask the server to do; the server implements it.
 #[async_trait]
 pub trait Hands: fmt::Debug + Send + Sync {
-    /// Reads the configuration again. Returns what changed, a line each.
+    /// Reads the configuration again.
     ///
     /// # Errors
     /// When it was refused: every problem, rendered for people. The old one stays in service.
-    async fn reload(&self) -> Result<Vec<String>, String>;
+    async fn reload(&self, validate: Validate) -> Result<Taken, String>;
+
+    /// Changes a pool until that is taken back or the process ends.
+    ///
+    /// # Errors
+    /// When it was refused: every problem, rendered for people. Nothing is changed then.
+    async fn edit(&self, pool: &str, edit: Edit, validate: Validate) -> Result<Taken, String>;
+
+    /// What was changed by hand.
+    fn edits(&self) -> Arc<Edits>;
 
     /// Says what a reload would change, and changes nothing.
     ///

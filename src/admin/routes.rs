@@ -1,8 +1,8 @@
 //! Which page answers which request?
 
 use super::{
-    Hands, actions, config, decisions, explain, health, history, log_level, metrics, node_metrics,
-    openapi, operations, overview, register, reply, seed_pages, status, ui,
+    Hands, Validate, actions, config, decisions, explain, health, history, log_level, metrics,
+    node_metrics, openapi, operations, overview, pools, register, reply, seed_pages, status, ui,
 };
 use crate::upstream::{Errands, Live};
 use http::{Method, Response};
@@ -43,6 +43,20 @@ impl Asked<'_> {
             Some(Ok(number)) => Ok(number),
             Some(Err(_not_a_number)) => Err(format!("{name} is not a number: write {name}=20\n")),
         }
+    }
+
+    /// Whether nodes are to be asked first: `validate=true`, and `allow_unhealthy=true`.
+    pub(super) fn validate(&self) -> Result<Validate, String> {
+        let flag = |name| match self.parameter(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(format!("{name} is true or false\n")),
+        };
+        Ok(match (flag("validate")?, flag("allow_unhealthy")?) {
+            (false, _) => Validate::No,
+            (true, true) => Validate::Tell,
+            (true, false) => Validate::Refuse,
+        })
     }
 
     /// What the operator sent, or a sentence with an example.
@@ -87,6 +101,8 @@ const fn row(method: Method, path: &'static str, page: Page) -> Route {
     Route { method, path, page }
 }
 
+const POOL_NODES: &str = "/api/v1/pools/{pool}/nodes";
+
 /// Every page there is. `openapi.json` describes each of them; a test compares the two.
 pub(super) static ROUTES: &[Route] = &[
     // Probes carry no token, and learn nothing but yes or no.
@@ -123,6 +139,14 @@ pub(super) static ROUTES: &[Route] = &[
     delete("/api/v1/nodes/{node}", register::remove),
     put("/api/v1/nodes/{node}/state", actions::set_state),
     put("/api/v1/nodes/{node}/weight", actions::set_weight),
+    get(POOL_NODES, pools::nodes),
+    row(Method::PUT, POOL_NODES, Page::Later(pools::replace)),
+    row(Method::DELETE, POOL_NODES, Page::Later(pools::restore)),
+    row(
+        Method::PUT,
+        "/api/v1/pools/{pool}/balancing",
+        Page::Later(pools::balance),
+    ),
     get("/api/v1/operations", operations::page),
     delete("/api/v1/operations/{key}", operations::forget),
     put("/api/v1/operations/{key}/pin", operations::pin),
@@ -230,7 +254,7 @@ mod tests {
     #[test]
     fn what_changes_anything_is_not_asked_by_get() {
         for route in ROUTES.iter().filter(|route| route.method == Method::GET) {
-            let acts = ["reload", "drain", "state", "weight", "pin"];
+            let acts = ["reload", "drain", "state", "weight", "pin", "balancing"];
             assert!(
                 !acts.iter().any(|word| route.path.ends_with(word)),
                 "GET {}",

@@ -2,9 +2,11 @@
 
 use super::access_log::AccessLog;
 use super::address::Address;
+use super::application::{PoolKind, Users};
+use super::hash::HashBy;
 use super::limits::Limits;
 use super::node_tls::NodeTls;
-use super::pool::{NodeEntry, Pool, Strategies, TwoNodes, Waiting};
+use super::pool::{NodeEntry, Pool, Strategies, Waiting};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
@@ -90,11 +92,6 @@ const STATE_INTERVAL: Duration = Duration::from_secs(10);
 /// Reading a small file costs nothing; a watch misses how Kubernetes swaps a `ConfigMap`.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Requests of the same plugin contend for one process: each counts three times.
-const PLUGIN_WEIGHT: f64 = 2.0;
-/// It occupies its node for longer, but not a core of it: more costs daemons, less others.
-const LONG_WEIGHT: f64 = 0.25;
-const PLUGIN_LONG_WEIGHT: f64 = 0.0; // `benches/README.md`: more costs where plugins wait
 /// The daemon's `PLUGIN_REMOTE_INSTALLING_PORT`.
 const TCP_PORT: u16 = 5003;
 /// A daemon bears 60 to 120 s of silence; whoever closes earlier breaks what was sound.
@@ -148,6 +145,11 @@ impl Config {
             shadow: None,
             fail_open: FAIL_OPEN,
             use_all_backups: USE_ALL_BACKUPS,
+            kind: PoolKind::default(),
+            health_path: None,
+            upstream_key: None,
+            fallback: None,
+            hash: HashBy::default(),
             waiting: Waiting::default(),
             nodes: nodes.into_iter().collect(),
             discover: None,
@@ -161,6 +163,8 @@ impl Config {
             pools: vec![pool],
             routes: Vec::new(),
             rules: Vec::new(),
+            applications: Vec::new(),
+            users: Users::default(),
             strategies: Strategies::default(),
             learn: Learn::default(),
             health: Health::default(),
@@ -197,6 +201,7 @@ impl NodeEntry {
             enabled: true,
             drain: false,
             max_in_flight: None,
+            upstream_key: None,
             server_name: None,
         }
     }
@@ -218,17 +223,6 @@ impl Default for Waiting {
             plugin_caps: Vec::new(),
             max_hold: MAX_HOLD,
             max_queue: MAX_QUEUE,
-        }
-    }
-}
-
-impl Default for Strategies {
-    fn default() -> Self {
-        Self {
-            plugin_weight: PLUGIN_WEIGHT,
-            long_weight: LONG_WEIGHT,
-            plugin_long_weight: PLUGIN_LONG_WEIGHT,
-            two_nodes: TwoNodes::Prose,
         }
     }
 }

@@ -64,6 +64,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if both && old.admin.token != new.admin.token {
         changes.push(change(token, "***".to_owned(), "***".to_owned()));
     }
+    secrets(&mut changes, old, new);
     for pool in &new.pools {
         let before = old.pools.iter().find(|other| other.name == pool.name);
         let passwords = [before, Some(pool)].map(|pool| redis_password(pool?));
@@ -76,6 +77,39 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     fleet(&mut changes, old, new);
     changes
+}
+
+/// Keys look alike, all masked.
+fn secrets(changes: &mut Vec<Change>, old: &Config, new: &Config) {
+    let masked = || "***".to_owned();
+    for now in &new.applications {
+        let before = old.applications.iter().find(|it| it.name == now.name);
+        if before.is_some_and(|it| it.keys.len() == now.keys.len() && it.keys != now.keys) {
+            let key = format!("applications.{}.keys", now.name);
+            changes.push(change(&key, masked(), masked()));
+        }
+    }
+    let found = |config: &Config| -> BTreeMap<String, Secret> {
+        let mut found = BTreeMap::new();
+        for pool in &config.pools {
+            let own = std::iter::once((None, &pool.upstream_key));
+            let nodes = pool.nodes.iter();
+            for (node, key) in own.chain(nodes.map(|node| (Some(&node.id), &node.upstream_key))) {
+                let place = node.map_or(String::new(), |id| format!("nodes.{id}."));
+                if let Some(key) = key {
+                    let place = format!("pools.{}.{place}upstream_key", pool.name);
+                    found.insert(place, key.clone());
+                }
+            }
+        }
+        found
+    };
+    let before = found(old);
+    for (place, key) in found(new) {
+        if before.get(&place).is_some_and(|old| *old != key) {
+            changes.push(change(&place, masked(), masked()));
+        }
+    }
 }
 
 fn redis_password(pool: &Pool) -> Option<&Secret> {

@@ -1,16 +1,18 @@
 //! Where does a configuration come from? From a text, a file, or the environment alone.
 
 use super::check::{self, Around};
+use super::edits::{Edit, Edits};
 use super::finding::{Finding, Findings};
 use super::origin::Origins;
 use super::pool::NodeEntry;
 use super::probe::Spot;
 use super::problem::{Problem, Problems};
-use super::resolve::resolve;
+use super::resolve::{Env, resolve};
 use super::sections::Config;
 use super::snippet;
 use super::tree::Path as Place;
 use super::{file, files};
+use crate::model::Secret;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -63,8 +65,8 @@ impl Known {
 pub struct Loaded {
     /// What the operator asked for.
     pub config: Config,
-    /// [`content_hash`] of the text.
-    pub text_hash: u64,
+    /// The text itself.
+    pub text: Text,
     /// What works and is probably not meant; often empty.
     pub warnings: Problems,
     /// The variable of the environment that the nodes were taken from; none = they are written.
@@ -79,17 +81,72 @@ pub fn find() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
+/// A text that was read, and where. It may hold secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    place: String,
+    secret: Secret,
+}
+
+impl Text {
+    /// [`content_hash`] of it.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        content_hash(self.secret.expose())
+    }
+
+    /// The same text with one more change by hand: the edits as they are then, and what they make
+    /// of it. `now` is in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the change, at once; else with all together.
+    pub fn edit(
+        &self,
+        (pool, edit): (&str, &Edit),
+        edits: &Edits,
+        now: &Config,
+        known: &Known,
+    ) -> Result<(Edits, Loaded), Problems> {
+        let (place, sent) = match edit {
+            Edit::Nodes(sent) => ("the nodes sent", sent.as_str()),
+            _ => ("the change", ""),
+        };
+        let findings = Findings::default();
+        let edits = edits.with(pool, edit, now, &findings);
+        let edits = edits.map_err(|broken| syntax(sent, place, broken))?;
+        let problems = tell(sent, place, findings.into_list());
+        if problems.refuse() {
+            return Err(problems);
+        }
+        let loaded = load_text(self.secret.expose(), &self.place, known, &edits)?;
+        Ok((edits, loaded))
+    }
+}
+
 /// Loads a file, with the environment of the process. The files that it names are read too.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn load_file(path: &Path, known: &Known) -> Result<Loaded, Problems> {
+    load_edited(path, known, &Edits::default())
+}
+
+/// The same, with what was changed by hand laid over it.
+///
+/// # Errors
+/// Everything that is wrong with both together, at once.
+pub fn load_edited(path: &Path, known: &Known, edits: &Edits) -> Result<Loaded, Problems> {
     let place = path.display().to_string();
     let text = read(path).map_err(|(what, help)| Problems::whole(&place, what, help))?;
-    let mut loaded = examine(&text, &place, known, &|name| std::env::var(name).ok())?;
+    load_text(&text, &place, known, edits)
+}
+
+fn load_text(text: &str, place: &str, known: &Known, edits: &Edits) -> Result<Loaded, Problems> {
+    let env = |name: &str| std::env::var(name).ok();
+    let mut loaded = examine_edited(text, place, known, (&env, edits))?;
     let findings = Findings::default();
     files::verify(&loaded.config, &findings);
-    let problems = tell(&text, &place, findings.into_list());
+    let problems = tell(text, place, findings.into_list());
     if problems.refuse() {
         return Err(problems);
     }
@@ -127,6 +184,15 @@ pub fn examine(
     known: &Known,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
+    examine_edited(text, place, known, (env, &Edits::default()))
+}
+
+fn examine_edited(
+    text: &str,
+    place: &str,
+    known: &Known,
+    (env, edits): (Env<'_>, &Edits),
+) -> Result<Loaded, Problems> {
     let parsed = file::parse(text).map_err(|broken| syntax(text, place, broken))?;
     let mut tree = parsed.tree;
     let findings = Findings::default();
@@ -140,23 +206,36 @@ pub fn examine(
     }
     let origins = Origins::of(&tree);
     resolve(&mut tree, &Place::default(), env, &findings);
+    let laid = edits.lay_over(&mut tree, &findings);
     let around = Around {
         known,
         env,
         limited: false,
     };
-    let config = check::read(&tree, &around, &findings);
+    let mut config = check::read(&tree, &around, &findings);
+    edits.settle(&mut config);
     let nodes_from = findings.nodes_from();
-    let problems = tell(text, place, findings.into_list());
+    let mut list = findings.into_list();
+    for finding in &mut list {
+        // What was sent by hand stands nowhere in the file.
+        let by_hand = |path: &Place| finding.path.0.starts_with(&path.0);
+        if laid.iter().any(by_hand) {
+            finding.spot = None;
+        }
+    }
+    let problems = tell(text, place, list);
     if problems.refuse() {
         return Err(problems);
     }
     Ok(Loaded {
         config,
-        text_hash: content_hash(text),
+        text: Text {
+            place: place.to_owned(),
+            secret: Secret::new(text.to_owned()),
+        },
         warnings: problems,
         nodes_from,
-        origins: origins.with_nodes_from(nodes_from),
+        origins: origins.with_nodes_from(nodes_from).with_hand(laid),
     })
 }
 

@@ -8,15 +8,18 @@
 
 mod access_log;
 mod address;
+mod application;
 mod check;
 mod credentials;
 mod defaults;
 mod diff;
 mod discover;
+mod edits;
 mod file;
 mod files;
 mod finding;
 mod fingerprint;
+mod hash;
 mod limits;
 mod load;
 mod node_tls;
@@ -24,6 +27,7 @@ mod origin;
 mod pool;
 mod print;
 mod print_discover;
+mod print_pool;
 mod probe;
 mod problem;
 mod resolve;
@@ -39,14 +43,18 @@ mod unit;
 
 pub use access_log::{AccessLog, LogTarget};
 pub use address::{Address, BadAddress};
+pub use application::{Application, PoolKind, UserSource, Users};
 pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
+pub use edits::{Edit, Edits};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
+pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
 pub use limits::{Limits, Rate, RateBy, RateEntry};
 pub use load::{
-    Known, Loaded, OwnWords, content_hash, examine, files_hash, find, load, load_file, read_nodes,
+    Known, Loaded, OwnWords, Text, content_hash, examine, files_hash, find, load, load_edited,
+    load_file, read_nodes,
 };
 pub use node_tls::NodeTls;
 pub use origin::{Origin, Origins, Row};
@@ -55,6 +63,7 @@ pub use pool::{
     TwoNodes, Waiting, When,
 };
 pub use print::masked;
+pub use print_pool::node_json;
 pub use problem::{Problem, Problems, Severity};
 pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,

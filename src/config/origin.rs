@@ -15,6 +15,8 @@ pub enum Origin {
     File,
     /// It was put in: variables of the environment, or files that the file names.
     Environment(Vec<String>),
+    /// An operator changed it while the gateway ran.
+    Hand,
 }
 
 /// One key of the configuration, as a page shows it.
@@ -35,6 +37,8 @@ pub struct Origins {
     written: Vec<(Path, Origin)>,
     /// The variable that the nodes were taken from.
     nodes_from: Option<&'static str>,
+    /// What was laid over the file.
+    by_hand: Vec<Path>,
 }
 
 impl Origins {
@@ -47,12 +51,19 @@ impl Origins {
         Self {
             written,
             nodes_from: None,
+            by_hand: Vec::new(),
         }
     }
 
     /// The nodes were taken from a variable of the environment.
     pub(super) const fn with_nodes_from(mut self, variable: Option<&'static str>) -> Self {
         self.nodes_from = variable;
+        self
+    }
+
+    /// This was changed by hand.
+    pub(super) fn with_hand(mut self, laid: Vec<Path>) -> Self {
+        self.by_hand = laid;
         self
     }
 
@@ -75,6 +86,9 @@ impl Origins {
     }
 
     fn origin(&self, path: &[Step]) -> Origin {
+        if self.is_by_hand(path) {
+            return Origin::Hand;
+        }
         let found = self.written_at(path);
         // What belongs to a pool may stand at the top level, when there is one pool.
         let short = match path {
@@ -94,6 +108,14 @@ impl Origins {
             }
             _ => Origin::Default,
         }
+    }
+
+    fn is_by_hand(&self, path: &[Step]) -> bool {
+        let short = path.strip_prefix(&[Step::Key("pools".to_owned()), Step::Index(0)]);
+        let mut laid = self.by_hand.iter();
+        laid.any(|at| {
+            path.starts_with(&at.0) || short.is_some_and(|short| short.starts_with(&at.0))
+        })
     }
 
     /// What is written there, or in short for all that is there: `- 10.0.0.11:5002` is a node.

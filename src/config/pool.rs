@@ -1,8 +1,10 @@
 //! Which nodes, in which groups, for which requests, under which strategy?
 
 use super::address::Address;
+use super::application::PoolKind;
 use super::discover::Discover;
-use crate::model::{Class, NodeId, Role};
+use super::hash::{HashBy, RingRules};
+use crate::model::{Class, NodeId, Role, Secret};
 use std::time::Duration;
 
 /// Nodes that serve the same routes under one strategy.
@@ -10,6 +12,14 @@ use std::time::Duration;
 pub struct Pool {
     /// Its name; unique.
     pub name: String,
+    /// What its nodes are.
+    pub kind: PoolKind,
+    /// The route that says whether a node is well; none = that of the kind, or `health.path`.
+    pub health_path: Option<String>,
+    /// What its nodes want to be sent where an application is known, unless they have their own.
+    pub upstream_key: Option<Secret>,
+    /// The name of the pool that takes over when none of its nodes may serve.
+    pub fallback: Option<String>,
     /// A word of `select::TABLE`.
     pub strategy: String,
     /// A strategy that is asked beside it and whose choice is only counted.
@@ -18,6 +28,8 @@ pub struct Pool {
     pub fail_open: bool,
     /// False: of the backups only the first in the file that can serve does. True: all of them.
     pub use_all_backups: bool,
+    /// By what its requests are hashed, where its strategy looks at that.
+    pub hash: HashBy,
     /// What a node may have in flight, and how the other requests wait.
     pub waiting: Waiting,
     /// The nodes that the file lists: at least one unless `discover` finds some; at most one
@@ -112,6 +124,8 @@ pub struct NodeEntry {
     pub drain: bool,
     /// What it may have in flight, where that is not what its pool says.
     pub max_in_flight: Option<MaxInFlight>,
+    /// What it wants to be sent, where that is not what its pool says.
+    pub upstream_key: Option<Secret>,
     /// The name in its certificate, where that is not its host; only with `https://`.
     pub server_name: Option<String>,
 }
@@ -144,6 +158,8 @@ pub struct RuleEntry {
     pub class: Option<Class>,
     /// The name of its pool; `None` leaves it to `routes`.
     pub pool: Option<String>,
+    /// True: no application's key is wanted.
+    pub open: bool,
     /// So many requests that this rule decides may be in flight, in the whole fleet; the others wait.
     pub limit: Option<u32>,
 }
@@ -158,6 +174,14 @@ pub struct When {
     pub plugin: Option<String>,
     /// Of the tenant in the path.
     pub tenant: Option<String>,
+    /// Of the application whose key it carries.
+    pub application: Option<String>,
+    /// Of the host it was sent to, without a port, in small letters.
+    pub host: Option<String>,
+    /// Of its path, without the query.
+    pub path: Option<String>,
+    /// Of its method.
+    pub method: Option<String>,
     /// Of headers' first values, by name in small letters.
     pub header: Vec<(String, String)>,
 }
@@ -182,6 +206,8 @@ pub struct Strategies {
     pub plugin_long_weight: f64,
     /// `seed`: which of seed 000's two contradicting rules for two nodes holds.
     pub two_nodes: TwoNodes,
+    /// `consistent_hash`: its ring.
+    pub ring: RingRules,
 }
 
 /// Seed 000 says two things about a long request when node 2 is busy with a long one and node 1
@@ -192,4 +218,22 @@ pub enum TwoNodes {
     Prose,
     /// Its diagram: node 2 all the same.
     Diagram,
+}
+
+/// Requests of the same plugin contend for one process: each counts three times.
+const PLUGIN_WEIGHT: f64 = 2.0;
+/// It occupies its node for longer, but not a core of it: more costs daemons, less others.
+const LONG_WEIGHT: f64 = 0.25;
+const PLUGIN_LONG_WEIGHT: f64 = 0.0; // `benches/README.md`: more costs where plugins wait
+
+impl Default for Strategies {
+    fn default() -> Self {
+        Self {
+            plugin_weight: PLUGIN_WEIGHT,
+            long_weight: LONG_WEIGHT,
+            plugin_long_weight: PLUGIN_LONG_WEIGHT,
+            two_nodes: TwoNodes::Prose,
+            ring: RingRules::default(),
+        }
+    }
 }

@@ -4,11 +4,8 @@
 //! `diff`. A secret is `***` in it.
 
 use super::file;
-use super::pool::{
-    DebugPlugin, MaxInFlight, NodeEntry, Pool, RouteEntry, RuleEntry, Strategies, TwoNodes,
-    Waiting, When,
-};
-use super::print_discover::discover;
+use super::pool::{DebugPlugin, Strategies, TwoNodes};
+use super::print_pool::{pool, route, rule};
 use super::sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };
@@ -25,6 +22,7 @@ pub fn masked(config: &Config) -> String {
 }
 
 /// The whole configuration, every key written, secrets masked.
+#[expect(clippy::too_many_lines, reason = "two lines for each section")]
 pub(super) fn tree(config: &Config) -> Tree {
     let Config {
         listen,
@@ -35,6 +33,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         pools,
         routes,
         rules,
+        applications,
+        users,
         debug_plugins,
         tcp,
         strategies,
@@ -65,6 +65,8 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("pools", list(pools, pool)),
         ("routes", list(routes, route)),
         ("rules", list(rules, rule)),
+        ("applications", list(applications, |it| it.tree())),
+        ("users", users.tree()),
         ("debug_plugins", list(debug_plugins, debug_plugin)),
         ("tcp", tcp_tree(tcp)),
         ("kinds", kinds_tree(kinds)),
@@ -161,98 +163,6 @@ fn cooldown_tree(cooldown: &Cooldown) -> Tree {
     ])
 }
 
-fn pool(pool: &Pool) -> Tree {
-    let Waiting {
-        max_in_flight: most,
-        plugin_caps,
-        max_hold,
-        max_queue,
-    } = &pool.waiting;
-    let caps = plugin_caps.iter();
-    let caps = caps.map(|cap| (cap.plugin.clone(), whole(cap.most)));
-    table([
-        ("name", text(&pool.name)),
-        ("strategy", text(&pool.strategy)),
-        ("shadow", maybe(pool.shadow.as_ref())),
-        ("fail_open", Tree::Flag(pool.fail_open)),
-        ("use_all_backups", Tree::Flag(pool.use_all_backups)),
-        ("max_in_flight", max_in_flight(*most)),
-        ("plugin_caps", Tree::Table(caps.collect())),
-        ("max_hold", time(*max_hold)),
-        ("max_queue", whole(*max_queue)),
-        ("nodes", list(&pool.nodes, node)),
-        (
-            "discover",
-            pool.discover.as_ref().map_or(Tree::Null, discover),
-        ),
-    ])
-}
-
-fn node(node: &NodeEntry) -> Tree {
-    table([
-        ("id", text(&node.id)),
-        ("address", text(&node.address)),
-        ("role", text(node.role)),
-        ("weight", whole(node.weight)),
-        ("enabled", Tree::Flag(node.enabled)),
-        ("drain", Tree::Flag(node.drain)),
-        ("max_in_flight", max_in_flight(node.max_in_flight)),
-        ("server_name", maybe(node.server_name.as_ref())),
-    ])
-}
-
-fn max_in_flight(most: Option<MaxInFlight>) -> Tree {
-    let or_null = |most: Option<u32>| most.map_or(Tree::Null, whole);
-    match most {
-        None => Tree::Null,
-        Some(MaxInFlight::Node(most)) => whole(most),
-        Some(MaxInFlight::Classes { short, long }) => {
-            table([("short", or_null(short)), ("long", or_null(long))])
-        }
-    }
-}
-
-fn route(route: &RouteEntry) -> Tree {
-    table([("path", text(&route.path)), ("pool", text(&route.pool))])
-}
-
-fn rule(rule: &RuleEntry) -> Tree {
-    let When {
-        op,
-        plugin,
-        tenant,
-        header,
-    } = &rule.when;
-    let header: Vec<_> = header
-        .iter()
-        .map(|(name, pattern)| (name.clone(), header_pattern(name, pattern)))
-        .collect();
-    table([
-        ("op", maybe(op.as_ref())),
-        ("plugin", maybe(plugin.as_ref())),
-        ("tenant", maybe(tenant.as_ref())),
-        (
-            "header",
-            if header.is_empty() {
-                Tree::Null
-            } else {
-                Tree::Table(header)
-            },
-        ),
-        ("class", text(rule.class.map_or("auto", Class::word))),
-        ("pool", maybe(rule.pool.as_ref())),
-        ("limit", rule.limit.map_or(Tree::Null, whole)),
-    ])
-}
-
-/// A pattern for a header that carries a key is most probably the key.
-fn header_pattern(name: &str, pattern: &str) -> Tree {
-    let name = name.to_ascii_lowercase();
-    let carries = ["auth", "cookie", "key", "token", "secret", "password"];
-    let secret = carries.iter().any(|word| name.contains(word));
-    text(if secret { "***" } else { pattern })
-}
-
 fn debug_plugin(owned: &DebugPlugin) -> Tree {
     table([("plugin", text(&owned.plugin)), ("node", text(&owned.node))])
 }
@@ -282,6 +192,7 @@ fn strategies_tree(strategies: &Strategies) -> Tree {
     table([
         ("adaptive", adaptive),
         ("seed", table([("two_nodes", text(rule))])),
+        ("consistent_hash", strategies.ring.tree()),
     ])
 }
 

@@ -1,6 +1,7 @@
 //! What did the operator ask for? The checked configuration, section by section.
 
 use super::access_log::AccessLog;
+use super::application::{Application, Users};
 use super::limits::{Limits, is_in};
 use super::node_tls::NodeTls;
 use super::pool::{DebugPlugin, Pool, RouteEntry, RuleEntry, Strategies};
@@ -34,6 +35,10 @@ pub struct Config {
     pub routes: Vec<RouteEntry>,
     /// What the operator decides for single requests, before `routes` and `learn`.
     pub rules: Vec<RuleEntry>,
+    /// Whose requests are whose, by their keys.
+    pub applications: Vec<Application>,
+    /// Where users' ids are looked for.
+    pub users: Users,
     /// Which node has the connection of which debug plugin.
     pub debug_plugins: Vec<DebugPlugin>,
     /// The plain TCP listener of remote debugging.

@@ -53,6 +53,25 @@ pub fn judge(status: u16, body: &[u8]) -> Result<Report, String> {
     })
 }
 
+/// Is a node well that is no daemon? Any 2xx says so, unless it is JSON with another `status` than
+/// `ok`: Dify's API answers `GET /health` with one.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_plain(status: u16, body: &[u8]) -> Result<Report, String> {
+    if !(200..300).contains(&status) {
+        return Err(format!("status {status} instead of 2xx"));
+    }
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    match value
+        .as_ref()
+        .and_then(|value| value.get("status")?.as_str())
+    {
+        Some(word) if word != "ok" => Err(format!("status {} instead of \"ok\"", short(word))),
+        _ => Ok(Report::default()),
+    }
+}
+
 fn number(value: Option<&Value>) -> Option<u32> {
     value?
         .as_u64()

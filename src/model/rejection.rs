@@ -25,6 +25,8 @@ pub enum Reason {
     NodeBroke,
     /// A node did not answer in time.
     NodeTimeout,
+    /// The key is missing or unknown.
+    Unauthorized,
     /// The path is not open to clients.
     Denied,
     /// The request passed this gateway before.
@@ -82,7 +84,7 @@ const INTERNAL: &str = "PluginDaemonInternalServerError";
 const BAD_REQUEST: &str = "PluginDaemonBadRequestError";
 
 /// The table.
-pub const TABLE: [Row; 20] = [
+pub const TABLE: [Row; 21] = [
     row(Reason::NoNode, 503, "no_node", -500, INTERNAL, Some(1)),
     row(Reason::NodeBroke, 502, "node_broke", -500, INTERNAL, None),
     row(
@@ -91,6 +93,14 @@ pub const TABLE: [Row; 20] = [
         "node_timeout",
         -500,
         INTERNAL,
+        None,
+    ),
+    row(
+        Reason::Unauthorized,
+        401,
+        "unauthorized",
+        -401,
+        "PluginDaemonUnauthorizedError",
         None,
     ),
     row(Reason::Denied, 403, "denied", -403, BAD_REQUEST, None),

@@ -29,6 +29,8 @@ pub struct Request {
     pub plugin: PluginPlace,
     /// 1 for the first attempt.
     pub attempt: u8,
+    /// Where on a ring of hashes it lies; none when it has nothing to be hashed by.
+    pub key: Option<u32>,
 }
 
 impl Request {
@@ -39,7 +41,14 @@ impl Request {
             class,
             plugin,
             attempt: 1,
+            key: None,
         }
+    }
+
+    /// The same request, with a place on a ring.
+    #[must_use]
+    pub const fn keyed(self, key: Option<u32>) -> Self {
+        Self { key, ..self }
     }
 
     /// The same request, tried again.

@@ -4,6 +4,7 @@ use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::expected::Expected;
 use super::hand::Hand;
+use super::health_route::HealthRoutes;
 use super::marks::Marks;
 use super::others::Others;
 use super::places::Places;
@@ -69,6 +70,8 @@ pub struct Node {
     reaching: AtomicU32,
     /// Attempts that failed on this node.
     failed: AtomicU64,
+    /// Where it is asked whether it is well.
+    health_route: HealthRoutes,
     /// For the pages.
     pub(super) shown: Shown,
 }
@@ -104,8 +107,15 @@ impl Node {
             taken: AtomicU64::new(0),
             reaching: AtomicU32::new(0),
             failed: AtomicU64::new(0),
+            health_route: HealthRoutes::default(),
             shown: Shown::new(now),
         }
+    }
+
+    /// Where it is asked whether it is well, when not where daemons are.
+    #[must_use]
+    pub const fn health_route(&self) -> &HealthRoutes {
+        &self.health_route
     }
 
     /// The name in its certificate; none = it is reached without TLS.

@@ -45,6 +45,13 @@ impl<'a> Candidates<'a> {
         usize::from(self.nodes[at].0)
     }
 
+    /// Where among the candidates a place of the pool stands, if its node is one of them.
+    #[must_use]
+    pub fn position_of(&self, pool_position: usize) -> Option<usize> {
+        let place = |(at, _): &(u16, _)| usize::from(*at).cmp(&pool_position);
+        self.nodes.binary_search_by(place).ok()
+    }
+
     /// The time of the choice.
     #[must_use]
     pub const fn now(&self) -> Instant {

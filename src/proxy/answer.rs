@@ -3,7 +3,7 @@
 use super::door::ALLOWED;
 use super::hold::Held;
 use super::{Ctx, tracing};
-use crate::dify::{envelope, health};
+use crate::dify::{Dialect, envelope, health};
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
 use crate::observe::Ending;
@@ -32,7 +32,11 @@ pub(super) async fn reject(
     }
     tracing::tell_client(&mut header, ctx)?;
     live.parts.metrics.rejected(rejection.reason);
-    let body = envelope::envelope(&rejection);
+    if row.status == 401 {
+        // RFC 9110, section 11.6.1.
+        header.insert_header(header::WWW_AUTHENTICATE, "Bearer realm=\"twolane\"")?;
+    }
+    let body = Dialect::of(session.req_header().uri.path()).write(&rejection);
     ctx.ending = Some(Ending::Rejected);
     ctx.rejection = Some(rejection);
     // What is left of the request's body is not worth reading.

@@ -14,8 +14,9 @@ use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
 use crate::select::{self, Why};
-use crate::upstream::{Live, Passage, Pool, Snapshot};
+use crate::upstream::{Live, Passage, Pool, Snapshot, Turn};
 use bytes::Bytes;
+use http::HeaderName;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,14 @@ pub struct Ctx {
 #[derive(Debug)]
 pub(super) struct Routed {
     pub(super) pool: Arc<Pool>,
+    /// The pool that takes over when none of its nodes may serve.
+    pub(super) fallback: Option<Arc<Pool>>,
+    /// Whose it is.
+    pub(super) application: Option<Arc<str>>,
+    /// The header in which the application's key came.
+    pub(super) credential: Option<HeaderName>,
+    /// The client does not wait for leave to send its body any more.
+    pub(super) continued: bool,
     pub(super) kind: Kind,
     /// Dify takes the first event and hangs up: that is success.
     pub(super) single_result: bool,
@@ -78,6 +87,8 @@ pub(super) struct Routed {
     pub(super) treatment: Treatment,
     /// Set for requests that all go to one node: which one, by rendezvous.
     pub(super) affinity: Option<u64>,
+    /// Where on its pool's ring it lies.
+    pub(super) key: Option<u32>,
     /// Its body is too large to be kept, so that it can be sent once only.
     pub(super) once: bool,
     /// It only reads: running it twice does no harm.
@@ -129,6 +140,8 @@ pub(super) struct Attempt {
     pub(super) body_began: bool,
     /// The node's error answer, held back until its meaning is known.
     pub(super) held: Option<Held>,
+    /// Set where the request asks for another protocol: its end goes before the node's answer.
+    pub(super) turn: Option<Arc<Turn>>,
 }
 
 impl Attempt {

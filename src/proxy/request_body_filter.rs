@@ -11,6 +11,10 @@ pub(super) fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut Ctx) 
         // Pingora issue 935: an empty last piece would write a second end-of-chunks mark.
         *body = None;
     }
+    let attempt = ctx.attempt.as_ref().filter(|_| end_of_stream);
+    if let Some(turn) = attempt.and_then(|attempt| attempt.turn.as_ref()) {
+        turn.ended();
+    }
     let Some(routed) = &mut ctx.routed else {
         return Ok(());
     };

@@ -2,17 +2,20 @@
 
 use super::answer;
 use super::ctx::{Ctx, Routed, Standing};
+use super::forwarded::client_of;
 use super::keep::{self, Kept};
 use super::{limited, tracing};
+use crate::config::PoolKind;
 use crate::dify::{Kind, Names, describe, names_plugins};
-use crate::model::clock;
+use crate::model::{Rejection, clock};
 use crate::observe::Ending;
-use crate::route::{Treatment, stable_hash};
-use crate::upstream::{Incoming, Live, Plan};
-use http::{HeaderName, Method};
+use crate::route::{Found, Treatment, stable_hash};
+use crate::upstream::{Incoming, Live, Named, Place, Plan};
+use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
+use std::net::IpAddr;
 
 // Made once: a name given as text is parsed at every look-up.
 pub(super) static UNIQUE_IDENTIFIER: HeaderName =
@@ -36,64 +39,125 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
     }
     let treatment = ctx.snapshot.treatments.of(&asked);
     let keeps = told_apart && post && asked.kind == Kind::Dispatch;
-    let incoming = incoming(request);
+    let incoming = incoming(request, None);
     if let Err(rejection) = incoming.check(&live.identity.name, &ctx.snapshot, &treatment) {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
     }
-    // Nothing is counted where nothing is limited.
+    let place = incoming.place(&ctx.snapshot, &incoming.asked());
+    // Nothing is counted where nothing is limited; strangers are counted too.
     if !ctx.snapshot.limits.is_empty()
-        && let Err(rejection) = limited::count(live, session, ctx, &incoming, asked.tenant)
+        && let Err(rejection) = limited::count(live, session, ctx, &incoming, (&place, None))
     {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
     }
-    let kept = if keeps {
-        match keep::run(session, ctx.snapshot.config.retry.body_limit).await? {
-            Ok(kept) => kept,
-            Err(rejection) => {
-                Box::pin(answer::reject(live, session, ctx, rejection)).await?;
-                return Ok(true);
-            }
-        }
-    } else {
-        Kept::default()
+    if let Some(rejection) = place.refusal() {
+        Box::pin(answer::reject(live, session, ctx, rejection)).await?;
+        return Ok(true);
+    }
+    let keeps = keeps && place.pool.kind == PoolKind::PluginDaemon;
+    let body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let body = body.iter().any(|name| request.headers.contains_key(name));
+    let found = incoming.user(&ctx.snapshot, &place.pool, body);
+    let routed = match read_body(session, ctx, found, keeps).await? {
+        Ok(kept) => limited::count_user(live, session, ctx, &place, kept.named.user.as_deref())
+            .and_then(|()| routed(live, session, ctx, place, (treatment, kept))),
+        Err(rejection) => Err(rejection),
     };
-    ctx.routed = Some(routed(live, session.req_header(), ctx, (treatment, kept)));
+    match routed {
+        Ok(routed) => ctx.routed = Some(routed),
+        Err(rejection) => {
+            Box::pin(answer::reject(live, session, ctx, rejection)).await?;
+            return Ok(true);
+        }
+    }
     tracing::received(session.req_header(), ctx);
     Ok(false)
 }
 
-fn incoming(request: &RequestHeader) -> Incoming<'_> {
+/// Reads what must be known of a body before a node is chosen. `keeps`: it is a plugin's call, and
+/// is kept for a second attempt.
+async fn read_body(
+    session: &mut Session,
+    ctx: &Ctx,
+    found: Found,
+    keeps: bool,
+) -> Result<Result<Kept, Rejection>> {
+    let (known, quest) = match found {
+        Found::Settled(user) if !keeps => {
+            let named = Named { item: None, user };
+            return Ok(Ok(Kept {
+                named,
+                ..Kept::default()
+            }));
+        }
+        Found::Settled(user) => (user, None),
+        Found::InBody(quest) => (None, Some(quest)),
+    };
+    let look = quest.as_ref().map_or(0, |_| ctx.snapshot.users.look);
+    let limit = if keeps {
+        ctx.snapshot.config.retry.body_limit
+    } else {
+        0
+    };
+    let wants = keep::Wants {
+        item: keeps,
+        user: quest,
+        keep: limit.max(look),
+    };
+    let kept = keep::run(session, wants).await?;
+    Ok(kept.map(|mut kept| {
+        kept.named.user = kept.named.user.or(known);
+        kept
+    }))
+}
+
+pub(super) fn incoming(request: &RequestHeader, client: Option<IpAddr>) -> Incoming<'_> {
+    let host = request.headers.get(header::HOST);
     Incoming {
         method: request.method.as_str(),
         path: request.uri.path(),
+        query: request.uri.query(),
+        host: host
+            .and_then(|host| host.to_str().ok())
+            .or_else(|| request.uri.host()),
         headers: &request.headers,
+        client,
     }
 }
 
 fn routed(
     live: &Live,
-    request: &RequestHeader,
+    session: &Session,
     ctx: &Ctx,
+    place: Place,
     (treatment, kept): (Treatment, Kept),
-) -> Routed {
+) -> Result<Routed, Rejection> {
+    let request = session.req_header();
     let plan = Plan::new(
         &ctx.snapshot,
         &live.installs,
-        &incoming(request),
+        &incoming(request, client_of(session, ctx)),
         &treatment,
-        kept.item.as_deref(),
+        (place, &kept.named),
     );
+    if let Some(rejection) = plan.lacks_key() {
+        return Err(rejection);
+    }
     let (method, path) = (request.method.as_str(), request.uri.path());
     let installs = plan.kind == Kind::Management && names_plugins(method, path);
     let classifier = live.classifier(&ctx.snapshot);
     let verdict =
         plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
     live.parts.metrics.classified(&verdict);
-    Routed {
+    Ok(Routed {
         plugin: live.plugins.find(plan.plugin),
         pool: plan.pool,
+        fallback: plan.fallback,
+        application: plan.application,
+        credential: plan.credential,
+        continued: kept.continued,
         kind: plan.kind,
         single_result: plan.single_result,
         owner: plan.owner,
@@ -110,10 +174,11 @@ fn routed(
         },
         read: plan.asked.read,
         affinity: plan.affinity,
+        key: plan.key,
         treatment,
         once: kept.once,
         kept: kept.body,
         names: installs.then(Vec::new),
         body_sent: 0,
-    }
+    })
 }

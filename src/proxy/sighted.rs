@@ -14,7 +14,15 @@ static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Only calls of plugins tell anything; called after answers that prove that the key was taken.
 pub(super) fn note(live: &Live, request: &RequestHeader, routed: &Routed, now: Instant) {
     if matches!(routed.kind, Kind::Dispatch | Kind::Polling) {
-        live.sightings.note(&routed.plugin, now, || told(request));
+        // An application's key is for us, and is kept nowhere.
+        let ours = routed.application.is_some();
+        live.sightings.note(&routed.plugin, now, || {
+            let told = told(request)?;
+            Some(Told {
+                key: told.key.filter(|_| !ours),
+                ..told
+            })
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::rejection::Reason;
 use crate::model::{Dice, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
-use crate::upstream::{Ask, Live, Pick};
+use crate::upstream::{Ask, Live, Pick, Turn};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -33,6 +33,14 @@ pub(super) async fn run(
             Err(NoSeat::Over(error)) => return Err(error),
             Err(NoSeat::Nobody(refused)) => refused,
         };
+        if let Some(routed) = &mut ctx.routed
+            && let Some(other) = routed.fallback.take()
+        {
+            log::debug!("pool {} takes over: {refused}", other.name());
+            routed.pool = other;
+            (ctx.failures, ctx.misses) = (0, 0);
+            continue;
+        }
         let wait = ctx.snapshot.config.retry.wait;
         let pause = ctx.patience.pause(wait, clock::now(), &mut Dice::new());
         let Some(pause) = pause else {
@@ -55,7 +63,9 @@ async fn attempt(
         return Err(NoSeat::Nobody(NoCandidate::default()));
     };
     let number = u8::try_from(ctx.tried.len() + 1).unwrap_or(u8::MAX);
-    let request = Request::new(routed.verdict.class, routed.plugin.place()).attempt(number);
+    let request = Request::new(routed.verdict.class, routed.plugin.place())
+        .attempt(number)
+        .keyed(routed.key);
     routed.body_sent = 0;
     let (read_timeout, websocket) = (routed.treatment.read, routed.treatment.websocket);
     tracing::candidates(ctx, &request, clock::now());
@@ -84,6 +94,12 @@ async fn attempt(
         pick.peer.options.http_upstream_request_policy = policy;
     }
     begin(live, ctx, lease, pick.why);
+    if websocket
+        && session.is_upgrade_req()
+        && let Some(attempt) = &mut ctx.attempt
+    {
+        attempt.turn = Some(Turn::taken(&mut pick.peer));
+    }
     Ok(pick.peer)
 }
 
@@ -120,6 +136,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
         failed_in_band: None,
         body_began: false,
         held: None,
+        turn: None,
     });
 }
 

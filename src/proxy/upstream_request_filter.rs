@@ -21,10 +21,14 @@ pub(super) fn run(
     // There is a connection: somebody is there.
     if let Some(attempt) = &mut ctx.attempt {
         attempt.lease.note_reached();
+        if let Some(turn) = &attempt.turn {
+            turn.begin();
+        }
     }
     plain::request(request, |headers| {
         headers.reserve(OURS);
         forwarded::write(session, headers, ctx);
+        credential(headers, ctx);
         tracing::tell_node(headers, ctx);
         if ctx.snapshot.config.loops.marks {
             mark(live, session, headers);
@@ -38,4 +42,19 @@ fn mark(live: &Live, session: &Session, headers: &mut HeaderMap) {
     // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen.
     let version = session.req_header().version;
     headers.append(header::VIA, live.identity.via(version));
+}
+
+/// What an application's client sent to tell who it is, is for us; the node is sent its own key, the
+/// one of this attempt's node. Where none is configured the client's goes on as it came.
+fn credential(headers: &mut HeaderMap, ctx: &Ctx) {
+    let Some(routed) = &ctx.routed else { return };
+    if routed.continued {
+        headers.remove(&header::EXPECT);
+    }
+    if let (Some(came), Some(attempt)) = (&routed.credential, &ctx.attempt)
+        && let Some((name, key)) = routed.pool.upstream_key(attempt.lease.node().id())
+    {
+        headers.remove(came);
+        headers.insert(name, key);
+    }
 }

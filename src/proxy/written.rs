@@ -1,6 +1,7 @@
 //! What is written down of a request that is over, if anything?
 
 use super::Ctx;
+use super::forwarded::client_of;
 use crate::model::clock;
 use crate::observe::Ending;
 use crate::observe::access::{Record, Routed, Sink, judge};
@@ -31,7 +32,7 @@ fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration
     Record {
         ended: clock::wall(),
         id: ctx.id,
-        client: client(session),
+        client: client(session, ctx),
         forwarded_for: header(&FORWARDED_FOR),
         method: request.method.as_str(),
         path: request.uri.path(),
@@ -73,9 +74,11 @@ fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration
     }
 }
 
-fn client(session: &Session) -> Option<(IpAddr, u16)> {
+/// Who asked; behind a proxy that is trusted nobody knows from which port.
+fn client(session: &Session, ctx: &Ctx) -> Option<(IpAddr, Option<u16>)> {
     let address = session.client_addr()?.as_inet()?;
-    Some((address.ip().to_canonical(), address.port()))
+    let (peer, client) = (address.ip().to_canonical(), client_of(session, ctx)?);
+    Some((client, (client == peer).then(|| address.port())))
 }
 
 const fn protocol(version: Version) -> &'static str {

@@ -26,6 +26,23 @@ pub struct Rule {
     pub class: Option<Class>,
     /// The position of a pool; `None` leaves it to the routes.
     pub pool: Option<usize>,
+    /// No application's key is wanted.
+    pub open: bool,
+}
+
+/// What the conditions of rules look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'r> {
+    /// What is asked.
+    pub asked: &'r Asked<'r>,
+    /// The method.
+    pub method: &'r str,
+    /// The path, without the query.
+    pub path: &'r str,
+    /// The host it was sent to, as the client wrote it.
+    pub host: Option<&'r str>,
+    /// The application whose key it carries.
+    pub application: Option<&'r str>,
 }
 
 impl Rules {
@@ -38,6 +55,7 @@ impl Rules {
                 number,
                 class: entry.class,
                 pool: entry.pool.as_deref().and_then(&position),
+                open: entry.open,
             },
         };
         Self {
@@ -49,16 +67,17 @@ impl Rules {
     #[must_use]
     pub fn find<'r>(
         &self,
-        asked: &Asked<'r>,
+        look: &Look<'_>,
         header: impl Fn(&str) -> Option<&'r str>,
     ) -> Option<Rule> {
-        let fits = |row: &&Row| row.when.fits(asked, &header);
+        let fits = |row: &&Row| row.when.fits(look, &header);
         self.rows.iter().find(fits).map(|row| row.rule)
     }
 }
 
 impl When {
-    fn fits<'r>(&self, asked: &Asked<'r>, header: impl Fn(&str) -> Option<&'r str>) -> bool {
+    fn fits<'r>(&self, look: &Look<'_>, header: impl Fn(&str) -> Option<&'r str>) -> bool {
+        let asked = look.asked;
         let fits = |pattern: &Option<String>, found: Option<&str>| {
             let pattern = pattern.as_deref();
             pattern.is_none_or(|pattern| found.is_some_and(|text| matches(pattern, text)))
@@ -66,11 +85,25 @@ impl When {
         fits(&self.op, Some(asked.op))
             && fits(&self.plugin, asked.plugin)
             && fits(&self.tenant, asked.tenant)
+            && fits(&self.application, look.application)
+            && fits(&self.path, Some(look.path))
+            && fits(&self.method, Some(look.method))
+            && (self.host.is_none() || fits(&self.host, look.host.map(host).as_deref()))
             && self
                 .header
                 .iter()
                 .all(|(name, pattern)| header(name).is_some_and(|text| matches(pattern, text)))
     }
+}
+
+/// Without a port, in small letters.
+fn host(written: &str) -> String {
+    let end = match written.rsplit_once(':') {
+        // The colons of an address in brackets are no port's.
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => written,
+    };
+    end.to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -83,44 +116,58 @@ mod tests {
             when,
             class,
             pool: pool.map(str::to_owned),
+            open: false,
             limit: None,
+        }
+    }
+
+    fn three_rules() -> [RuleEntry; 3] {
+        let some = |text: &str| Some(text.to_owned());
+        [
+            rule(
+                When {
+                    op: some("tool/*"),
+                    plugin: some("a/*"),
+                    header: vec![("x-team".to_owned(), "batch*".to_owned())],
+                    ..When::default()
+                },
+                Some(Class::Long),
+                Some("heavy"),
+            ),
+            rule(
+                When {
+                    tenant: some("t1"),
+                    ..When::default()
+                },
+                None,
+                Some("heavy"),
+            ),
+            rule(
+                When {
+                    plugin: some("*"),
+                    ..When::default()
+                },
+                Some(Class::Short),
+                None,
+            ),
+        ]
+    }
+
+    fn look<'r>(asked: &'r crate::dify::Asked<'r>, path: &'r str) -> Look<'r> {
+        Look {
+            asked,
+            method: "POST",
+            path,
+            host: None,
+            application: None,
         }
     }
 
     #[test]
     fn the_first_rule_whose_conditions_all_fit_decides_alone() {
-        let some = |text: &str| Some(text.to_owned());
-        let rules = Rules::new(
-            &[
-                rule(
-                    When {
-                        op: some("tool/*"),
-                        plugin: some("a/*"),
-                        header: vec![("x-team".to_owned(), "batch*".to_owned())],
-                        ..When::default()
-                    },
-                    Some(Class::Long),
-                    Some("heavy"),
-                ),
-                rule(
-                    When {
-                        tenant: some("t1"),
-                        ..When::default()
-                    },
-                    None,
-                    Some("heavy"),
-                ),
-                rule(
-                    When {
-                        plugin: some("*"),
-                        ..When::default()
-                    },
-                    Some(Class::Short),
-                    None,
-                ),
-            ],
-            |name| ["main", "heavy"].iter().position(|&pool| pool == name),
-        );
+        let rules = Rules::new(&three_rules(), |name| {
+            ["main", "heavy"].iter().position(|&pool| pool == name)
+        });
         let find = |path: &str, plugin: Option<&str>, team: Option<&str>| {
             let names = Names {
                 plugin_id: plugin,
@@ -128,7 +175,8 @@ mod tests {
             };
             let team = team.map(str::to_owned);
             let asked = describe("POST", path, names);
-            let rule = rules.find(&asked, |name| {
+            let look = look(&asked, path);
+            let rule = rules.find(&look, |name| {
                 team.as_deref()
                     .filter(|_| name == "x-team")
                     .map(|_| "batch-7")
@@ -152,5 +200,41 @@ mod tests {
             "what it leaves open is not taken from a later rule"
         );
         assert_eq!(find("/plugin/t2/management/list", None, None), None);
+    }
+
+    #[test]
+    fn f156_host_path_method_and_application_are_conditions_too() {
+        let some = |text: &str| Some(text.to_owned());
+        let when = When {
+            application: some("chat"),
+            host: some("*.example.org"),
+            path: some("/v1/*"),
+            method: some("POST"),
+            ..When::default()
+        };
+        let rules = Rules::new(&[rule(when, None, Some("a"))], |_| Some(3));
+        let asked = describe("POST", "/v1/chat-messages", Names::default());
+        let fitting = Look {
+            asked: &asked,
+            method: "POST",
+            path: "/v1/chat-messages",
+            host: Some("API.example.org:8080"),
+            application: Some("chat"),
+        };
+        let found = |look: Look<'_>| rules.find(&look, |_| None).is_some();
+        assert!(found(fitting));
+        let (method, path) = ("GET", "/v2/x");
+        assert!(!found(Look { method, ..fitting }));
+        assert!(!found(Look { path, ..fitting }));
+        for host in [None, Some("example.org"), Some("[::1]:80"), Some("")] {
+            assert!(!found(Look { host, ..fitting }), "{host:?}");
+        }
+        for application in [None, Some("batch")] {
+            let other = Look {
+                application,
+                ..fitting
+            };
+            assert!(!found(other));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::round_robin::RoundRobin;
 use super::{Choice, Ended, Insight, Preview, Strategy, Turns, Why};
 use crate::model::{Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 use crate::observe::StrategyFailures;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -72,6 +72,12 @@ impl Strategy for Guarded {
             self.failures.count();
             Insight::default()
         })
+    }
+
+    fn members(&self, nodes: &[Arc<Node>]) {
+        if catch_unwind(AssertUnwindSafe(|| self.inner.members(nodes))).is_err() {
+            self.failures.count();
+        }
     }
 
     fn turns(&self) -> Option<&Turns> {

@@ -4,7 +4,9 @@
 //! [`Strategy`] only prefers. Each strategy is one file; [`TABLE`] is the only list of them.
 
 mod adaptive;
+mod consistent_hash;
 mod ended;
+mod first;
 mod guard;
 mod hindrance;
 mod insight;
@@ -13,6 +15,7 @@ mod least_in_flight;
 mod peak_ewma;
 mod preview;
 mod random;
+mod ring;
 mod round_robin;
 mod scan;
 mod seed;
@@ -33,8 +36,9 @@ pub use turns::Turns;
 pub use why::{Choice, Why};
 
 use crate::model::{Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 use std::fmt;
+use std::sync::Arc;
 
 /// A rule for choosing one node among those that may serve a request.
 ///
@@ -73,6 +77,10 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     fn insight(&self) -> Insight {
         Insight::default()
     }
+
+    /// Who is in its pool from now on, in the order of the pool: told before the first choice among
+    /// them, and again when a node comes, goes or changes its weight. For what is expensive to make.
+    fn members(&self, _nodes: &[Arc<Node>]) {}
 
     /// Its turns, if it has any: gateways that share a round take them in blocks.
     fn turns(&self) -> Option<&Turns> {

@@ -93,11 +93,13 @@ mod tests {
         for row in TABLE {
             let (nodes, plugins) = (pool(5, now), Plugins::new());
             let strategy = build(row.word, &Strategies::default()).expect("a word of the table");
+            strategy.members(&nodes);
             let plugin = plugins.find(Some("a/b"));
             let mut held = Vec::new();
             for step in 0..60u64 {
                 let class = Class::ALL[usize::from(step % 3 == 0)];
-                let request = Request::new(class, plugin.place());
+                let key = (step % 4 != 0).then_some((step as u32) << 26);
+                let request = Request::new(class, plugin.place()).keyed(key);
                 let dice = || Dice::with_seed(step);
                 let chosen = with_candidates(&nodes, &request, now, |among| {
                     let previews = [(); 3].map(|()| strategy.preview(&request, among, &mut dice()));

@@ -174,6 +174,7 @@ pub(super) fn rules(two_nodes: TwoNodes) -> Strategies {
         long_weight: 1.0,
         plugin_long_weight: 0.0,
         two_nodes,
+        ..Strategies::default()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Choice, Ended, Guarded, Insight, Preview, Strategy, Turns, Why};
 use crate::model::{Dice, Request};
-use crate::nodes::Candidates;
+use crate::nodes::{Candidates, Node};
 use crate::observe::StrategyFailures;
 use std::sync::Arc;
 
@@ -76,6 +76,13 @@ impl Strategy for Shadowed {
 
     fn insight(&self) -> Insight {
         self.decides.insight()
+    }
+
+    fn members(&self, nodes: &[Arc<Node>]) {
+        self.decides.members(nodes);
+        if let Some(shadow) = &self.shadow {
+            shadow.members(nodes);
+        }
     }
 
     fn turns(&self) -> Option<&Turns> {

@@ -1,8 +1,8 @@
 //! Which strategies are there, and what are they called?
 
 use super::{
-    Strategy, adaptive, least_in_flight, peak_ewma, random, round_robin, seed, two_choices,
-    weighted_round_robin,
+    Strategy, adaptive, consistent_hash, first, least_in_flight, peak_ewma, random, round_robin,
+    seed, two_choices, weighted_round_robin,
 };
 use crate::config::Strategies;
 use std::sync::Arc;
@@ -24,6 +24,16 @@ pub const TABLE: &[Row] = &[
         word: "adaptive",
         about: "least load, where requests of the same plugin and long requests count more",
         build: |rules| Arc::new(adaptive::Adaptive::new(rules)),
+    },
+    Row {
+        word: "consistent_hash",
+        about: "requests of one key to one node, as long as that has not too much",
+        build: |rules| Arc::new(consistent_hash::ConsistentHash::new(rules)),
+    },
+    Row {
+        word: "first",
+        about: "all to one node: the primary, else the first that may serve",
+        build: |_| Arc::new(first::First),
     },
     Row {
         word: "least_in_flight",
@@ -65,6 +75,8 @@ pub const TABLE: &[Row] = &[
 /// The words of [`TABLE`], for the configuration's check.
 pub const WORDS: &[&str] = &[
     "adaptive",
+    "consistent_hash",
+    "first",
     "least_in_flight",
     "peak_ewma",
     "random",

@@ -25,12 +25,14 @@ pub enum Why {
     Chance,
     /// It was its turn.
     Turn,
-    /// Seed 000: short requests go to the main node.
+    /// The main node takes it: the primary, else the first (seed 000: short requests do).
     Main,
     /// Seed 000: the other node was busy and the main node idle.
     Overflow,
     /// All requests of this key go to one node.
     Affinity,
+    /// The node of its key may not serve, or has too much: the next one on the ring takes it.
+    NextOnRing,
     /// Every node is unhealthy; one is tried all the same.
     FailOpen,
     /// It holds the connection of a debug plugin, or took the installation of a plugin not long ago.
@@ -47,7 +49,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::OnlyCandidate,
         Self::LeastLoaded,
         Self::SlowNodeAvoided,
@@ -57,6 +59,7 @@ impl Why {
         Self::Main,
         Self::Overflow,
         Self::Affinity,
+        Self::NextOnRing,
         Self::FailOpen,
         Self::Owner,
         Self::AfterWaiting,
@@ -78,6 +81,7 @@ impl Why {
             Self::Main => "main",
             Self::Overflow => "overflow",
             Self::Affinity => "affinity",
+            Self::NextOnRing => "next_on_ring",
             Self::FailOpen => "fail_open",
             Self::Owner => "owner",
             Self::AfterWaiting => "after_waiting",

@@ -4,7 +4,7 @@
 use super::reload::{Reloader, Written};
 use super::tls::Credentials;
 use super::{Options, assemble, chores, services};
-use crate::admin::{Admin, Hands};
+use crate::admin::{Admin, Hands, Validate};
 use crate::config::{Config, Loaded};
 use crate::upstream::Live;
 use pingora::server::{Fds, ListenFds};
@@ -46,7 +46,7 @@ impl Embedded {
     pub async fn start_file(file: PathBuf, loaded: Loaded, options: Options) -> io::Result<Self> {
         let written = Written {
             file: Some(file),
-            hash: loaded.text_hash,
+            text: Some(loaded.text),
             origins: loaded.origins,
         };
         Self::start_from(loaded.config, written, options).await
@@ -139,7 +139,8 @@ impl Embedded {
     /// # Errors
     /// When it was refused: every problem.
     pub async fn reload(&self) -> Result<Vec<String>, String> {
-        self.reloader.reload().await
+        let taken = self.reloader.reload(Validate::No).await?;
+        Ok(taken.changes)
     }
 
     /// Closes the listeners and waits until nobody is inside.

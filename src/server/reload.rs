@@ -1,15 +1,16 @@
 //! How does a changed file come into service? Checked whole, swapped whole, or refused whole.
 
 use super::tls::{self, Credentials};
-use crate::admin::Hands;
-use crate::config::{self, Change, Loaded, Origins};
-use crate::upstream::{Live, Snapshot};
+use crate::admin::{Hands, Taken, Validate};
+use crate::config::{self, Change, Config, Edit, Edits, Loaded, Origins, Text};
+use crate::upstream::{Errands, Live, Snapshot, dial};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 /// Reads the file again: on SIGHUP, over the admin API, or because its content changed, or that of
 /// a certificate it names. One at a time.
@@ -22,12 +23,16 @@ pub(super) struct Reloader {
     known: config::Known,
     /// Where the values of the configuration in force come from.
     origins: ArcSwap<Origins>,
+    /// What was changed by hand, and is laid over the file.
+    edits: ArcSwap<Edits>,
     seen: Mutex<Seen>,
 }
 
 /// What was read last, taken or refused: a broken file is reported once.
 #[derive(Debug)]
 struct Seen {
+    /// The text in force; none = it was made by a program.
+    in_force: Option<Text>,
     /// The hash of the text.
     text: u64,
     /// The hash of the files it names.
@@ -41,8 +46,8 @@ struct Seen {
 pub(super) struct Written {
     /// None: it did not come from a file.
     pub(super) file: Option<PathBuf>,
-    /// The hash of its text.
-    pub(super) hash: u64,
+    /// Its text; none = it was made by a program.
+    pub(super) text: Option<Text>,
     /// Where each of its values comes from.
     pub(super) origins: Origins,
 }
@@ -66,8 +71,10 @@ impl Reloader {
             file: written.file,
             known,
             origins: ArcSwap::from_pointee(written.origins),
+            edits: ArcSwap::default(),
             seen: Mutex::new(Seen {
-                text: written.hash,
+                text: written.text.as_ref().map_or(0, Text::hash),
+                in_force: written.text,
                 files,
                 refused: None,
             }),
@@ -92,7 +99,7 @@ impl Reloader {
             };
             if changed {
                 // Either way it has been said in the log.
-                let _ = self.reload().await;
+                let _ = self.reload(Validate::No).await;
             }
         }
     }
@@ -113,15 +120,22 @@ impl Reloader {
         let Some(file) = &self.file else {
             return Err("the configuration did not come from a file".to_owned());
         };
-        config::load_file(file, &self.known).map_err(|problems| problems.to_string())
+        let loaded = config::load_edited(file, &self.known, &self.edits.load());
+        loaded.map_err(|problems| problems.to_string())
     }
 
-    async fn take(
-        &self,
-        Loaded {
+    async fn take(&self, loaded: Loaded, validate: Validate) -> Result<Taken, String> {
+        let Loaded {
             config, origins, ..
-        }: Loaded,
-    ) -> Result<Vec<String>, String> {
+        } = loaded;
+        let unwell = match validate {
+            Validate::No => Vec::new(),
+            Validate::Tell | Validate::Refuse => unwell(&config).await,
+        };
+        if validate == Validate::Refuse && !unwell.is_empty() {
+            let cure = "start them, set `enabled: false`, or say allow_unhealthy=true";
+            return Err(format!("{}\n{cure}", unwell.join("\n")));
+        }
         let old = self.live.snapshot();
         let changes = config::diff(&old.config, &config);
         let learn = config.learn.rules.clone();
@@ -133,25 +147,52 @@ impl Reloader {
         self.origins.store(Arc::new(origins));
         let renewed = self.credentials.take(prepared);
         let changes = changes.iter().map(Change::to_string);
-        Ok(changes.chain(renewed).collect())
+        Ok(Taken {
+            changes: changes.chain(renewed).collect(),
+            unwell,
+        })
     }
+}
+
+/// The nodes that do not answer as they should, a line each. All are asked at once.
+async fn unwell(config: &Config) -> Vec<String> {
+    let errands = Errands::new();
+    let config = Arc::new(config.clone());
+    let mut asked = JoinSet::new();
+    for (pool, settings) in config.pools.iter().enumerate() {
+        for (node, _) in (settings.nodes.iter().enumerate()).filter(|(_, node)| node.enabled) {
+            let (config, errands) = (Arc::clone(&config), errands.clone());
+            asked.spawn(async move {
+                let pool = &config.pools[pool];
+                let node = &pool.nodes[node];
+                let answer = dial(&config, pool, node, &errands).await;
+                answer.err().map(|why| format!("node {}: {why}", node.id))
+            });
+        }
+    }
+    let mut unwell: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
+    unwell.sort();
+    unwell
 }
 
 #[async_trait]
 impl Hands for Reloader {
-    async fn reload(&self) -> Result<Vec<String>, String> {
+    async fn reload(&self, validate: Validate) -> Result<Taken, String> {
         let mut seen = self.seen.lock().await;
         let result = match self.load() {
             Ok(loaded) => {
-                *seen = Seen {
-                    text: loaded.text_hash,
-                    files: config::files_hash(&loaded.config),
-                    refused: None,
-                };
+                seen.text = loaded.text.hash();
+                seen.files = config::files_hash(&loaded.config);
+                seen.refused = None;
                 if !loaded.warnings.list.is_empty() {
                     log::warn!("{}", loaded.warnings);
                 }
-                self.take(loaded).await
+                let text = loaded.text.clone();
+                let taken = self.take(loaded, validate).await;
+                if taken.is_ok() {
+                    seen.in_force = Some(text);
+                }
+                taken
             }
             Err(problems) => {
                 let text = self.file.as_ref().map(std::fs::read_to_string);
@@ -164,12 +205,33 @@ impl Hands for Reloader {
         };
         self.live.parts.metrics.reloaded(result.is_ok());
         match &result {
-            Ok(changes) => log::info!("configuration reloaded changes={changes:?}"),
+            Ok(taken) => log::info!("configuration reloaded changes={:?}", taken.changes),
             Err(problems) => {
                 log::error!("reload refused, the old configuration serves on\n{problems}");
             }
         }
         result
+    }
+
+    async fn edit(&self, pool: &str, edit: Edit, validate: Validate) -> Result<Taken, String> {
+        let seen = self.seen.lock().await;
+        let Some(text) = &seen.in_force else {
+            return Err("this configuration was made by a program: change it there".to_owned());
+        };
+        let now = self.live.snapshot();
+        let edited = text.edit((pool, &edit), &self.edits.load(), &now.config, &self.known);
+        let (edits, loaded) = edited.map_err(|problems| problems.to_string())?;
+        let taken = self.take(loaded, validate).await?;
+        self.edits.store(Arc::new(edits));
+        log::info!(
+            "pool changed pool={pool} by={edit:?} changes={:?}",
+            taken.changes
+        );
+        Ok(taken)
+    }
+
+    fn edits(&self) -> Arc<Edits> {
+        self.edits.load_full()
     }
 
     fn diff(&self) -> Result<Vec<String>, String> {

@@ -68,7 +68,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         .map_err(StartError::Other)?;
     let written = Written {
         file,
-        hash: loaded.text_hash,
+        text: Some(loaded.text),
         origins: loaded.origins,
     };
     let credentials = Arc::<Credentials>::default();

@@ -5,6 +5,7 @@ use super::reload::Reloader;
 use super::upgrade::{BOTH, Succession};
 use super::{state, systemd};
 use crate::admin::Hands;
+use crate::admin::Validate;
 use crate::upstream::Live;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ const QUIET: Duration = Duration::from_millis(100);
 pub(super) async fn reload_on_hangup(mut hangup: Signal, reloader: Arc<Reloader>) {
     while hangup.recv().await.is_some() {
         // The log has said how it went.
-        let _ = reloader.reload().await;
+        let _ = reloader.reload(Validate::No).await;
     }
 }
 

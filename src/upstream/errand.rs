@@ -86,7 +86,7 @@ impl Errands {
         self.within(peer, request, body, bounds).await
     }
 
-    async fn within(
+    pub(super) async fn within(
         &self,
         peer: HttpPeer,
         request: RequestHeader,

@@ -1,7 +1,7 @@
 //! What would happen to this request, if it came now? Nothing is sent, leased, counted or learned.
 
 use super::limits::over_limit;
-use super::plan::{Incoming, Plan};
+use super::plan::{Incoming, Named, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
 use super::told::{
@@ -9,15 +9,16 @@ use super::told::{
 };
 use super::{Live, Snapshot};
 use crate::admit::{Traits, client};
+use crate::config::PoolKind;
 use crate::dify::{Kind, Peek};
 use crate::learn::Look;
 use crate::model::{Basis, Class, Dice, Request, Verdict, clock};
 use crate::nodes::{
-    Candidates, Limits, Node, Presence, Screening, Tried, account, owner_in, screen,
+    Candidates, Limits, NoCandidate, Node, Presence, Screening, Tried, account, owner_in, screen,
 };
-use crate::route::Treatment;
+use crate::route::{Found, Treatment};
 use crate::select::{self, Preview, Strategy, Why};
-use http::header;
+use http::{HeaderMap, header};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,39 +27,60 @@ fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
+fn incoming<'i>(snapshot: &Snapshot, inquiry: &'i Inquiry) -> Incoming<'i> {
+    let (path, query) = match inquiry.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (inquiry.path.as_str(), None),
+    };
+    let host = inquiry.headers.get(header::HOST);
+    Incoming {
+        method: &inquiry.method,
+        path,
+        query,
+        host: host.and_then(|host| host.to_str().ok()),
+        headers: &inquiry.headers,
+        client: said_client(snapshot, &inquiry.headers),
+    }
+}
+
+/// The client that `X-Forwarded-For` names.
+fn said_client(snapshot: &Snapshot, headers: &HeaderMap) -> Option<IpAddr> {
+    let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let said = headers.get_all("x-forwarded-for").iter().rev();
+    let lines = said.filter_map(|line| line.to_str().ok());
+    let trusts = |address| address == proxy || snapshot.config.trusts(address);
+    Some(client(proxy, lines, trusts)).filter(|address| *address != proxy)
+}
+
 /// Explains a request by what is live.
 #[must_use]
 pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let snapshot = live.snapshot();
-    let path = inquiry.path.split('?').next().unwrap_or_default();
-    let incoming = Incoming {
-        method: &inquiry.method,
-        path,
-        headers: &inquiry.headers,
-    };
+    let incoming = incoming(&snapshot, inquiry);
     let treatment = snapshot.treatments.of(&incoming.asked());
-    let (item, once) = body(&snapshot, &incoming, inquiry);
-    let plan = Plan::new(
-        &snapshot,
-        &live.installs,
-        &incoming,
-        &treatment,
-        item.as_deref(),
-    );
+    let place = incoming.place(&snapshot, &incoming.asked());
+    let shut = place.refusal();
+    let (named, once) = body(&snapshot, &incoming, &place.pool, inquiry);
+    let user = named.user.as_deref();
+    let found = (place, &named);
+    let plan = Plan::new(&snapshot, &live.installs, &incoming, &treatment, found);
     let now = clock::now();
     let (verdict, look) = judge(live, &snapshot, &plan, now);
-    let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin));
+    let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin)).keyed(plan.key);
     let mut told = Explanation {
         request: Told {
             method: inquiry.method.clone(),
-            path: path.to_owned(),
+            path: incoming.path.to_owned(),
             kind: plan.kind.word(),
             operation: plan.operation.as_ref().map(ToString::to_string),
             plugin: plan.plugin.map(str::to_owned),
             tenant: plan.asked.tenant.map(str::to_owned),
         },
-        refused: refusal(live, &snapshot, &incoming, &treatment)
-            .or_else(|| over_a_limit(&snapshot, &incoming, &plan, now)),
+        refused: refusal(live, &snapshot, &incoming, &treatment).or_else(|| {
+            let no = shut.or_else(|| plan.lacks_key());
+            no.map(|rejection| rejection.to_string())
+                .or_else(|| over_a_limit(&snapshot, &incoming, &plan, (user, now)))
+        }),
         treatment: Care {
             read_ms: u64::try_from(treatment.read.as_millis()).unwrap_or(u64::MAX),
             body_limit: treatment.body,
@@ -67,6 +89,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         },
         class: classed(live, verdict, look),
         rule: plan.rule.map(|rule| rule.number),
+        application: plan.application.as_deref().map(str::to_owned),
         limit: limit(&plan),
         pool: plan.pool.name().to_owned(),
         advice: plan.pool.advice.counsel().to_string(),
@@ -87,12 +110,22 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     told
 }
 
-/// The item that the head of the body names, and whether it can be sent once only. As
-/// `proxy/keep.rs` finds out.
-fn body(snapshot: &Snapshot, incoming: &Incoming<'_>, inquiry: &Inquiry) -> (Option<String>, bool) {
+/// What the head of the body names, and whether it can be sent once only. As `proxy/keep.rs` finds
+/// out.
+fn body(
+    snapshot: &Snapshot,
+    incoming: &Incoming<'_>,
+    pool: &Pool,
+    inquiry: &Inquiry,
+) -> (Named, bool) {
     /// Pingora keeps so much whatever the limit.
     const REPLAY_BUFFER: u64 = 64 * 1024;
+    let user = match incoming.user(snapshot, pool, !inquiry.body.is_empty()) {
+        Found::Settled(user) => user,
+        Found::InBody(quest) => quest.last(inquiry.body.as_bytes(), inquiry.body_length.is_none()),
+    };
     let kept = snapshot.treatments.is_on()
+        && pool.kind == PoolKind::PluginDaemon
         && inquiry.method == "POST"
         && incoming.asked().kind == Kind::Dispatch;
     let said = incoming.text(&header::CONTENT_LENGTH);
@@ -102,12 +135,13 @@ fn body(snapshot: &Snapshot, incoming: &Incoming<'_>, inquiry: &Inquiry) -> (Opt
     };
     let length = inquiry.body_length.or(known).unwrap_or(0);
     if !kept || length == 0 || inquiry.headers.contains_key(header::EXPECT) {
-        return (None, false);
+        return (Named { item: None, user }, false);
     }
     let mut peek = Peek::new();
     peek.feed(inquiry.body.as_bytes());
     let most = snapshot.config.retry.body_limit.max(REPLAY_BUFFER);
-    (peek.item(), length > most)
+    let item = peek.item();
+    (Named { item, user }, length > most)
 }
 
 fn refusal(
@@ -125,20 +159,18 @@ fn refusal(
     Some(rejection.to_string())
 }
 
-/// What limits would say. The client's address is the one that `X-Forwarded-For` names.
+/// What limits would say.
 fn over_a_limit(
     snapshot: &Snapshot,
     incoming: &Incoming<'_>,
     plan: &Plan<'_>,
-    now: Instant,
+    (user, now): (Option<&str>, Instant),
 ) -> Option<String> {
-    let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let said = incoming.headers.get_all("x-forwarded-for").iter().rev();
-    let lines = said.filter_map(|line| line.to_str().ok());
-    let trusts = |address| address == proxy || snapshot.config.trusts(address);
     let of = Traits {
-        address: Some(client(proxy, lines, trusts)).filter(|address| *address != proxy),
+        address: incoming.client,
         tenant: plan.asked.tenant,
+        application: plan.application.as_deref(),
+        user,
         headers: incoming.headers,
         pool: plan.pool.name(),
     };
@@ -221,9 +253,7 @@ fn tell_choice(
         Ok(among) => among,
         Err(refused) => {
             told.nobody = owned.is_none().then(|| refused.to_string());
-            if refused.full > 0 {
-                told.notes.push("it would wait here for a place".to_owned());
-            }
+            told.notes.extend(of_nobody(plan, &refused));
             return;
         }
     };
@@ -255,6 +285,18 @@ fn tell_choice(
     }
     let shadow = pool.rules().strategy.shadow();
     told.shadow = shadow.and_then(ask).map(|said| chosen(&said, &among));
+}
+
+/// What else is to be said where nobody may serve.
+fn of_nobody(plan: &Plan<'_>, refused: &NoCandidate) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(other) = &plan.fallback {
+        notes.push(format!("pool {} would take over", other.name()));
+    }
+    if refused.full > 0 {
+        notes.push("it would wait here for a place".to_owned());
+    }
+    notes
 }
 
 /// What it must fit into, in a pool with caps; what occupies a node for a moment only, fits.

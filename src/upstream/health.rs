@@ -3,7 +3,7 @@
 use super::errand::{Bounds, Errands};
 use super::secure::Trust;
 use crate::config::Health;
-use crate::dify::health::judge;
+use crate::dify::health::{judge, judge_plain};
 use crate::model::clock;
 use crate::nodes::{Check, Node, Roster};
 use crate::observe::{CheckEnd, CheckMetrics};
@@ -35,8 +35,13 @@ pub struct NodeCheck {
 }
 
 impl NodeCheck {
-    async fn fetch(&self, address: SocketAddr, settings: &Health) -> Result<(u16, Vec<u8>)> {
-        let mut request = RequestHeader::build("GET", settings.path.as_bytes(), None)?;
+    async fn fetch(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        settings: &Health,
+    ) -> Result<(u16, Vec<u8>)> {
+        let mut request = RequestHeader::build("GET", path.as_bytes(), None)?;
         request.insert_header("User-Agent", "twolane-health")?;
         let bounds = Bounds {
             timeout: settings.timeout,
@@ -63,8 +68,15 @@ impl NodeCheck {
         let settings = self.settings.load_full();
         let nodes = self.roster.at(address);
         let ours: Vec<_> = nodes.iter().map(|node| node.total_in_flight()).collect();
-        let (status, body) = self.fetch(address, &settings).await?;
-        let report = judge(status, &body).map_err(|why| Error::explain(UNWELL, why))?;
+        let route = nodes.first().and_then(|node| node.health_route().get());
+        let path = route.as_ref().map_or(&*settings.path, |route| &*route.path);
+        let (status, body) = self.fetch(address, path, &settings).await?;
+        let judged = if route.is_none_or(|route| route.daemon) {
+            judge(status, &body)
+        } else {
+            judge_plain(status, &body)
+        };
+        let report = judged.map_err(|why| Error::explain(UNWELL, why))?;
         for node in &nodes {
             node.note_serverless(report.platform.as_deref() == Some("serverless"));
         }

@@ -3,7 +3,7 @@
 use super::discovery::{Discovery, DiscoveryError, PoolSource};
 use super::health::Checks;
 use crate::model::clock;
-use crate::nodes::{Node, Roster};
+use crate::nodes::{HealthRoute, Node, Roster};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ pub(super) struct Membership {
     roster: Arc<Roster>,
     checks: Checks,
     crew: Crew,
+    /// How its nodes are asked whether they are well, where not as daemons are.
+    asks: Option<HealthRoute>,
     /// A first look was had, whatever it brought: from then on changes are news.
     began: AtomicBool,
     /// Why the last look failed; told once.
@@ -47,9 +49,15 @@ impl Membership {
             roster: Arc::clone(roster),
             checks: checks.clone(),
             crew: Arc::clone(crew),
+            asks: None,
             began: AtomicBool::new(false),
             trouble: Mutex::default(),
         }
+    }
+
+    /// Its nodes are asked at a route of their own.
+    pub(super) fn asking(self, asks: Option<HealthRoute>) -> Self {
+        Self { asks, ..self }
     }
 
     /// Puts nodes into the place of the old ones: those that stay are the same. Who is new in a pool
@@ -89,11 +97,11 @@ fn without(nodes: &[Arc<Node>], others: &[Arc<Node>]) -> Vec<Arc<Node>> {
 }
 
 /// Weights are the strategies' business, and Pingora has no other use for them here than to see
-/// that another node took over an address: it compares members by address and weight. Their health
-/// is kept by address alone.
+/// that another node took over an address, or has another weight, so that the selector is built
+/// anew: it compares members by address and weight. Their health is kept by address alone.
 fn mark(node: &Node) -> usize {
     let mut hasher = DefaultHasher::new();
-    (node.id(), node.server_name()).hash(&mut hasher);
+    (node.id(), node.server_name(), node.weight()).hash(&mut hasher);
     1 + usize::from(u16::from_le_bytes([
         hasher.finish().to_le_bytes()[0],
         hasher.finish().to_le_bytes()[1],
@@ -117,6 +125,9 @@ impl ServiceDiscovery for Membership {
         let mut addresses = HashSet::new();
         entries.retain(|entry| addresses.insert(entry.address));
         let nodes = self.roster.muster(&entries, clock::now());
+        for node in &nodes {
+            node.health_route().set(self.asks.clone());
+        }
         let members = nodes.iter().map(|node| Backend {
             addr: pingora::protocols::l4::socket::SocketAddr::Inet(node.address()),
             weight: mark(node),

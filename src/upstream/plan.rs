@@ -1,13 +1,15 @@
 //! What is a request, may it pass, and where does it go? Said once, for the request itself and for whoever asks
 //! about one.
 
-use super::{Installs, Pool, Snapshot};
+use super::{Installs, Place, Pool, Snapshot};
 use crate::admit::{Arrival, Quota, admit};
+use crate::config::PoolKind;
 use crate::dify::{Asked, Kind, Names, describe};
 use crate::model::rejection::Reason;
 use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
-use crate::route::{Rule, Treatment, stable_hash};
+use crate::route::{Facts, Rule, Treatment, stable_hash};
 use http::{HeaderMap, HeaderName, header};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 // Made once: a name given as text is parsed at every look-up.
@@ -19,10 +21,25 @@ static UNIQUE_IDENTIFIER: HeaderName = HeaderName::from_static("x-plugin-unique-
 pub struct Incoming<'r> {
     /// Its method.
     pub method: &'r str,
-    /// Its path; a query is not looked at.
+    /// Its path, without the query.
     pub path: &'r str,
+    /// Its query.
+    pub query: Option<&'r str>,
+    /// The host it was sent to.
+    pub host: Option<&'r str>,
     /// Its headers.
     pub headers: &'r HeaderMap,
+    /// Where it came from, where that is known.
+    pub client: Option<IpAddr>,
+}
+
+/// What its body told, as far as it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// Provider and tool, model or agent strategy.
+    pub item: Option<String>,
+    /// The user's id, wherever it stood.
+    pub user: Option<String>,
 }
 
 /// What was found out about it.
@@ -36,6 +53,12 @@ pub struct Plan<'r> {
     pub quota: Option<Arc<Quota>>,
     /// Where it goes.
     pub pool: Arc<Pool>,
+    /// The pool that takes over when none of its nodes may serve.
+    pub fallback: Option<Arc<Pool>>,
+    /// Whose it is.
+    pub application: Option<Arc<str>>,
+    /// The header in which the application's key came.
+    pub credential: Option<HeaderName>,
     /// Its kind; `Other` where kinds are not told apart.
     pub kind: Kind,
     /// Dify takes the first event and hangs up: that is success.
@@ -53,6 +76,8 @@ pub struct Plan<'r> {
     pub io_bound: bool,
     /// Set for requests that all go to one node: which one, by rendezvous.
     pub affinity: Option<u64>,
+    /// Where on its pool's ring it lies; none where there is no ring, or nothing to hash.
+    pub key: Option<u32>,
 }
 
 impl<'r> Incoming<'r> {
@@ -70,25 +95,6 @@ impl<'r> Incoming<'r> {
             unique_identifier: self.text(&UNIQUE_IDENTIFIER),
         };
         describe(self.method, self.path, names)
-    }
-
-    /// The pool it goes to.
-    #[must_use]
-    pub fn pool<'s>(&self, snapshot: &'s Snapshot) -> &'s Arc<Pool> {
-        self.pool_by(snapshot, self.rule(snapshot, &self.asked()))
-    }
-
-    fn rule(&self, snapshot: &Snapshot, asked: &Asked<'_>) -> Option<Rule> {
-        snapshot
-            .rules
-            .find(asked, |name| self.headers.get(name)?.to_str().ok())
-    }
-
-    fn pool_by<'s>(&self, snapshot: &'s Snapshot, rule: Option<Rule>) -> &'s Arc<Pool> {
-        match rule.and_then(|rule| rule.pool) {
-            Some(pool) => &snapshot.pools()[pool],
-            None => snapshot.pool_for(self.path),
-        }
     }
 
     /// May it pass? `gateway` is our own name.
@@ -130,31 +136,55 @@ impl<'r> Incoming<'r> {
 }
 
 impl<'r> Plan<'r> {
-    /// Finds out. `item` is what the head of the body named.
+    /// Finds out what is to be known of a request that goes to this place.
     #[must_use]
     pub fn new(
         snapshot: &Snapshot,
         installs: &Installs,
         incoming: &Incoming<'r>,
         treatment: &Treatment,
-        item: Option<&str>,
+        (place, named): (Place, &Named),
     ) -> Self {
         let asked = incoming.asked();
-        let told_apart = snapshot.treatments.is_on();
-        let rule = incoming.rule(snapshot, &asked);
-        let key = &snapshot.config.learn.key;
+        let Place {
+            rule,
+            pool,
+            fallback,
+            application,
+            credential,
+            ..
+        } = place;
+        // What goes to Dify's own API is no daemon's business, whatever its path looks like.
+        let told_apart = snapshot.treatments.is_on() && pool.kind == PoolKind::PluginDaemon;
+        let levels = &snapshot.config.learn.key;
         let learnable = told_apart && asked.learnable();
         let plugin = asked.plugin.filter(|_| told_apart);
         let writer = asked.tenant.filter(|_| treatment.one_writer);
         let hook = asked.plugin.filter(|_| treatment.sticky);
-        let pool = incoming.pool_by(snapshot, rule);
+        let key = pool.hashing.as_ref().and_then(|hashing| {
+            let facts = Facts {
+                user: named.user.as_deref(),
+                application: application.as_deref(),
+                tenant: asked.tenant,
+                plugin: asked.plugin,
+                client: incoming.client,
+            };
+            hashing.point(&facts, |name| incoming.named(name))
+        });
         Self {
             quota: rule.and_then(|rule| snapshot.quota_of(&rule).cloned()),
             rule,
-            pool: Arc::clone(pool),
+            key,
+            pool,
+            fallback,
+            application,
+            credential,
             kind: if told_apart { asked.kind } else { Kind::Other },
             single_result: told_apart && asked.single_result(),
-            operation: learnable.then(|| asked.operation(key, item, incoming.path)),
+            operation: learnable.then(|| {
+                let item = named.item.as_deref();
+                asked.operation(levels, item, incoming.path)
+            }),
             plugin,
             owner: plugin.and_then(|plugin| {
                 let installed = |tenant| installs.taken_by(tenant, plugin, clock::now);
@@ -167,6 +197,18 @@ impl<'r> Plan<'r> {
             affinity: writer.or(hook).map(|key| stable_hash(key.as_bytes())),
             asked,
         }
+    }
+
+    /// What a request is told whose pool wants a key that it does not have.
+    #[must_use]
+    pub fn lacks_key(&self) -> Option<Rejection> {
+        let hashing = self.pool.hashing.as_ref()?;
+        (hashing.is_required() && self.key.is_none()).then(|| {
+            let by = hashing.written();
+            let public =
+                format!("the request has nothing to be told by; one of these is needed: {by}");
+            Rejection::new(Reason::BadRequest, public)
+        })
     }
 
     /// The class: what a rule says, else what `judge` says of its operation and what such a one

@@ -2,15 +2,18 @@
 
 use super::discovery::PoolSource;
 use super::health::Checks;
+use super::keys::Keys;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
 use super::waiting::WaitingRoom;
 use crate::admit::{Advice, Budget};
-use crate::config::{self, Config};
+use crate::config::{self, Config, PoolKind};
 use crate::model::{NodeId, clock};
-use crate::nodes::{ComebackRules, NoCandidate, Node, Roster};
+use crate::nodes::{ComebackRules, HealthRoute, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
+use crate::route::Hashing;
 use crate::select::{self, Guarded, Shadowed, Strategy, Why};
+use http::{HeaderName, HeaderValue};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, LoadBalancer};
 use std::fmt;
@@ -25,6 +28,13 @@ pub struct Pool {
     name: Arc<str>,
     strategy: String,
     rules: Arc<SelectorConfig>,
+    /// How requests get their places on its ring; none when it has no ring.
+    pub hashing: Option<Hashing>,
+    /// What its nodes are.
+    pub kind: PoolKind,
+    /// The name of the pool that takes over for it.
+    pub fallback: Option<String>,
+    keys: Keys,
     balancer: LoadBalancer<Selector>,
     crew: super::membership::Crew,
     source: Arc<PoolSource>,
@@ -65,7 +75,13 @@ impl Pool {
         let (roster, checks, metrics) = shared;
         let crew = super::membership::Crew::default();
         let around = (roster, checks, &crew);
-        let membership = Membership::new(&settings.name, Arc::clone(&source), around);
+        let path = settings.health_path.as_deref();
+        let path = path.or(settings.kind.health_path());
+        let asks = path.map(|path| HealthRoute {
+            path: path.into(),
+            daemon: settings.kind == PoolKind::PluginDaemon,
+        });
+        let membership = Membership::new(&settings.name, Arc::clone(&source), around).asking(asks);
         let rules = Arc::new(SelectorConfig {
             crew: Arc::clone(&crew),
             strategy: Shadowed::new(strategy, shadow, &metrics.strategy_failures),
@@ -74,7 +90,10 @@ impl Pool {
             all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
-            health: config.health.clone(),
+            health: config::Health {
+                path: path.unwrap_or(&config.health.path).to_owned(),
+                ..config.health.clone()
+            },
             trust: checks.trusted(),
         });
         let registry = Arc::clone(checks.registry());
@@ -83,10 +102,17 @@ impl Pool {
         // A pool whose names cannot be resolved yet starts empty and fills later.
         let _logged_by_membership = balancer.update().await;
         let retry = &config.retry;
+        let hashes =
+            |word: &String| word == "consistent_hash" || !select::WORDS.contains(&word.as_str());
+        let rings = hashes(&settings.strategy) || settings.shadow.as_ref().is_some_and(hashes);
         let budget = Budget::new(retry.budget_ratio, retry.budget_floor, clock::now());
         Self {
             name: settings.name.as_str().into(),
             strategy: settings.strategy.clone(),
+            kind: settings.kind,
+            fallback: settings.fallback.clone(),
+            keys: Keys::new(settings),
+            hashing: rings.then(|| Hashing::new(&settings.hash, config.strategies.ring.algorithm)),
             rules,
             balancer,
             crew,
@@ -103,6 +129,12 @@ impl Pool {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The header that a node wants to be sent where the application is known, if it wants any.
+    #[must_use]
+    pub fn upstream_key(&self, node: &NodeId) -> Option<(HeaderName, HeaderValue)> {
+        self.keys.of(node)
     }
 
     /// Its name, to keep.

@@ -15,6 +15,7 @@ use crate::dify::readiness::{self, Reading, Runtime};
 use crate::model::{NodeId, clock};
 use crate::nodes::Node;
 use bytes::Bytes;
+use http::HeaderValue;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use std::collections::HashMap;
@@ -53,8 +54,10 @@ struct Brought {
 }
 
 /// How one asks.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Manner {
+    /// The node's own key, where it is configured.
+    own: Option<HeaderValue>,
     timeout: Duration,
     /// Tells patched daemons (seed 000) to answer for themselves.
     marks: bool,
@@ -97,6 +100,7 @@ impl Prober {
             slack: round_every(snapshot) * 2 + health.timeout * 2,
         };
         let manner = Manner {
+            own: None,
             timeout: health.timeout,
             marks: snapshot.config.loops.marks,
         };
@@ -114,6 +118,11 @@ impl Prober {
                 self.take(brought, pace);
             }
             let page = self.pageless.get(visit.node.id()) != Some(&visit.node.came_up());
+            let own = snapshot.upstream_key(visit.node.id());
+            let manner = Manner {
+                own,
+                ..manner.clone()
+            };
             under_way.spawn(pay(Arc::clone(&self.errands), visit, page, manner));
         }
         while let Some(brought) = under_way.join_next().await {
@@ -178,7 +187,7 @@ fn path(sighting: &Sighting) -> String {
 async fn pay(errands: Arc<Errands>, visit: Visit, page: bool, manner: Manner) -> Brought {
     let Visit { node, asks } = visit;
     let runtimes = if page {
-        read_page(&errands, &node, manner).await
+        read_page(&errands, &node, &manner).await
     } else {
         None
     };
@@ -192,7 +201,7 @@ async fn pay(errands: Arc<Errands>, visit: Visit, page: bool, manner: Manner) ->
         let runtime = runtimes.get(&*ask.sighting.plugin).copied();
         let finding = match ask.settle(runtime) {
             Some(finding) => finding,
-            None if ask.due => ask_for(&errands, &brought.node, &ask.sighting, manner).await,
+            None if ask.due => ask_for(&errands, &brought.node, &ask.sighting, &manner).await,
             None => continue,
         };
         brought.found.push((ask.sighting, finding));
@@ -208,7 +217,7 @@ async fn pay(errands: Arc<Errands>, visit: Visit, page: bool, manner: Manner) ->
 async fn read_page(
     errands: &Errands,
     node: &Node,
-    manner: Manner,
+    manner: &Manner,
 ) -> Option<HashMap<String, Runtime>> {
     let fetch = async {
         let request = begin("GET", readiness::METRICS)?;
@@ -226,7 +235,7 @@ async fn read_page(
     }
 }
 
-async fn ask_for(errands: &Errands, node: &Node, sighting: &Sighting, manner: Manner) -> Finding {
+async fn ask_for(errands: &Errands, node: &Node, sighting: &Sighting, manner: &Manner) -> Finding {
     let ask = async {
         let request = question(sighting, manner)?;
         let bounds = manner.bounds(LONGEST_REFUSAL);
@@ -250,7 +259,7 @@ async fn ask_for(errands: &Errands, node: &Node, sighting: &Sighting, manner: Ma
     }
 }
 
-fn question(sighting: &Sighting, manner: Manner) -> Result<RequestHeader> {
+fn question(sighting: &Sighting, manner: &Manner) -> Result<RequestHeader> {
     let mut request = begin("POST", &path(sighting))?;
     match &sighting.way {
         Way::Identifier(identifier) => {
@@ -258,7 +267,9 @@ fn question(sighting: &Sighting, manner: Manner) -> Result<RequestHeader> {
         }
         Way::Tenant(_) => request.insert_header("X-Plugin-ID", &*sighting.plugin)?,
     }
-    if let Some(key) = &sighting.key {
+    if let Some(key) = &manner.own {
+        request.insert_header("X-Api-Key", key.clone())?;
+    } else if let Some(key) = &sighting.key {
         request.insert_header("X-Api-Key", key.expose())?;
     }
     request.insert_header("Content-Type", "application/json")?;
@@ -275,7 +286,7 @@ fn begin(method: &str, path: &str) -> Result<RequestHeader> {
 }
 
 impl Manner {
-    const fn bounds(self, longest: usize) -> Bounds {
+    const fn bounds(&self, longest: usize) -> Bounds {
         Bounds {
             timeout: self.timeout,
             longest,

@@ -46,12 +46,13 @@ pub struct Ask<'a> {
     pub overdue: bool,
 }
 
-const FIXED: usize = 28;
+const FIXED: usize = 32;
 /// The bits of the first byte; the lowest is the class.
 const ONCE: u8 = 2;
 const LIMITED: u8 = 4;
 const IO_BOUND: u8 = 8;
 const OVERDUE: u8 = 16;
+const KEYED: u8 = 32;
 const NO_CAP: u32 = u32::MAX;
 /// How the line of the owner begins; without an owner it is empty.
 const BY_NAME: u8 = b'=';
@@ -65,6 +66,7 @@ impl Ask<'_> {
             (self.limits.is_some(), LIMITED),
             (limits.io_bound, IO_BOUND),
             (self.overdue, OVERDUE),
+            (self.request.key.is_some(), KEYED),
         ];
         let flags = flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit);
         key.push(flags.fold(self.request.class as u8, |all, bit| all | bit));
@@ -75,6 +77,7 @@ impl Ask<'_> {
         key.extend(self.affinity.unwrap_or(0).to_le_bytes());
         key.extend(limits.plugin.unwrap_or(NO_CAP).to_le_bytes());
         key.extend(limits.gateways.to_le_bytes());
+        key.extend(self.request.key.unwrap_or(0).to_le_bytes());
         match self.owner {
             Some(Owner::Node(name)) => {
                 key.push(BY_NAME);
@@ -131,6 +134,7 @@ fn read(key: &[u8]) -> Option<Question> {
         io_bound: is(IO_BOUND),
         gateways: u16::from_le_bytes([plugin[24], plugin[25]]),
     });
+    let point = u32::from_le_bytes(plugin[26..30].try_into().ok()?);
     let plugin = PluginPlace {
         index: u16::from_le_bytes([plugin[0], plugin[1]]),
         generation: u16::from_le_bytes([plugin[2], plugin[3]]),
@@ -143,7 +147,9 @@ fn read(key: &[u8]) -> Option<Question> {
         .map(NodeId::from)
         .collect();
     Some(Question {
-        request: Request::new(class, plugin).attempt(*attempt),
+        request: Request::new(class, plugin)
+            .attempt(*attempt)
+            .keyed(is(KEYED).then_some(point)),
         tried,
         luck,
         affinity,
@@ -265,6 +271,7 @@ impl BackendSelection for Selector {
                 chosen.pingora.push(member.clone());
             }
         }
+        config.strategy.members(&chosen.nodes);
         Self {
             members: Arc::new(chosen),
             rules: Some(Arc::clone(config)),
@@ -385,7 +392,9 @@ mod tests {
         ];
         for (owner, limits) in owners.into_iter().zip(limits) {
             let ask = Ask {
-                request: Request::new(Class::Long, PLACE).attempt(3),
+                request: Request::new(Class::Long, PLACE)
+                    .attempt(3)
+                    .keyed(limits.map(|_| 0x89ab_cdef)),
                 tried: &tried,
                 luck: 0x0123_4567_89ab_cdef,
                 affinity: Some(77),
@@ -400,6 +409,7 @@ mod tests {
             assert_eq!(read.request.class, Class::Long);
             assert_eq!(read.request.plugin, PLACE);
             assert_eq!(read.request.attempt, 3);
+            assert_eq!(read.request.key, ask.request.key);
             assert_eq!(read.tried, tried);
             assert_eq!(read.affinity, 77);
             assert_eq!(read.owner, owner);

@@ -1,7 +1,7 @@
 //! What holds for a request that comes in now? Everything compiled from one configuration.
 
 use super::Checks;
-use super::discovery::Sources;
+use super::discovery::{PoolSource, Sources};
 use super::limits::Limiters;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
@@ -11,12 +11,13 @@ use crate::admit::Limit;
 use crate::admit::Quota;
 use crate::config::{self, AccessLog, Config, LogTarget};
 use crate::learn::Classifier;
-use crate::model::Owner;
+use crate::model::{NodeId, Owner};
 use crate::nodes::{Node, Roster};
 use crate::observe::Metrics;
 use crate::observe::access::{Place, Sink, Sinks};
-use crate::route::{OwnerTable, Owners, Rule, Rules, Table, Treatments};
+use crate::route::{Applications, OwnerTable, Owners, Rule, Rules, Table, Treatments, Users};
 use crate::select::{self, Strategy, Why};
+use http::HeaderValue;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ pub struct Snapshot {
     fingerprint: String,
     /// What the operator decides for single requests.
     pub rules: Rules,
+    /// Whose keys are whose; none where there are no applications.
+    pub applications: Option<Applications>,
+    /// Where users' ids are looked for.
+    pub users: Users,
     /// How often requests may come.
     pub limits: Box<[Arc<Limit>]>,
     /// The places of each rule that has a limit.
@@ -68,6 +73,16 @@ pub struct Parts {
     pub own: Own,
 }
 
+impl Parts {
+    /// Where each pool's nodes come from, in the order of the pools.
+    fn sources(&self, config: &Config) -> Result<Vec<Arc<PoolSource>>, String> {
+        let of = |pool| self.sources.of(pool, config, (&self.roster, &self.own));
+        (config.pools.iter())
+            .map(|pool| of(pool).map(Arc::new))
+            .collect()
+    }
+}
+
 impl Snapshot {
     /// Compiles a checked configuration. Nodes that were known before keep all that is known of
     /// them.
@@ -83,14 +98,7 @@ impl Snapshot {
             .map(|pool| chooser(pool, &config.strategies, &parts.own))
             .collect::<Result<Vec<_>, _>>()?;
         let classifier = classifier(&config, &parts.own)?;
-        let sources = config
-            .pools
-            .iter()
-            .map(|pool| {
-                let source = parts.sources.of(pool, &config, (&parts.roster, &parts.own));
-                source.map(Arc::new)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let sources = parts.sources(&config)?;
         let access = access(&config.access_log, &parts.sinks)?;
         let trust = Arc::new(Trust::read(&config.node_tls)?);
         parts.checks.trust(&trust);
@@ -123,6 +131,8 @@ impl Snapshot {
         Ok(Arc::new(Self {
             owners: OwnerTable::configured(&config.debug_plugins),
             treatments: Treatments::new(&config),
+            users: Users::new(&config.users),
+            applications: Applications::new(&config.applications, position),
             limits: parts.limiters.muster(&config.limits),
             fingerprint: config::fingerprint(&config),
             config,
@@ -153,6 +163,36 @@ impl Snapshot {
     #[must_use]
     pub fn pool_for(&self, path: &str) -> &Arc<Pool> {
         &self.pools[self.routes.find(path)]
+    }
+
+    /// The position of the pool for a path.
+    pub(super) fn position_for(&self, path: &str) -> usize {
+        self.routes.find(path)
+    }
+
+    /// What probes of a plugin daemon are sent as its key.
+    pub(super) fn upstream_key(&self, node: &NodeId) -> Option<HeaderValue> {
+        let daemons = |pool: &&Arc<Pool>| pool.kind == config::PoolKind::PluginDaemon;
+        let mut pools = self.pools.iter().filter(daemons);
+        let pool = pools.find(|pool| pool.nodes().iter().any(|known| known.id() == node))?;
+        pool.upstream_key(node).map(|(_, key)| key)
+    }
+
+    /// The pool that takes over for another.
+    pub(super) fn fallback_of(&self, pool: &Pool) -> Option<Arc<Pool>> {
+        let name = pool.fallback.as_deref()?;
+        let found = self.pools.iter().find(|pool| pool.name() == name);
+        found.cloned()
+    }
+
+    /// Whether users of a pool are counted.
+    #[must_use]
+    pub fn counts_users(&self, pool: &Pool) -> bool {
+        self.limits.iter().any(|limit| {
+            let entry = limit.entry();
+            let here = entry.pool.as_deref().is_none_or(|name| name == pool.name());
+            here && entry.by == config::RateBy::User
+        })
     }
 
     /// The places of a rule, where it has a limit.

@@ -31,6 +31,8 @@ pub struct Explanation {
     pub class: Classed,
     /// The rule of the operator that decides something: its place in the file, from 1.
     pub rule: Option<usize>,
+    /// Whose it is, where that is told by a key.
+    pub application: Option<String>,
     /// What that rule lets be in flight, if it limits it.
     pub limit: Option<Limit>,
     /// The pool.

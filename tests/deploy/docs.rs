@@ -10,6 +10,7 @@ fn env(name: &str) -> Option<String> {
     let value = match name {
         "REDIS_URL" => "redis://redis:6379/0",
         "TWOLANE_ADMIN_TOKEN" => "a token",
+        "SERVICE_KEY" => "app-of-the-service",
         _ => return None,
     };
     Some(value.to_owned())

@@ -90,6 +90,25 @@ async fn f212_f215_a_line_says_who_asked_for_what_and_how_it_ended() {
     documented(&line);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn f212_behind_a_trusted_proxy_the_client_is_whom_it_names() {
+    for (trusted, client) in [("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8", "203.0.113.9")] {
+        let (_folder, file) = place();
+        let more = format!("trusted_proxies: [{trusted}]\n{}", to(&file, "sample: 1"));
+        let rig = Rig::new(1, &more).await;
+        let dify = rig
+            .dify()
+            .with("X-Forwarded-For", "198.51.100.7, 203.0.113.9");
+        ask(&dify, PLUGIN, sim(json!({}))).await;
+        let line = lines(&file, 1).await.remove(0);
+        assert_eq!(line["client"], client, "{line}");
+        // From which port it came to the proxy, nobody says.
+        let connected = client == "127.0.0.1";
+        assert_eq!(line["client_port"].is_number(), connected, "{line}");
+        documented(&line);
+    }
+}
+
 /// Every field of a line stands in the table of its page.
 fn documented(line: &Value) {
     let page = include_str!("../../docs/access-log.md");

@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod applications;
 mod bodies;
 mod choosing;
 mod connecting;
@@ -11,10 +12,12 @@ mod debug;
 mod explain;
 mod failing;
 mod forward;
+mod hashing;
 mod health;
 mod kinds;
 mod learning;
 mod metrics;
+mod pools;
 mod presence;
 mod rejections;
 mod reload;
@@ -23,6 +26,7 @@ mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracing;
+mod users;
 mod waiting;
 mod warming;
 mod websocket;

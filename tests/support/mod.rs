@@ -5,6 +5,7 @@
     reason = "each test binary is its own crate and uses another part of it"
 )]
 
+pub mod api;
 pub mod browser;
 pub mod client;
 pub mod filed;

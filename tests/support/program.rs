@@ -84,6 +84,11 @@ impl Program {
         Self { child, log }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its log so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("nobody panics with it").clone()

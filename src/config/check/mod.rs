@@ -3,9 +3,11 @@
 //! Whatever is wrong counts as its default, so that the reading goes on to the next problem.
 
 mod access_log;
+mod applications;
 mod debug;
 mod discover;
 mod env;
+mod hash;
 mod learn;
 mod limits;
 mod nodes;
@@ -27,7 +29,7 @@ use super::resolve::Env;
 use super::sections::Config;
 use super::table::{Table, Value};
 use super::tree::{Path, Tree};
-pub(super) use nodes::listed;
+pub(super) use nodes::{edited, listed};
 
 /// What the checks need to know beside the file.
 pub(super) struct Around<'a> {
@@ -71,6 +73,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
     let pools = pools::pools(root, around, &mut nodes::Roster::new(own));
     debug::no_loop(root, &tcp, &pools);
     discover::need_token(root, &admin, &pools);
+    let applications = applications::applications(root, &pools);
     let shown = root.section("debug");
     Config {
         listen,
@@ -81,7 +84,9 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
             value.whole(0..=1024, "0 is one per core")
         }),
         routes: pools::routes(root, &pools),
-        rules: rules::rules(root, &pools),
+        rules: rules::rules(root, &pools, &applications),
+        applications,
+        users: applications::users(&root.section("users")),
         debug_plugins: debug::debug_plugins(root, &pools),
         tcp,
         kinds: sections::kinds(&root.section("kinds")),

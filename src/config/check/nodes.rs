@@ -1,6 +1,6 @@
 //! Nodes: those of a pool, and those of the environment.
 
-use super::{discover, waiting};
+use super::{applications, discover, waiting};
 use crate::config::BadAddress;
 use crate::config::address::Address;
 use crate::config::defaults;
@@ -179,11 +179,11 @@ pub(in crate::config) fn listed(tree: &Tree, findings: &Findings) -> Vec<NodeEnt
         findings,
     };
     match tree {
-        Tree::List(_) => list_alone(&value),
+        Tree::List(_) => list_alone(&value, false),
         Tree::Table(entries) => {
             let table = Table::new(entries, root.clone(), findings);
             match table.value("nodes") {
-                Some(value) => list_alone(&value),
+                Some(value) => list_alone(&value, false),
                 None => lacks("`nodes` is missing"),
             }
         }
@@ -192,7 +192,24 @@ pub(in crate::config) fn listed(tree: &Tree, findings: &Findings) -> Vec<NodeEnt
     }
 }
 
-fn list_alone(value: &Value<'_>) -> Vec<NodeEntry> {
+/// The nodes that an operator sends in the place of a pool's.
+pub(in crate::config) fn edited(tree: &Tree, path: Path, findings: &Findings) {
+    let value = Value {
+        tree,
+        path,
+        findings,
+    };
+    match tree {
+        Tree::List(_) => drop(list_alone(&value, true)),
+        other => value.wrong(
+            format!("expected a list of nodes, found {}", other.kind()),
+            "send `[{\"id\": \"a\", \"address\": \"10.0.0.11:5002\"}]`",
+        ),
+    }
+}
+
+/// `keys`: each may have its own.
+fn list_alone(value: &Value<'_>, keys: bool) -> Vec<NodeEntry> {
     let mut nodes: Vec<NodeEntry> = Vec::new();
     for item in value.list().unwrap_or_default() {
         let Some(mut node) = node(&item) else {
@@ -202,6 +219,12 @@ fn list_alone(value: &Value<'_>) -> Vec<NodeEntry> {
         node.id = node.id.as_str().replace(['[', ']'], "").into();
         if !NodeId::is_plain(node.id.as_str()) {
             item.wrong("not a name", NAME_HELP);
+        }
+        if node.upstream_key.is_some() && !keys {
+            item.wrong(
+                "a key in a list of nodes",
+                "write `upstream_key` into the pool: lists are read by many",
+            );
         }
         if nodes.iter().any(|other| other.id == node.id) {
             item.wrong(
@@ -263,6 +286,9 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
     let max_in_flight = table
         .value("max_in_flight")
         .and_then(|value| waiting::max_in_flight(&value));
+    let upstream_key = table
+        .value("upstream_key")
+        .and_then(|value| applications::key(&value));
     let named = table.value("server_name");
     let server_name = named.as_ref().and_then(server_name);
     let at = NodeEntry::at(placed.and_then(|value| address(&value))?);
@@ -279,6 +305,7 @@ fn node(item: &Value<'_>) -> Option<NodeEntry> {
         enabled,
         drain,
         max_in_flight,
+        upstream_key,
     })
 }
 

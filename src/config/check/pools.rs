@@ -1,20 +1,21 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, discover, own, sections, waiting};
+use super::{Around, applications, discover, hash, own, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
 /// Top-level keys that are short for one pool.
-const SHORT: [&str; 6] = [
+const SHORT: [&str; 7] = [
     "nodes",
     "strategy",
     "fail_open",
     "use_all_backups",
     "shadow",
     "discover",
+    hash::KEY,
 ];
 
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
@@ -25,11 +26,12 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
         return vec![short_pool(root, short, around, roster)];
     };
     let caps = waiting::KEYS.map(|key| root.value(key));
-    for value in short.into_iter().chain(caps).flatten() {
+    let own = applications::KEYS.map(|key| root.value(key));
+    for value in short.into_iter().chain(caps).chain(own).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, discover, strategy, shadow, fail_open, use_all_backups and caps are \
-             short for one pool: move them into it",
+            "top-level nodes, discover, strategy, shadow, fail_open, use_all_backups, hash, kind, \
+             upstream_key, health_path and caps are short for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -40,11 +42,14 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
         );
     }
     let mut pools: Vec<Pool> = Vec::new();
+    let mut places = Vec::new();
     for item in items {
         if let Some(pool) = pool(&item, &pools, around, roster) {
             pools.push(pool);
+            places.push(item.path.clone());
         }
     }
+    applications::fallbacks(&pools, &places, root.findings);
     pools
 }
 
@@ -72,9 +77,22 @@ fn pool(
         .map(|value| roster.list(&value, found.is_none()))
         .unwrap_or_default();
     let discover = found.and_then(|value| discover::discover(&value, around));
+    let shadow = shadow(table.value("shadow"), &strategy, around);
+    let own = applications::of_pool(&table);
     Some(Pool {
         name: name.unwrap_or_default(),
-        shadow: shadow(table.value("shadow"), &strategy, around),
+        kind: own.kind,
+        health_path: own.health_path,
+        upstream_key: own.upstream_key,
+        fallback: table
+            .value("fallback_pool")
+            .and_then(|value| value.text())
+            .map(str::to_owned),
+        hash: hash::by(
+            table.value(hash::KEY),
+            rings(&strategy, shadow.as_deref(), around),
+        ),
+        shadow,
         strategy,
         fail_open,
         use_all_backups: table.or("use_all_backups", defaults::USE_ALL_BACKUPS, Value::flag),
@@ -110,7 +128,7 @@ fn short_pool(
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open, use_all_backups, beside, found] = values;
+    let [nodes, word, fail_open, use_all_backups, beside, found, by] = values;
     let flag =
         |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
@@ -125,9 +143,16 @@ fn short_pool(
     } else {
         roster.environment(root, around.env)
     };
+    let shadow = shadow(beside, &strategy, around);
+    let own = applications::of_pool(root);
     Pool {
         name: defaults::POOL.to_owned(),
-        shadow: shadow(beside, &strategy, around),
+        kind: own.kind,
+        health_path: own.health_path,
+        upstream_key: own.upstream_key,
+        fallback: None,
+        hash: hash::by(by, rings(&strategy, shadow.as_deref(), around)),
+        shadow,
         strategy,
         fail_open: flag(fail_open, defaults::FAIL_OPEN),
         use_all_backups: flag(use_all_backups, defaults::USE_ALL_BACKUPS),
@@ -141,6 +166,14 @@ fn strategy(value: Option<Value<'_>>, around: &Around<'_>) -> String {
     value
         .and_then(|value| own::strategy(&value, around))
         .unwrap_or_else(|| defaults::STRATEGY.to_owned())
+}
+
+/// Whether one of a pool's strategies may look at a request's key: ours that does, or one of the
+/// program's own.
+fn rings(strategy: &str, shadow: Option<&str>, around: &Around<'_>) -> bool {
+    let own = &around.known.own.strategies;
+    let may = |word: &str| word == "consistent_hash" || own.iter().any(|own| own == word);
+    may(strategy) || shadow.is_some_and(may)
 }
 
 fn shadow(value: Option<Value<'_>>, strategy: &str, around: &Around<'_>) -> Option<String> {

@@ -101,6 +101,7 @@ pub(super) fn strategies(section: &Table<'_>) -> Strategies {
         two_nodes: seed.or("two_nodes", default.two_nodes, |value| {
             value.word("rule", &rules)
         }),
+        ring: super::hash::ring(&section.section("consistent_hash")),
     }
 }
 

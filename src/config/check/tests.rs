@@ -91,6 +91,18 @@ const POOLS: &str = r#"
     nodes:¶  - {address: a, role: primary}¶  - {address: b, role: primary}¶ ; nodes[1] ; 3 ; a second primary
     nodes:¶  - {address: a, role: backup}¶ ; nodes ; 2 ; only backups
     nodes:¶  - a¶  - {address: b, role: backup, backup: true}¶ ; nodes[1].backup ; 3 ; another name for `role`
+    nodes: [a]¶hash: []¶ ; hash ; 2 ; nothing to hash by
+    nodes: [a]¶hash: tenent¶ ; hash ; 2 ; did you mean `tenant`?
+    nodes: [a]¶hash: [tenant, tenant]¶ ; hash[1] ; 2 ; stands twice
+    nodes: [a]¶hash: 'header:X Y'¶ ; hash ; 2 ; not the name of a header
+    nodes: [a]¶hash: {required: true}¶ ; hash ; 2 ; `by` is missing
+    nodes: [{address: a, upstream_key: short}]¶applications: [{name: x, keys: [long-enough]}]¶ ; nodes[0].upstream_key ; 1 ; not a key
+    nodes: [a]¶upstream_key: long-enough¶ ;  ; 1 ; there are no applications
+    nodes: [a]¶kind: dify¶ ; kind ; 2 ; unknown kind `dify`
+    nodes: [a]¶health_path: health¶ ; health_path ; 2 ; begin it with `/`
+    pools: [{name: x, nodes: [a], fallback_pool: y}]¶ ; pools[0].fallback_pool ; 1 ; unknown pool `y`
+    pools: [{name: x, nodes: [a], fallback_pool: x}]¶ ; pools[0].fallback_pool ; 1 ; the pool itself
+    kind: dify_api¶pools: [{name: x, nodes: [b]}]¶ ; kind ; 1 ; beside `pools`
     nodes: [https://a]¶ ; nodes[0] ; 1 ; no port in the URL
     nodes: [a:5002, https://a:5002]¶ ; nodes[1] ; 1 ; a second node with this address
     nodes:¶  - {address: a, server_name: b}¶ ; nodes[0].server_name ; 2 ; no certificate is looked at
@@ -108,6 +120,85 @@ fn pools_and_nodes_are_checked() {
     for [text, at, line, what] in rows(POOLS) {
         let line = line.parse().expect("a line");
         refused(&text.replace('¶', "\n"), at, line, what);
+    }
+}
+
+/// The applications of a sound file, path, message.
+const APPLICATIONS: &str = r#"
+    [{keys: [long-enough]}] ; applications[0] ; `name` is missing
+    [{name: x}] ; applications[0] ; `keys` is missing
+    [{name: x, keys: []}] ; applications[0] ; without a key
+    [{name: x, keys: [hunter2]}] ; applications[0].keys[0] ; not a key
+    [{name: x, keys: ['has a blank']}] ; applications[0].keys[0] ; not a key
+    [{name: x, keys: [long-enough, long-enough]}] ; applications[0].keys[1] ; this key stands twice
+    [{name: x, keys: [long-enough]}, {name: y, keys: [long-enough]}] ; applications[1].keys[0] ; this key stands twice
+    [{name: x, keys: [long-enough]}, {name: x, keys: [long-enough-2]}] ; applications[1].name ; a second application
+    [{name: x, keys: [long-enough], pool: man}] ; applications[0].pool ; did you mean `main`?
+    [{name: 'x y', keys: [long-enough]}] ; applications[0].name ; not a name
+    [{name: x, keys: [long-enough], token: y}] ; applications[0].token ; unknown key `token`
+"#;
+
+#[test]
+fn f156_applications_are_checked_and_no_key_is_shown() {
+    for [text, at, what] in rows(APPLICATIONS) {
+        refused(&format!("{NODES}applications: {text}\n"), at, 2, what);
+        let told = read(&format!("{NODES}applications: {text}\n")).expect_err(text);
+        let told: Vec<_> = told.list.iter().map(ToString::to_string).collect();
+        assert!(!told.concat().contains("long-enough"), "{told:?}");
+    }
+    let config = good(&format!(
+        "{NODES}applications: [{{name: x, keys: long-enough}}]\n"
+    ));
+    assert_eq!(config.applications[0].pool, "main", "the first pool");
+    for (rules, at, what) in [
+        (
+            "[{application: y, pool: main}]",
+            "rules[0].application",
+            "there are none",
+        ),
+        (
+            "[{path: /e/*, open: true}]",
+            "rules[0].open",
+            "everything is open",
+        ),
+    ] {
+        refused(&format!("{NODES}rules: {rules}\n"), at, 2, what);
+    }
+}
+
+#[test]
+fn f164_the_places_of_ids_are_checked() {
+    for (entry, at, what) in [
+        ("sources: []", "users.sources", "no place to look"),
+        (
+            "sources: [user]",
+            "users.sources[0]",
+            "not a place of an id",
+        ),
+        (
+            "sources: ['body:user']",
+            "users.sources[0]",
+            "not a place of an id",
+        ),
+        (
+            "sources: ['query:']",
+            "users.sources[0]",
+            "not a place of an id",
+        ),
+        (
+            "sources: ['header:X Y']",
+            "users.sources[0]",
+            "not the name of a header",
+        ),
+        (
+            "sources: ['json:a', 'json:a']",
+            "users.sources[1]",
+            "stands twice",
+        ),
+        ("look: 17MiB", "users.look", "more than 16MiB"),
+        ("look: 0", "users.look", "must be above 0"),
+    ] {
+        refused_section("users", entry, at, what);
     }
 }
 
@@ -418,6 +509,9 @@ const SECTIONS: &str = r#"
     share ; prefix: 'a b' ; share.prefix ; a blank in it
     share ; sentinel: {database: -1} ; share.sentinel.database ; must be from 0
     share ; {redis: 'redis://a', sharded: true, sentinel: {name: x}} ; share.redis ; both behind sentinels
+    strategies ; {consistent_hash: {algorithm: sha256x}} ; strategies.consistent_hash.algorithm ; unknown algorithm `sha256x`
+    strategies ; {consistent_hash: {virtual_nodes: 0}} ; strategies.consistent_hash.virtual_nodes ; must be from 1 to 1000
+    strategies ; {consistent_hash: {bound: 1}} ; strategies.consistent_hash.bound ; from 1.05 to 10, or off
     loops ; max_hops: 0 ; loops.max_hops ; must be from 1
     debug ; headers: maybe ; debug.headers ; neither true nor false
     state ; file: '' ; state.file ; no file has an empty name

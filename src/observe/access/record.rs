@@ -13,7 +13,7 @@ pub struct Record<'a> {
     /// What it is called.
     pub id: Option<RequestId>,
     /// Who asked, and from which port.
-    pub client: Option<(IpAddr, u16)>,
+    pub client: Option<(IpAddr, Option<u16>)>,
     /// What the client was told about earlier clients: `X-Forwarded-For` as it came.
     pub forwarded_for: Option<&'a [u8]>,
     /// Its method.

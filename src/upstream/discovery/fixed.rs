@@ -91,6 +91,7 @@ mod tests {
             enabled: true,
             drain: true,
             max_in_flight: None,
+            upstream_key: None,
             server_name: None,
         }
     }
