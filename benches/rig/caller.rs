@@ -142,6 +142,10 @@ pub(crate) fn paced(at: SocketAddr, call: &Call, rate: f64, connections: usize) 
     })
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, that no runtime needs"
+)]
 fn each(
     at: SocketAddr,
     bytes: &[u8],

@@ -48,7 +48,7 @@ async fn measure() {
             let Some(child) = start(name, at, &ports) else {
                 break;
             };
-            first_answer(at);
+            first_answer(at).await;
             took.push(began.elapsed().as_secs_f64() * 1e3);
             tokio::time::sleep(Duration::from_secs(2)).await;
             rest.push(child.resident() as f64 / 1024.0);
@@ -88,12 +88,12 @@ fn start(name: &str, at: SocketAddr, daemons: &[SocketAddr]) -> Option<Child> {
 }
 
 /// Returns when an answer of a daemon came through.
-fn first_answer(at: SocketAddr) {
+async fn first_answer(at: SocketAddr) {
     loop {
         if ask(at).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200")) {
             return;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

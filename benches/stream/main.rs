@@ -56,10 +56,7 @@ async fn measure() {
     let rounds = setting("STREAM_ROUNDS", 9).max(1);
     let events = setting("STREAM_EVENTS", 200).max(1);
     let lanes = start().await;
-    println!(
-        "{rounds} rounds, {events} events a stream, {:?} apart in the mean",
-        GAP
-    );
+    println!("{rounds} rounds, {events} events a stream, {GAP:?} apart in the mean");
     let only = setting("STREAM_STREAMS", 0);
     let cells = STREAMS.into_iter().filter(|_| only == 0).chain(Some(only));
     for streams in cells.filter(|&streams| streams > 0) {
