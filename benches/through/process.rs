@@ -100,7 +100,8 @@ pub(crate) fn play(arguments: &[String]) -> ! {
 fn gateway(listen: SocketAddr, daemons: &[SocketAddr], more: &str) {
     let nodes: Vec<_> = daemons.iter().map(ToString::to_string).collect();
     let text = format!(
-        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n{more}",
+        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n\
+         limits: {{ connection_requests: 1000000000 }}\n{more}",
         nodes.join(", ")
     );
     let known = twolane::server::known();

@@ -80,9 +80,12 @@ impl Embedded {
         chores::spawn(&live, &reloader, &stopped);
 
         let mut data_service = services::data(&conf, &live, &credentials, tls.clone());
-        data.iter()
-            .chain(&tls)
-            .for_each(|address| data_service.add_tcp(&address.to_string()));
+        for &address in &data {
+            data_service.add_listener(services::listener(address, false));
+        }
+        for &address in &tls {
+            data_service.add_listener(services::listener(address, true));
+        }
         let hands: Arc<dyn Hands> = Arc::clone(&reloader) as _;
         let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
         admin_service.add_tcp(&admin.to_string());

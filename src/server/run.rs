@@ -164,8 +164,11 @@ fn add_services(
 ) {
     let conf = &server.configuration;
     let mut data = services::data(conf, live, credentials, ports.tls.clone());
-    for address in ports.data.iter().chain(&ports.tls) {
-        data.add_tcp(&address.to_string());
+    for &address in &ports.data {
+        data.add_listener(services::listener(address, false));
+    }
+    for &address in &ports.tls {
+        data.add_listener(services::listener(address, true));
     }
     server.add_service(data);
     let hands: Arc<dyn Hands> = reloader;

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::proxy::{Door, Proxy, Seats};
 use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use pingora_proxy::http_proxy;
@@ -63,6 +64,14 @@ pub(super) fn data(
     let door = Handshakes::new(door, Arc::clone(live), credentials, tls);
     let door = Seats::new(door, Arc::clone(live), descriptors::connections());
     Service::new("data".to_owned(), door)
+}
+
+/// A data listener. [`Door`] reads each head into a buffer of its own and bodies are read in large
+/// pieces, so Pingora's buffer below (64 KiB, for every connection) only costs memory and a copy;
+/// TLS reads in small ones.
+pub(super) fn listener(address: SocketAddr, tls: bool) -> ListenerConfig {
+    let buffer = L4BufferSettings::default().read(if tls { 16 * 1024 } else { 0 });
+    ListenerConfig::tcp(address.to_string()).l4_buffer(buffer)
 }
 
 /// The admin listener's service, without an address yet. One thread: it answers when the data

@@ -12,6 +12,7 @@ mod debug;
 mod explain;
 mod failing;
 mod forward;
+mod habits;
 mod hashing;
 mod health;
 mod kinds;

@@ -81,9 +81,10 @@ impl Door {
         let mut closing = closing.clone();
         let mut guarded = Box::new(Guarded::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
+        let mut came = 0;
         loop {
             match self.next(&mut guarded, kept.is_none(), &mut closing).await {
-                Next::Head => {}
+                Next::Head => came += 1,
                 Next::Gone => return None,
                 Next::Refused(fault) => {
                     self.live.parts.metrics.rejected(fault.reason);
@@ -100,6 +101,10 @@ impl Door {
             }
             if *closing.borrow() {
                 session.set_keepalive(None);
+            }
+            let most = self.live.snapshot().config.limits.connection_requests;
+            if came >= most {
+                session.set_keepalive_reuses_remaining(Some(0));
             }
             let reused = self.proxy.process_new_http(session, &closing).await?;
             let (stream, settings) = reused.consume();
