@@ -3,23 +3,25 @@
 //! `fuzz_targets/` hands them what libFuzzer finds (`cargo +nightly fuzz run head`); `tests/fuzz.rs`
 //! hands them the corpus and changes of it, with every `cargo test`.
 
-use twolane::admit::wire::{Body, Fault, Framing, Head, HeadRules};
+use twolane::admit::wire::{self, Fault, Framing, Head, HeadRules};
 use twolane::admit::{Arrival, admit};
 use twolane::config::{self, Loops};
 use twolane::dify::Peek;
+use twolane::dify::user::{Body, in_cookies, in_query};
 use twolane::share::Record;
 
 /// A target's name and what it does with bytes.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 7] = [
     ("config", config),
     ("head", head),
     ("body", body),
     ("peek", peek),
     ("record", record),
     ("path", path),
+    ("user", user),
 ];
 
 /// A file is a configuration or a list of problems with their places.
@@ -74,7 +76,7 @@ pub(crate) fn head(bytes: &[u8]) {
 }
 
 fn read_body(bytes: &[u8], cut: usize) -> Result<(usize, bool), Fault> {
-    let mut body = Body::of(Framing::Chunked);
+    let mut body = wire::Body::of(Framing::Chunked);
     let mut read = body.feed(&bytes[..cut])?;
     if read == cut {
         read += body.feed(&bytes[cut..])?;
@@ -139,4 +141,23 @@ pub(crate) fn path(bytes: &[u8]) {
         );
         assert!(!lower.contains("%00") && !lower.contains("%0d") && !lower.contains("%0a"));
     }
+}
+
+/// A user's id that is found in the beginning of a body is the one of the whole body, and is no empty
+/// text.
+pub(crate) fn user(bytes: &[u8]) {
+    let cut = bytes
+        .first()
+        .map_or(0, |byte| usize::from(*byte) % (bytes.len() + 1));
+    for body in [Body::Json, Body::Form, Body::Parts("X".to_owned())] {
+        let whole = body.id(bytes, "user", true);
+        let early = body.id(&bytes[..cut], "user", false);
+        assert!(early.is_none() || early == whole, "{body:?}");
+        assert_ne!(whole.as_deref(), Some(""), "{body:?}");
+    }
+    let text = String::from_utf8_lossy(bytes);
+    for id in [in_query(&text, "user"), in_cookies(&text, "user")] {
+        assert_ne!(id.as_deref(), Some(""));
+    }
+    let _ = Body::announced(&text);
 }

@@ -657,3 +657,31 @@ proptest! {
         prop_assert_eq!(again.config, config);
     }
 }
+
+#[test]
+fn f160_f161_a_node_is_written_with_few_words_and_printed_with_all() {
+    let text = "pools:\n- name: main\n  nodes:\n  - { id: a, address: 10.0.0.1:5002 }\n  \
+                - { id: b, address: \"https://10.0.0.2:5003\", weight: 150, role: backup, \
+                upstream_key: node-key-of-b, enabled: false, max_in_flight: 8, server_name: b.example }\n\
+                applications: [{ name: app, keys: [client-key-1], pool: main }]\n";
+    let config = config::load(text, "test.yaml", &KNOWN, &|_| None).expect("sound");
+    let [plain, full] = config.pools[0].nodes.as_slice() else {
+        panic!("two nodes");
+    };
+    assert_eq!((plain.weight, plain.role), (1, Role::Secondary));
+    assert!(plain.enabled && !plain.drain && plain.upstream_key.is_none());
+    assert_eq!(
+        (full.weight, full.role, full.enabled),
+        (150, Role::Backup, false)
+    );
+    assert_eq!(full.certified_as(), Some("b.example"));
+    let printed = config::masked(&config);
+    for line in [
+        "max_fails: 3",
+        "fail_timeout: 30s",
+        "weight: 1\n",
+        "upstream_key: '***'",
+    ] {
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
+    }
+}

@@ -26,6 +26,10 @@ pub struct Traits<'a> {
     pub address: Option<IpAddr>,
     /// The tenant in its path.
     pub tenant: Option<&'a str>,
+    /// The application whose key it carries.
+    pub application: Option<&'a str>,
+    /// Its user, where that is known by now.
+    pub user: Option<&'a str>,
     /// Its header.
     pub headers: &'a HeaderMap,
     /// The name of its pool.
@@ -124,6 +128,8 @@ impl Limit {
         match &self.entry.by {
             RateBy::Address => of.address.map(|address| self.hash(one_client(address))),
             RateBy::Tenant => of.tenant.map(|tenant| self.hash(tenant)),
+            RateBy::Application => of.application.map(|application| self.hash(application)),
+            RateBy::User => of.user.map(|user| self.hash((of.application, user))),
             RateBy::Header(_) => {
                 let value = of.headers.get(self.header.as_ref()?)?;
                 Some(self.hash(value.as_bytes()))

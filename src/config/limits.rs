@@ -81,6 +81,11 @@ pub enum RateBy {
     Address,
     /// The tenant in the path.
     Tenant,
+    /// The application whose key it carries; requests without one are not counted.
+    Application,
+    /// The user, of each application for itself; requests without one are not counted. Where the id
+    /// is in a body, that is read first.
+    User,
     /// The value of this header; requests without it are not counted.
     Header(String),
 }
@@ -111,6 +116,8 @@ impl RateBy {
         match self {
             Self::Address => "address",
             Self::Tenant => "tenant",
+            Self::Application => "application",
+            Self::User => "user",
             Self::Header(_) => "header",
         }
     }

@@ -46,9 +46,8 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
     }
     let place = incoming.place(&ctx.snapshot, &incoming.asked());
     // Nothing is counted where nothing is limited; strangers are counted too.
-    let of = (asked.tenant, place.pool.name());
     if !ctx.snapshot.limits.is_empty()
-        && let Err(rejection) = limited::count(live, session, ctx, &incoming, of)
+        && let Err(rejection) = limited::count(live, session, ctx, &incoming, (&place, None))
     {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
@@ -62,7 +61,8 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
     let body = body.iter().any(|name| request.headers.contains_key(name));
     let found = incoming.user(&ctx.snapshot, &place.pool, body);
     let routed = match read_body(session, ctx, found, keeps).await? {
-        Ok(kept) => routed(live, session, ctx, place, (treatment, kept)),
+        Ok(kept) => limited::count_user(live, session, ctx, &place, kept.named.user.as_deref())
+            .and_then(|()| routed(live, session, ctx, place, (treatment, kept))),
         Err(rejection) => Err(rejection),
     };
     match routed {
@@ -113,7 +113,7 @@ async fn read_body(
     }))
 }
 
-fn incoming(request: &RequestHeader, client: Option<IpAddr>) -> Incoming<'_> {
+pub(super) fn incoming(request: &RequestHeader, client: Option<IpAddr>) -> Incoming<'_> {
     let host = request.headers.get(header::HOST);
     Incoming {
         method: request.method.as_str(),

@@ -18,7 +18,7 @@ use crate::nodes::{
 };
 use crate::route::{Found, Treatment};
 use crate::select::{self, Preview, Strategy, Why};
-use http::header;
+use http::{HeaderMap, header};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn incoming(inquiry: &Inquiry) -> Incoming<'_> {
+fn incoming<'i>(snapshot: &Snapshot, inquiry: &'i Inquiry) -> Incoming<'i> {
     let (path, query) = match inquiry.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (inquiry.path.as_str(), None),
@@ -39,19 +39,29 @@ fn incoming(inquiry: &Inquiry) -> Incoming<'_> {
         query,
         host: host.and_then(|host| host.to_str().ok()),
         headers: &inquiry.headers,
-        client: None,
+        client: said_client(snapshot, &inquiry.headers),
     }
+}
+
+/// The client that `X-Forwarded-For` names.
+fn said_client(snapshot: &Snapshot, headers: &HeaderMap) -> Option<IpAddr> {
+    let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let said = headers.get_all("x-forwarded-for").iter().rev();
+    let lines = said.filter_map(|line| line.to_str().ok());
+    let trusts = |address| address == proxy || snapshot.config.trusts(address);
+    Some(client(proxy, lines, trusts)).filter(|address| *address != proxy)
 }
 
 /// Explains a request by what is live.
 #[must_use]
 pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let snapshot = live.snapshot();
-    let incoming = incoming(inquiry);
+    let incoming = incoming(&snapshot, inquiry);
     let treatment = snapshot.treatments.of(&incoming.asked());
     let place = incoming.place(&snapshot, &incoming.asked());
     let shut = place.refusal();
     let (named, once) = body(&snapshot, &incoming, &place.pool, inquiry);
+    let user = named.user.as_deref();
     let found = (place, &named);
     let plan = Plan::new(&snapshot, &live.installs, &incoming, &treatment, found);
     let now = clock::now();
@@ -69,7 +79,7 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
         refused: refusal(live, &snapshot, &incoming, &treatment).or_else(|| {
             let no = shut.or_else(|| plan.lacks_key());
             no.map(|rejection| rejection.to_string())
-                .or_else(|| over_a_limit(&snapshot, &incoming, &plan, now))
+                .or_else(|| over_a_limit(&snapshot, &incoming, &plan, (user, now)))
         }),
         treatment: Care {
             read_ms: u64::try_from(treatment.read.as_millis()).unwrap_or(u64::MAX),
@@ -149,20 +159,18 @@ fn refusal(
     Some(rejection.to_string())
 }
 
-/// What limits would say. The client's address is the one that `X-Forwarded-For` names.
+/// What limits would say.
 fn over_a_limit(
     snapshot: &Snapshot,
     incoming: &Incoming<'_>,
     plan: &Plan<'_>,
-    now: Instant,
+    (user, now): (Option<&str>, Instant),
 ) -> Option<String> {
-    let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let said = incoming.headers.get_all("x-forwarded-for").iter().rev();
-    let lines = said.filter_map(|line| line.to_str().ok());
-    let trusts = |address| address == proxy || snapshot.config.trusts(address);
     let of = Traits {
-        address: Some(client(proxy, lines, trusts)).filter(|address| *address != proxy),
+        address: incoming.client,
         tenant: plan.asked.tenant,
+        application: plan.application.as_deref(),
+        user,
         headers: incoming.headers,
         pool: plan.pool.name(),
     };

@@ -93,11 +93,13 @@ impl<'r> Incoming<'r> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Who the user is, as far as that stands outside of the body; only where the pool asks.
+    /// Who the user is, as far as that stands outside of the body; only where the pool or
+    /// a limit asks.
     /// `body`: there is one that may be looked into.
     #[must_use]
     pub fn user(&self, snapshot: &Snapshot, pool: &Pool, body: bool) -> Found {
-        if !pool.hashing.as_ref().is_some_and(|it| it.goes_by_user()) {
+        let hashed = pool.hashing.as_ref().is_some_and(|it| it.goes_by_user());
+        if !hashed && !snapshot.counts_users(pool) {
             return Found::Settled(None);
         }
         let values = |name: &str| -> Vec<&'r str> {

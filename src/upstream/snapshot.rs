@@ -185,6 +185,16 @@ impl Snapshot {
         found.cloned()
     }
 
+    /// Whether users of a pool are counted.
+    #[must_use]
+    pub fn counts_users(&self, pool: &Pool) -> bool {
+        self.limits.iter().any(|limit| {
+            let entry = limit.entry();
+            let here = entry.pool.as_deref().is_none_or(|name| name == pool.name());
+            here && entry.by == config::RateBy::User
+        })
+    }
+
     /// The places of a rule, where it has a limit.
     #[must_use]
     pub fn quota_of(&self, rule: &Rule) -> Option<&Arc<Quota>> {

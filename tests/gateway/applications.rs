@@ -344,3 +344,24 @@ learn: {{ unknown: short }}
     }
     nodes[0].stop(Stop::Cut).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f171_difys_own_api_answers_in_blocks_and_in_streams() {
+    let chat = Api::start("c1").await;
+    let gateway = gateway(&two_pools(chat.address, nowhere(), "")).await;
+    let dify = gateway.dify();
+    let (name, key) = bearer(CLIENT_KEYS[0]);
+    let headers = [("Content-Type", "application/json"), (name, key.as_str())];
+    let send = async |mode: &str| {
+        let body = json!({"query": "q", "user": "u", "response_mode": mode}).to_string();
+        let answer = dify.raw("POST", CHAT, &headers, body.as_bytes());
+        within("an answer", answer).await.unwrap()
+    };
+    let block = send("blocking").await;
+    assert_eq!(block.json()["answered_by"], "c1");
+    let stream = send("streaming").await;
+    assert_eq!(stream.header("Content-Type"), Some("text/event-stream"));
+    let events: Vec<_> = stream.text().split_terminator("\n\n").collect();
+    assert_eq!(events.len(), 3, "{events:?}");
+    assert_eq!(events[2], "data: {\"event\":\"message_end\",\"by\":\"c1\"}");
+}

@@ -100,7 +100,7 @@ async fn a_hook_stays_on_one_node_where_that_is_wanted_and_moves_when_it_must() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_daemons_own_pages_are_denied_unless_allowed() {
+async fn f163_the_daemons_own_pages_are_denied_unless_allowed() {
     let nodes = daemons(1).await;
     let gateway = before(&nodes, "").await;
     for path in [

@@ -195,3 +195,71 @@ async fn a_reload_keeps_what_was_counted_by_entries_that_stay() {
     let refused = rig.gateway.embedded.reload().await.unwrap_err();
     assert!(refused.contains("address"), "the cure is named: {refused}");
 }
+
+/// A key of an application, and a user in one of the five places.
+fn whose(key: &str, user: &str) -> String {
+    format!("Authorization: Bearer {key}\r\nX-User-ID: {user}\r\n")
+}
+
+const APPLICATIONS: &str = "applications: [{ name: a, keys: [key-of-a], pool: main }, \
+                            { name: b, keys: [key-of-b], pool: main }]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f204_applications_are_counted_each_for_itself() {
+    let rates = "limits: { rates: [{ by: application, rate: 1/h, burst: 1 }] }\n";
+    let rig = Rig::new(&[APPLICATIONS, rates].concat()).await;
+    for key in ["key-of-a", "key-of-b"] {
+        let seen = statuses(&rig, 3, "/x", &whose(key, "u")).await;
+        assert_eq!(seen, [200, 200, 429], "{key}");
+    }
+    assert_eq!(
+        statuses(&rig, 3, "/x", "Authorization: Bearer nobody\r\n").await,
+        [401, 401, 401],
+        "a stranger is told that, and counts for nobody"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f205_users_are_counted_each_for_itself_in_each_application() {
+    let rates = "limits: { rates: [{ by: user, rate: 1/h, burst: 1 }] }\n";
+    let rig = Rig::new(&[APPLICATIONS, rates].concat()).await;
+    for key in ["key-of-a", "key-of-b"] {
+        for user in ["u", "v"] {
+            let seen = statuses(&rig, 3, "/x", &whose(key, user)).await;
+            assert_eq!(seen, [200, 200, 429], "{key} {user}");
+        }
+    }
+    let none = "Authorization: Bearer key-of-a\r\n";
+    assert_eq!(statuses(&rig, 4, "/x", none).await, [200; 4], "nobody's");
+    let metric = r#"twolane_limited_requests_total{by="user"}"#;
+    assert_eq!(rig.metric(metric).await, 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f205_four_hundred_users_pass_and_one_that_comes_as_often_does_not() {
+    // A user in the body, which is read for that and arrives unchanged.
+    let rates = "limits: { rates: [{ by: user, rate: 1/h, burst: 1 }] }\n";
+    let rig = Rig::new(rates).await;
+    let send = |user: String| {
+        let body = json!({ "query": "q", "user": user }).to_string();
+        let head = format!(
+            "POST /v1/chat-messages HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let rig = &rig;
+        async move { rig.tell(head.as_bytes()).await.status() }
+    };
+    for n in 0..400 {
+        assert_eq!(
+            send(format!("user-{n}")).await,
+            200,
+            "the first of user {n}"
+        );
+    }
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.push(send("one".to_owned()).await);
+    }
+    assert_eq!(seen, [200, 200, 429, 429, 429]);
+}

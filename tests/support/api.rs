@@ -8,6 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use twolane::demo::daemon::checksum;
 
+const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Came {
@@ -103,6 +106,8 @@ async fn serve(stream: TcpStream, name: &str, noted: &Mutex<VecDeque<Came>>) -> 
         }
         let body = body(&mut wire, &came).await?;
         let health = came.line.contains(" /health ");
+        let said = String::from_utf8_lossy(&body);
+        let streams = said.contains(r#""response_mode":"streaming""#);
         noted
             .lock()
             .expect("nobody panics with it")
@@ -111,17 +116,37 @@ async fn serve(stream: TcpStream, name: &str, noted: &Mutex<VecDeque<Came>>) -> 
                 checksum: checksum(&body),
                 ..came
             });
-        let answer = if health {
-            r#"{"pid":1,"status":"ok","version":"1.9.2"}"#.to_owned()
+        let answered = if streams {
+            stream_events(&mut wire, name).await
         } else {
-            format!(r#"{{"answered_by":"{name}"}}"#)
+            let text = if health {
+                r#"{"pid":1,"status":"ok","version":"1.9.2"}"#.to_owned()
+            } else {
+                format!(r#"{{"answered_by":"{name}"}}"#)
+            };
+            answer(&mut wire, &text).await
         };
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
-            answer.len()
-        );
-        wire.write_all(answer.as_bytes()).await.ok()?;
+        answered.ok()?;
     }
+}
+
+async fn answer(wire: &mut BufReader<TcpStream>, text: &str) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    wire.write_all(head.as_bytes()).await
+}
+
+async fn stream_events(wire: &mut BufReader<TcpStream>, name: &str) -> std::io::Result<()> {
+    wire.write_all(STREAM_HEAD).await?;
+    for event in ["message", "message", "message_end"] {
+        let event = format!("data: {{\"event\":\"{event}\",\"by\":\"{name}\"}}\n\n");
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        wire.write_all(chunk.as_bytes()).await?;
+        wire.flush().await?;
+    }
+    wire.write_all(b"0\r\n\r\n").await
 }
 
 async fn read_line(wire: &mut BufReader<TcpStream>) -> Option<String> {

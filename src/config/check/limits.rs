@@ -75,7 +75,10 @@ fn rates(section: &Table<'_>, pools: &[Pool]) -> Vec<RateEntry> {
 fn entry(table: &Table<'_>, pools: &[(&str, &str)]) -> Option<RateEntry> {
     let key = table.value("by");
     if key.is_none() {
-        table.lacks("by", "write address, tenant or `header:X-Team`");
+        table.lacks(
+            "by",
+            "write address, tenant, application, user or `header:X-Team`",
+        );
     }
     let count = |value: &Value<'_>| value.whole(1..=1_000_000_000, "at least one must pass");
     let rate = table.value("rate");
@@ -115,13 +118,19 @@ fn read_key(value: &Value<'_>) -> Option<RateBy> {
         }
         return Some(RateBy::Header(name.to_owned()));
     }
-    let words = [("address", RateBy::Address), ("tenant", RateBy::Tenant)];
-    let found = words.iter().find(|(word, _)| *word == typed);
+    let mut words = [
+        RateBy::Address,
+        RateBy::Tenant,
+        RateBy::Application,
+        RateBy::User,
+    ]
+    .into_iter();
+    let found = words.find(|by| by.word() == typed);
     if found.is_none() {
-        let help = value.suggest(&["address", "tenant", "header:X-Team"]);
+        let help = value.suggest(&["address", "tenant", "application", "user", "header:X-Team"]);
         value.wrong(format!("unknown key {}", value.shown()), help);
     }
-    found.map(|(_, key)| key.clone())
+    found
 }
 
 fn read_rate(value: &Value<'_>) -> Option<Rate> {
