@@ -413,7 +413,7 @@ async fn a_busy_port_ends_the_program_at_once_with_a_cure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_configuration_is_refused_with_every_problem() {
+async fn f219_a_bad_configuration_is_refused_with_every_problem() {
     let folder = folder();
     let file = write(
         &folder,

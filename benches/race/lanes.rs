@@ -94,7 +94,7 @@ impl Lane {
     fn twolane(self, listen: SocketAddr, nodes: &[SocketAddr], clock: f64) -> String {
         let mut text = format!(
             "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\n\
-             debug: {{ headers: true }}\n"
+             debug: {{ headers: true }}\nlimits: {{ connection_requests: 1000000 }}\n"
         );
         if !nodes.is_empty() {
             let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();

@@ -119,7 +119,8 @@ fn play(part: &str, addresses: &[SocketAddr]) {
 fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
     let nodes: Vec<_> = daemons.iter().map(ToString::to_string).collect();
     let text = format!(
-        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n",
+        "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n\
+         limits: {{ connection_requests: 1000000 }}\n",
         nodes.join(", ")
     );
     let known = twolane::server::known();

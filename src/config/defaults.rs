@@ -73,8 +73,9 @@ const READ: Duration = Duration::from_secs(660);
 pub(super) const SHORTEST_READ: Duration = Duration::from_secs(600);
 /// A node that takes no bytes for a minute is gone.
 const WRITE: Duration = Duration::from_secs(60);
-/// nginx's `keepalive_timeout`.
-const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// `keepalive_timeout` in nginx's own nginx.conf, and in most people's: longer than the minute after
+/// which balancers of clouds let go, so that we are not the one who closes under a request.
+const CLIENT_IDLE: Duration = Duration::from_secs(65);
 /// nginx's `client_body_timeout`.
 const CLIENT_READ: Duration = Duration::from_secs(60);
 /// nginx's `send_timeout`: a reader that takes nothing for a minute, or 64 KiB in more than one,

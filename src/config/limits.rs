@@ -23,6 +23,8 @@ const CLIENT_GRACE: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 8192;
 /// Dify's workers may all have one address; nobody has every seat.
 const CONNECTIONS_PER_ADDRESS: usize = 6144;
+/// nginx's `keepalive_requests`: what a long connection has piled up ends with it.
+const CONNECTION_REQUESTS: usize = 1000;
 /// About a MiB.
 const RATE_KEYS: usize = 10_000;
 
@@ -46,6 +48,8 @@ pub struct Limits {
     pub connections: usize,
     /// Those from one address; trusted proxies are not counted.
     pub connections_per_address: usize,
+    /// Requests of one HTTP/1 connection; after the last one it is closed.
+    pub connection_requests: usize,
     /// How often whom.
     pub rates: Vec<RateEntry>,
     /// So many keys are counted per entry of `rates`.
@@ -97,6 +101,7 @@ impl Default for Limits {
             client_grace: CLIENT_GRACE,
             connections: CONNECTIONS,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
+            connection_requests: CONNECTION_REQUESTS,
             rates: Vec::new(),
             rate_keys: RATE_KEYS,
             trusted_proxies: Vec::new(),
@@ -178,6 +183,7 @@ impl Limits {
                 "connections_per_address",
                 whole(self.connections_per_address),
             ),
+            ("connection_requests", whole(self.connection_requests)),
             ("rates", list(&self.rates, RateEntry::tree)),
             ("rate_keys", whole(self.rate_keys)),
         ])

@@ -53,7 +53,11 @@ impl ProxyHttp for Proxy {
         request_filter::run(&self.live, session, ctx).await
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Self::CTX,
+    ) -> Result<Box<HttpPeer>> {
         upstream_peer::run(&self.live, session, ctx).await
     }
 

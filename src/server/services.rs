@@ -64,13 +64,18 @@ pub(super) fn data(
     let door = Handshakes::new(door, Arc::clone(live), credentials, tls.to_vec());
     let door = Seats::new(door, Arc::clone(live), descriptors::connections());
     let mut service = Service::new("data".to_owned(), door);
-    for address in plain.iter().chain(tls) {
-        // Pingora's 64 KiB for reading would stay with the connection for its life. The door reads
-        // heads into a buffer of its own, TLS and HTTP/2 have theirs, and bodies need none.
-        let buffers = L4BufferSettings::default().read(0);
-        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
-    }
+    let plain = plain.iter().map(|&address| listener(address, false));
+    let tls = tls.iter().map(|&address| listener(address, true));
+    plain.chain(tls).for_each(|one| service.add_listener(one));
     service
+}
+
+/// A data listener. [`Door`] reads each head into a buffer of its own and bodies are read in large
+/// pieces, so Pingora's buffer below (64 KiB, for every connection) only costs memory and a copy;
+/// TLS reads in small ones.
+fn listener(address: SocketAddr, tls: bool) -> ListenerConfig {
+    let buffer = L4BufferSettings::default().read(if tls { 16 * 1024 } else { 0 });
+    ListenerConfig::tcp(address.to_string()).l4_buffer(buffer)
 }
 
 /// The admin listener's service, without an address yet. One thread: it answers when the data

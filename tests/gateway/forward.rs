@@ -254,7 +254,7 @@ async fn f007_every_method_of_a_webhook_is_the_same_through_the_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f007_f082_odd_and_unknown_paths_are_the_nodes_business() {
+async fn f007_f082_f252_f263_odd_and_unknown_paths_are_the_nodes_business() {
     let rig = bare().await;
     for (line, status) in [
         (("GET", "/e/hook/a%2Fb%20c"), 200),

@@ -13,6 +13,7 @@ mod expects;
 mod explain;
 mod failing;
 mod forward;
+mod habits;
 mod hashing;
 mod health;
 mod kinds;

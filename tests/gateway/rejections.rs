@@ -140,7 +140,7 @@ async fn f058_a_wrong_verdict_about_all_nodes_takes_nobody_down_when_failing_ope
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f058_a_node_that_says_nothing_is_a_504_of_one_line() {
+async fn f058_f148_a_node_that_says_nothing_is_a_504_of_one_line() {
     let rig = Rig::new(
         3,
         &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 150ms }}\n"),

@@ -16,7 +16,7 @@ async fn next(stream: &mut Stream) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f053_each_event_arrives_while_the_node_still_holds_the_next() {
+async fn f053_f193_each_event_arrives_while_the_node_still_holds_the_next() {
     let rig = Rig::new(1, UNCHECKED).await;
     for made in 1..=4 {
         // Nothing after the last event is ever made: what arrives cannot have waited for it.

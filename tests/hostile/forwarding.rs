@@ -75,7 +75,7 @@ async fn row_23_an_early_answer_is_relayed_and_nothing_is_reused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_24_a_path_is_forwarded_as_it_came_or_not_at_all() {
+async fn row_24_f207_a_path_is_forwarded_as_it_came_or_not_at_all() {
     let rig = Rig::new("").await;
     for target in [
         "/e/h/a%2Fb",

@@ -6,6 +6,11 @@ mod answers;
 mod descriptors;
 mod forwarding;
 mod framing;
+mod h2;
+mod memory;
+mod operator;
+#[path = "../tls/peer.rs"]
+mod peer;
 mod rates;
 mod rig;
 mod slow;

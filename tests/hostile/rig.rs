@@ -3,6 +3,7 @@
 use crate::support::gateway::{Gateway, parse};
 use crate::support::within;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -36,6 +37,7 @@ type Told = Arc<Mutex<Arc<[u8]>>>;
 pub(crate) struct Witness {
     pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    count: Arc<AtomicUsize>,
     answer: Told,
     task: tokio::task::JoinHandle<()>,
 }
@@ -52,15 +54,19 @@ impl Witness {
         let addr = listener.local_addr().unwrap();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let answer: Told = Arc::new(Mutex::new(FINE.into()));
+        let count = Arc::<AtomicUsize>::default();
         let (all, told) = (Arc::clone(&seen), Arc::clone(&answer));
+        let heads = Arc::clone(&count);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&all), Arc::clone(&told)));
+                let heads = Arc::clone(&heads);
+                tokio::spawn(serve(stream, Arc::clone(&all), Arc::clone(&told), heads));
             }
         });
         Self {
             addr,
             seen,
+            count,
             answer,
             task,
         }
@@ -68,6 +74,11 @@ impl Witness {
 
     pub(crate) fn answers(&self, bytes: &[u8]) {
         *self.answer.lock().unwrap() = bytes.into();
+    }
+
+    /// Requests whose head has come, ever.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Everything since it was last asked.
@@ -82,7 +93,12 @@ impl Drop for Witness {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, answer: Told) {
+async fn serve(
+    mut stream: TcpStream,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    answer: Told,
+    heads: Arc<AtomicUsize>,
+) {
     let mut came = Vec::new();
     loop {
         let end = loop {
@@ -101,8 +117,10 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, answer: Told)
                 head: head.clone(),
                 ..Seen::default()
             });
+            heads.fetch_add(1, Ordering::Relaxed);
             all.len() - 1
         };
+        go_on(&mut stream, &head).await;
         let chunked = head
             .to_ascii_lowercase()
             .contains("transfer-encoding: chunked");
@@ -131,6 +149,15 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, answer: Told)
         if !told.starts_with(b"HTTP/1.1 200 OK\r\nContent-Length") {
             return;
         }
+    }
+}
+
+/// As Go's server does once its handler reads.
+async fn go_on(stream: &mut TcpStream, head: &str) {
+    let head = head.to_ascii_lowercase();
+    if head.contains("\r\nexpect: 100-continue") {
+        // A client that has left shows when it is read from.
+        let _ = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
     }
 }
 

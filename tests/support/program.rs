@@ -128,6 +128,24 @@ impl Program {
         assert!(sent.success(), "the process is there to be signalled");
     }
 
+    /// Its memory in RAM now, in KiB.
+    pub fn resident_kib(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// The most it ever had, in KiB.
+    pub fn peak_kib(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, word: &str) -> usize {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(word));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        kib.expect("Linux tells how much memory a process has")
+    }
+
     /// Whether it handles a signal; unhandled, every one of these would end it.
     fn catches(&self, number: u32) -> bool {
         let path = format!("/proc/{}/status", self.child.id());

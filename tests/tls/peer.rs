@@ -1,4 +1,5 @@
 //! A client with TLS: what it trusts, what it shows, what it sees.
+#![allow(dead_code, reason = "another test binary uses a part of it")]
 
 use crate::support::pki::{Pair, Pki};
 use rustls::pki_types::pem::PemObject;

@@ -40,6 +40,7 @@ pub(super) fn limits(root: &Table<'_>, pools: &[Pool]) -> Limits {
             default.connections_per_address,
             many,
         ),
+        connection_requests: section.or("connection_requests", default.connection_requests, many),
         rates: rates(section, pools),
         rate_keys: section.or("rate_keys", default.rate_keys, |value| {
             value.whole(16..=1_000_000, "each takes about 100 bytes")

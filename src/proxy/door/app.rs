@@ -49,6 +49,8 @@ struct Terms {
     pace: PaceRules,
     within: Duration,
     idle: Duration,
+    /// So many of a connection.
+    requests: usize,
 }
 
 impl Terms {
@@ -66,6 +68,7 @@ impl Terms {
             },
             within: timeouts.client_header,
             idle: timeouts.client_idle,
+            requests: limits.connection_requests,
         }
     }
 }
@@ -87,6 +90,7 @@ impl Door {
         let mut silence = Silence::new(Terms::of(&self.live.snapshot().config).within);
         let mut guarded = Box::new(Guarded::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
+        let mut came = 0;
         loop {
             let terms = Terms::of(&self.live.snapshot().config);
             // A client that connects has something to say; one that has said it may think.
@@ -120,7 +124,9 @@ impl Door {
                     return None;
                 }
             };
-            let session = session((guarded, head), kept.take(), closing);
+            came += 1;
+            let last = came >= terms.requests;
+            let session = session((guarded, head), kept.take(), (closing, last));
             let reused = self.proxy.process_new_http(session, closing).await?;
             let (stream, settings) = reused.consume();
             guarded = returned(stream)?;
@@ -138,7 +144,7 @@ impl Door {
 fn session(
     (guarded, head): (Box<Guarded>, BytesMut),
     kept: Option<HttpPersistentSettings>,
-    closing: &ShutdownWatch,
+    (closing, last): (&ShutdownWatch, bool),
 ) -> ServerSession {
     let mut session = ServerSession::new_http1(guarded);
     match kept {
@@ -149,6 +155,9 @@ fn session(
     session.set_pipelined_prefix(head);
     if *closing.borrow() {
         session.set_keepalive(None);
+    }
+    if last {
+        session.set_keepalive_reuses_remaining(Some(0));
     }
     session
 }
