@@ -203,8 +203,9 @@ async fn measure() {
     let ports: Vec<_> = (0..=DAEMONS)
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
         .collect();
+    // Let go, for those who will listen there.
     let ports: Vec<_> = ports
-        .iter()
+        .into_iter()
         .map(|port| port.local_addr().expect("bound"))
         .collect();
     let _daemons = Part::start("daemons", &ports[1..]);
