@@ -17,6 +17,8 @@ need c++ g++
 need make make
 need redis-server redis-server
 need openssl openssl
+# A clock that is wrong, for one process.
+need faketime faketime
 # Names of a test's own, for one process.
 ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing="$missing libnss-wrapper"
 unpacked=""

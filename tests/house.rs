@@ -50,7 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cookie", &["dify/user.rs"]),
     ("multer", &["dify/user.rs"]),
     ("xxhash_rust", &["route/"]),
-    ("ratatui", &["cli/top/"]),
+    ("ratatui", &["cli/top/", "cli/watch/", "cli/snapshot.rs"]),
     ("prometheus", &["observe/"]),
     (
         "tokio",

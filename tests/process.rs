@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 use support::client::{Dify, expect_events};
 use support::gate::{Gate, HOLD};
 use support::gateway::yaml;
@@ -14,6 +16,7 @@ use support::program::{Program, Serving, address, command, errors, output, said}
 use support::stream::Stream;
 use support::{eventually, within};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use twolane::demo::daemon::{Daemon, Settings};
 
 const PLUGIN: &str = "langgenius/openai";
@@ -899,4 +902,44 @@ async fn f216_standard_output_takes_the_access_log_and_usr1_does_no_harm() {
         assert_eq!(line["status"], 200);
     }
     assert!(serving.program.runs());
+}
+
+/// In a terminal of its own; what it draws is read from `script`'s output.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_terminal_the_demo_is_a_whole_screen_that_keys_steer() {
+    let folder = folder();
+    let program = env!("CARGO_BIN_EXE_twolane");
+    let demo = format!("stty rows 30 cols 120; {program} demo --seconds 4 --save kept.json");
+    let mut terminal = tokio::process::Command::new("script")
+        .args(["-qfec", &demo, "/dev/null"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("`script` is of every Debian (bsdutils)");
+    let mut screen = terminal.stdout.take().unwrap();
+    let mut drawn = Vec::new();
+    within("the first frame", async {
+        while !String::from_utf8_lossy(&drawn).contains("q quit") {
+            assert_ne!(screen.read_buf(&mut drawn).await.unwrap(), 0, "it ended");
+        }
+    })
+    .await;
+    let keys = terminal.stdin.as_mut().unwrap();
+    keys.write_all(b"xb").await.unwrap();
+    keys.flush().await.unwrap();
+    let rest = tokio::time::timeout(Duration::from_secs(60), screen.read_to_end(&mut drawn));
+    rest.await.expect("it ends by itself").unwrap();
+    assert!(terminal.wait().await.unwrap().success());
+    let drawn = String::from_utf8_lossy(&drawn);
+    assert!(drawn.contains("Reproduce it: twolane demo --seed 42 --seconds 4"));
+    let kept = std::fs::read_to_string(folder.path().join("kept.json")).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let lane = &kept["lanes"][0];
+    let rows = lane["classes"].as_array().unwrap();
+    let counted: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
+    let lost = lane["lost_with_a_node"].as_u64().unwrap();
+    let burst = counted + lost - kept["calls"].as_u64().unwrap();
+    assert_eq!(burst, 12, "the burst by hand came on top");
 }

@@ -3,7 +3,7 @@
 use super::routes::{Answer, Asked, Soon};
 use super::{overview, reply};
 use crate::nodes::{Hand, Node};
-use crate::share;
+use crate::share::{Matter, Wish};
 use crate::upstream::Live;
 use http::Response;
 use serde::Deserialize;
@@ -76,20 +76,21 @@ pub(super) fn set_state(asked: &Asked<'_>) -> Answer {
         node.set_hand(hand);
     }
     // Told even where nothing changes here: another gateway may have it otherwise.
-    asked.live.fleet.wish(share::Wish {
-        node: node.id().clone(),
-        hand: hand.word().to_owned(),
-    });
+    let name = node.id().as_str();
+    asked
+        .live
+        .fleet
+        .wish(Wish::new(Matter::State, name, hand.word()));
     overview::node(asked)
 }
 
-/// Gives a node another share of the work, on this gateway, until the configuration says another.
+/// Gives a node another share of the work, in the whole fleet, until the configuration says another.
 pub(super) fn set_weight(asked: &Asked<'_>) -> Answer {
     let wish: Weight = match asked.wish("{\"weight\": 2}") {
         Ok(wish) => wish,
         Err(what) => return reply::text(400, what),
     };
-    if !(1..=1000).contains(&wish.weight) {
+    if !Node::WEIGHTS.contains(&wish.weight) {
         let what = "a weight is from 1 to 1000; to send nothing there, drain the node\n";
         return reply::text(400, what);
     }
@@ -105,6 +106,12 @@ pub(super) fn set_weight(asked: &Asked<'_>) -> Answer {
         );
         node.set_weight(wish.weight);
     }
+    let configured = asked.live.parts.roster.configured_weight(node.id());
+    let configured = configured.unwrap_or(wish.weight);
+    asked
+        .live
+        .fleet
+        .wish(Wish::weight(node.id(), wish.weight, configured));
     overview::node(asked)
 }
 

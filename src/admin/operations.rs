@@ -4,6 +4,7 @@ use super::reply;
 use super::routes::{Answer, Asked};
 use super::status::ms;
 use crate::model::{Class, clock};
+use crate::share::{self, Matter};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -36,7 +37,7 @@ pub(super) fn page(asked: &Asked<'_>) -> Answer {
         .pins_by_hand()
         .into_iter()
         .map(|pin| {
-            let word = pin.class.map_or("auto", Class::word);
+            let word = share::Wish::pin_word(pin.class);
             json!({ "key": pin.operation, "class": word })
         })
         .collect();
@@ -73,6 +74,7 @@ pub(super) fn pin(asked: &Asked<'_>) -> Answer {
     match asked.live.learner.pin(asked.item, class) {
         Ok(()) => {
             log::info!("pinned operation={:?} class={}", asked.item, wish.class);
+            asked.live.fleet.wish(share::Wish::pin(asked.item, class));
             reply::json(200, &json!({ "key": asked.item, "class": wish.class }))
         }
         Err(why) => reply::text(409, format!("{why}\n")),
@@ -83,6 +85,8 @@ pub(super) fn pin(asked: &Asked<'_>) -> Answer {
 pub(super) fn unpin(asked: &Asked<'_>) -> Answer {
     if asked.live.learner.unpin(asked.item) {
         log::info!("unpinned operation={:?}", asked.item);
+        let none = share::Wish::new(Matter::Pin, asked.item, share::Wish::NONE);
+        asked.live.fleet.wish(none);
         return reply::json(200, &json!({ "key": asked.item, "removed": true }));
     }
     let what = format!(

@@ -8,13 +8,16 @@ mod online;
 mod operate;
 mod serve;
 mod show;
+#[cfg(all(test, feature = "tui"))]
+mod snapshot;
 mod status;
 #[cfg(feature = "tui")]
 mod top;
 mod typed;
+#[cfg(feature = "tui")]
+mod watch;
 mod words;
 
-use crate::demo::Wish;
 use crate::nodes::Hand;
 use crate::server::{Builder, Gateway};
 use clap::Parser;
@@ -42,15 +45,7 @@ pub fn main_with(builder: Builder) -> ExitCode {
     match typed.command.unwrap_or(Command::Run { upgrade: false }) {
         Command::Run { upgrade } => serve::run(from, builder.upgrading(upgrade)),
         Command::Check { print, online } => serve::check(from, &builder, print, online),
-        Command::Demo {
-            seconds,
-            seed,
-            json,
-        } => show::watch(Wish {
-            seed,
-            seconds,
-            json,
-        }),
+        Command::Demo(what) => show::watch(&what),
         Command::Node(node) => show::stand_in(node),
         Command::Drain(what) => operate::set(from, &builder, &what, Hand::Drain),
         Command::Undrain(what) => operate::set(from, &builder, &what, Hand::Ready),

@@ -49,6 +49,9 @@ pub(super) fn run(from: &From, builder: Builder) -> ExitCode {
     if let Some(variable) = loaded.nodes_from {
         log::info!("nodes taken from the environment variable={variable}");
     }
+    if let Some(variable) = loaded.share_from {
+        log::info!("gateways meet in the environment's Redis variable={variable}");
+    }
     match builder.run(loaded, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -88,6 +91,9 @@ pub(super) fn check(from: &From, builder: &Builder, print: bool, online: bool) -
     }
     if let Some(variable) = loaded.nodes_from {
         told.push_str(&format!(", from {variable}"));
+    }
+    if let Some(variable) = loaded.share_from {
+        told.push_str(&format!(", fleet by {variable}"));
     }
     out(&format!(
         "{place}: ok ({told}, strategy {})\n",

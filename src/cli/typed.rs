@@ -47,17 +47,7 @@ pub(super) enum Command {
         online: bool,
     },
     /// Watch it work: three strategies on the same calls, a burst, a killed node, a scoreboard
-    Demo {
-        /// Seconds of arriving calls
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
-        seconds: u64,
-        /// Repeats a run
-        #[arg(long, default_value_t = 42)]
-        seed: u64,
-        /// Print only the summary, as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Demo(Demo),
     /// Run one stand-in plugin daemon by hand
     Node(Node),
     /// Send a node nothing new; what runs there ends in peace
@@ -210,4 +200,24 @@ pub(super) enum Style {
     Text,
     /// The overview of the admin API, whole
     Json,
+}
+
+/// What may stand after `demo`.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Seconds of arriving calls
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(super) seconds: u64,
+    /// Repeats a run
+    #[arg(long, default_value_t = 42)]
+    pub(super) seed: u64,
+    /// Print only the summary, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// A line a second, where a terminal would get a whole screen
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Keep the summary in this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
 }

@@ -28,6 +28,8 @@ pub(super) struct Findings {
     substituted: RefCell<HashMap<Path, String>>,
     /// The variable that the nodes were taken from.
     nodes_from: Cell<Option<&'static str>>,
+    /// The variable that says where the fleet meets.
+    share_from: Cell<Option<&'static str>>,
 }
 
 impl Findings {
@@ -61,6 +63,10 @@ impl Findings {
     /// Notes something that does not stand in the file: a variable of the environment.
     pub(super) fn outside(&self, name: &str, what: impl Into<String>, help: impl Into<String>) {
         let path = Path::default().key(name);
+        // Two sections may ask for the same variable.
+        if !self.sound(&path) {
+            return;
+        }
         self.note(&path, None, Severity::Error, what.into(), help.into());
     }
 
@@ -121,6 +127,16 @@ impl Findings {
     /// The variable that the nodes were taken from.
     pub(super) fn nodes_from(&self) -> Option<&'static str> {
         self.nodes_from.get()
+    }
+
+    /// Notes that a variable of the environment says where the fleet meets.
+    pub(super) fn note_share_from(&self, variable: &'static str) {
+        self.share_from.set(Some(variable));
+    }
+
+    /// The variable that says where the fleet meets.
+    pub(super) fn share_from(&self) -> Option<&'static str> {
+        self.share_from.get()
     }
 
     /// All of it.

@@ -71,6 +71,9 @@ pub struct Loaded {
     pub warnings: Problems,
     /// The variable of the environment that the nodes were taken from; none = they are written.
     pub nodes_from: Option<&'static str>,
+    /// The variable of the environment that says where the fleet meets; none = the file does, or
+    /// there is no fleet.
+    pub share_from: Option<&'static str>,
     /// Where each of its values comes from.
     pub origins: Origins,
 }
@@ -214,7 +217,7 @@ fn examine_edited(
     };
     let mut config = check::read(&tree, &around, &findings);
     edits.settle(&mut config);
-    let nodes_from = findings.nodes_from();
+    let (nodes_from, share_from) = (findings.nodes_from(), findings.share_from());
     let mut list = findings.into_list();
     for finding in &mut list {
         // What was sent by hand stands nowhere in the file.
@@ -235,7 +238,10 @@ fn examine_edited(
         },
         warnings: problems,
         nodes_from,
-        origins: origins.with_nodes_from(nodes_from).with_hand(laid),
+        share_from,
+        origins: origins
+            .with_variables(nodes_from, share_from)
+            .with_hand(laid),
     })
 }
 

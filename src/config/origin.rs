@@ -37,6 +37,8 @@ pub struct Origins {
     written: Vec<(Path, Origin)>,
     /// The variable that the nodes were taken from.
     nodes_from: Option<&'static str>,
+    /// The variable that says where the fleet meets.
+    share_from: Option<&'static str>,
     /// What was laid over the file.
     by_hand: Vec<Path>,
 }
@@ -51,13 +53,18 @@ impl Origins {
         Self {
             written,
             nodes_from: None,
+            share_from: None,
             by_hand: Vec::new(),
         }
     }
 
-    /// The nodes were taken from a variable of the environment.
-    pub(super) const fn with_nodes_from(mut self, variable: Option<&'static str>) -> Self {
-        self.nodes_from = variable;
+    /// The nodes, and the place where the fleet meets, were taken from these variables.
+    pub(super) const fn with_variables(
+        mut self,
+        nodes: Option<&'static str>,
+        share: Option<&'static str>,
+    ) -> Self {
+        (self.nodes_from, self.share_from) = (nodes, share);
         self
     }
 
@@ -101,13 +108,19 @@ impl Origins {
             rest.first()
                 .is_some_and(|step| [key("nodes"), key("discover")].contains(step))
         };
-        match (found, self.nodes_from) {
-            (Some(origin), _) => origin,
-            (None, Some(variable)) if short.is_some_and(of_nodes) => {
-                Origin::Environment(vec![variable.to_owned()])
-            }
-            _ => Origin::Default,
-        }
+        let meets = |path: &[Step]| {
+            let key = |word: &str| Step::Key(word.to_owned());
+            path.starts_with(&[key("share"), key("redis")])
+        };
+        let variable = match found {
+            Some(origin) => return origin,
+            None if short.is_some_and(of_nodes) => self.nodes_from,
+            None if meets(path) => self.share_from,
+            None => None,
+        };
+        variable.map_or(Origin::Default, |variable| {
+            Origin::Environment(vec![variable.to_owned()])
+        })
     }
 
     fn is_by_hand(&self, path: &[Step]) -> bool {

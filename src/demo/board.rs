@@ -1,7 +1,7 @@
 //! Who is ahead? What a lane's calls came to, second by second and at the end.
 
 use super::caller::Answer;
-use crate::model::Class;
+use crate::model::{Class, clock};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,11 +23,14 @@ pub(super) struct Result {
 #[derive(Debug)]
 pub(super) struct Board {
     strategy: &'static str,
+    opened: Instant,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The slowest short call that ended in each second of real time.
+    worst: Vec<f64>,
     begun: usize,
     took: [Vec<f64>; Class::ALL.len()],
     /// Short calls that were due before the burst.
@@ -43,16 +46,39 @@ struct State {
     lost: usize,
 }
 
-/// How a lane is now.
-#[derive(Debug)]
-pub(super) struct Now {
-    pub(super) strategy: &'static str,
-    pub(super) running: usize,
-    pub(super) failures: usize,
-    pub(super) lost: usize,
-    pub(super) p50: f64,
-    pub(super) p99: f64,
-    pub(super) slow: f64,
+/// How a lane is now. Durations are in seconds of the demo's clock.
+#[derive(Clone, Debug, Default)]
+pub struct Now {
+    /// Its strategy.
+    pub strategy: &'static str,
+    /// Calls that run.
+    pub running: usize,
+    /// Calls that failed, those apart that ran on a node when it was killed.
+    pub failures: usize,
+    /// Calls that ran on a node when it was killed.
+    pub lost: usize,
+    /// Half of the short calls took at most so long.
+    pub p50: f64,
+    /// 99 of 100 short calls took at most so long.
+    pub p99: f64,
+    /// The share of short calls that took over a second.
+    pub slow: f64,
+    /// 95 of 100 long calls took at most so long: the price.
+    pub long_p95: f64,
+    /// The slowest short call that ended in each second of real time.
+    pub worst: Vec<f64>,
+}
+
+impl State {
+    fn note_worst(&mut self, elapsed: Duration, took: f64) {
+        let second = usize::try_from(elapsed.as_secs()).unwrap_or(usize::MAX);
+        // A demo lasts an hour at most.
+        if second < 4000 {
+            let seconds = self.worst.len().max(second + 1);
+            self.worst.resize(seconds, 0.0);
+            self.worst[second] = self.worst[second].max(took);
+        }
+    }
 }
 
 /// What a lane came to.
@@ -100,14 +126,17 @@ pub(super) struct Row {
 }
 
 /// An operation the gateway knows by now.
-#[derive(Debug, Serialize)]
-pub(super) struct Learned {
-    pub(super) operation: String,
+#[derive(Clone, Debug, Serialize)]
+pub struct Learned {
+    /// Its key.
+    pub operation: String,
+    /// Its class.
     #[serde(serialize_with = "word")]
-    pub(super) class: Class,
+    pub class: Class,
     /// What is compared with the threshold; the mean of a few samples need not explain the class.
-    pub(super) score_s: f64,
-    pub(super) samples: u64,
+    pub score_s: f64,
+    /// How often it was seen.
+    pub samples: u64,
 }
 
 fn word<S: serde::Serializer>(class: &Class, to: S) -> std::result::Result<S::Ok, S::Error> {
@@ -118,6 +147,7 @@ impl Board {
     pub(super) fn new(strategy: &'static str) -> Self {
         Self {
             strategy,
+            opened: clock::now(),
             state: Mutex::default(),
         }
     }
@@ -133,6 +163,9 @@ impl Board {
             Ok(answer) => {
                 let took = result.took.as_secs_f64();
                 state.took[class.index()].push(took);
+                if class == Class::Short {
+                    state.note_worst(self.opened.elapsed(), took);
+                }
                 if result.early && class == Class::Short {
                     state.early.push(took);
                 }
@@ -152,6 +185,8 @@ impl Board {
         let state = self.state.lock();
         let mut short = state.took[Class::Short.index()].clone();
         short.sort_by(f64::total_cmp);
+        let mut long = state.took[Class::Long.index()].clone();
+        long.sort_by(f64::total_cmp);
         let ended = state.took.iter().map(Vec::len).sum::<usize>();
         let failures = state.failures.iter().sum::<usize>() + state.lost;
         Now {
@@ -162,6 +197,8 @@ impl Board {
             p50: quantile(&short, 0.50),
             p99: quantile(&short, 0.99),
             slow: slow(&short),
+            long_p95: quantile(&long, 0.95),
+            worst: state.worst.clone(),
         }
     }
 

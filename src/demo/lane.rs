@@ -10,10 +10,12 @@ use crate::admin;
 use crate::config;
 use crate::model::{Class, clock};
 use crate::server::{Embedded, Options, known};
+use crate::upstream::Live;
 use http::Method;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -26,6 +28,8 @@ pub(super) struct Lane {
     caller: Arc<Caller>,
     board: Arc<Board>,
     nodes: Vec<Daemon>,
+    /// The second node is dead.
+    dead: AtomicBool,
 }
 
 impl Lane {
@@ -51,7 +55,12 @@ impl Lane {
             gateway,
             board: Arc::new(Board::new(strategy)),
             nodes,
+            dead: AtomicBool::new(false),
         })
+    }
+
+    pub(super) const fn live(&self) -> &Arc<Live> {
+        self.gateway.live()
     }
 
     pub(super) fn board(&self) -> Arc<Board> {
@@ -71,17 +80,22 @@ impl Lane {
         }
     }
 
-    /// Kills the second node, and starts it again.
+    /// Kills the second node, and starts it again; nothing where it is dead already.
     pub(super) async fn lose_a_node(
         self: Arc<Self>,
         [dead, back]: [Duration; 2],
     ) -> io::Result<()> {
         let node = &self.nodes[1];
         tokio::time::sleep(dead).await;
+        if self.dead.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         self.board.note_kill(clock::now());
         node.stop(Stop::Cut).await;
         tokio::time::sleep(back - dead).await;
-        node.restart().await
+        let back = node.restart().await;
+        self.dead.store(false, Ordering::Relaxed);
+        back
     }
 
     /// Sends every call at its intended time, whatever became of the others.

@@ -9,12 +9,19 @@ mod board;
 mod caller;
 pub mod daemon;
 mod lane;
+mod race;
+mod stage;
 mod story;
 mod table;
 mod trace;
 
-use board::{Board, Summary};
+pub use board::{Learned, Now};
+pub use stage::{Audience, NodeNow, Scene, Wanted};
+
+use crate::model::clock;
+use board::Summary;
 use lane::Lane;
+use race::Race;
 use serde::Serialize;
 use std::io;
 use std::sync::Arc;
@@ -32,8 +39,6 @@ pub struct Wish {
     pub seed: u64,
     /// Real seconds of arrivals.
     pub seconds: u64,
-    /// Only the summary, as JSON.
-    pub json: bool,
 }
 
 /// What a run showed: one summary per lane.
@@ -63,52 +68,65 @@ impl Report {
     }
 }
 
+/// A node that somebody kills is dead for so long, in real time.
+const BY_HAND: Duration = Duration::from_secs(2);
+
 /// The lanes of the race; the first is ours.
 const STRATEGIES: [&str; 3] = ["adaptive", "least_in_flight", "round_robin"];
 
-/// Runs the demo; lines for people go to `say`.
+/// Runs the demo before an audience.
 ///
 /// # Errors
-/// When a port cannot be opened.
-pub async fn run(wish: Wish, say: impl Fn(String)) -> io::Result<Report> {
+/// When a port cannot be opened, or nothing can be shown.
+pub async fn run(wish: Wish, audience: &mut (impl Audience + Send)) -> io::Result<Report> {
     let length = Duration::from_secs(wish.seconds).mul_f64(CLOCK);
     let trace = Arc::new(Trace::new(wish.seed, length));
     let mut lanes = Vec::new();
     for strategy in STRATEGIES {
         lanes.push(Arc::new(Lane::open(strategy).await?));
     }
-    say(story::opening(&wish, &trace, &lanes[0]).await);
-    let races: Vec<_> = lanes
-        .iter()
-        .map(|lane| tokio::spawn(Arc::clone(lane).race(Arc::clone(&trace))))
-        .collect();
-    let kills: Vec<_> = lanes
-        .iter()
-        .map(|lane| tokio::spawn(Arc::clone(lane).lose_a_node(story::KILL.within(length))))
-        .collect();
-    let boards: Vec<Arc<Board>> = lanes.iter().map(|lane| lane.board()).collect();
+    audience.hear(&story::opening(&wish, &trace, &lanes[0]).await);
+    let mut race = Race::begin(&lanes, &trace, story::KILL.within(length));
     let mut story = Story::new(length);
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.tick().await;
-    for elapsed in 1.. {
-        second.tick().await;
-        let ended = races.iter().all(tokio::task::JoinHandle::is_finished);
-        let now = Duration::from_secs(elapsed);
-        story.news(now, &lanes[0]).into_iter().for_each(&say);
-        say(table::line(now, &boards));
+    let mut scene = Scene {
+        length: Duration::from_secs(wish.seconds),
+        seed: wish.seed,
+        address: format!("http://{}{}", lanes[0].admin(), lanes[0].page().await),
+        ..Scene::default()
+    };
+    let begun = clock::now();
+    let mut look = tokio::time::interval(audience.every());
+    look.tick().await;
+    loop {
+        look.tick().await;
+        let ended = race.is_over();
+        scene.elapsed = begun.elapsed();
+        for line in story.news(scene.elapsed, &lanes[0]) {
+            scene.tell(&line);
+            audience.hear(&line);
+        }
+        scene.lanes = lanes.iter().map(|lane| lane.board().now()).collect();
+        scene.look(lanes[0].live(), lanes[0].learned());
+        match audience.see(&scene)? {
+            Some(Wanted::Burst) => {
+                scene.tell("another burst of long calls, by hand");
+                race.burst(&lanes, wish.seed + scene.elapsed.as_secs());
+            }
+            Some(Wanted::Kill) => {
+                scene.tell("node-2 is killed in each lane, by hand");
+                race.kill(&lanes, [Duration::ZERO, BY_HAND]);
+            }
+            Some(Wanted::End) => break,
+            None => {}
+        }
         if ended {
             break;
         }
     }
-    for task in races {
-        task.await.map_err(io::Error::other)?;
-    }
-    for task in kills {
-        task.await.map_err(io::Error::other)??;
-    }
+    race.end().await?;
     let lanes: Vec<_> = lanes.iter().map(|lane| lane.summary()).collect();
-    say(table::all(&lanes));
-    say(story::closing(&wish, &lanes));
+    audience.hear(&table::all(&lanes));
+    audience.hear(&story::closing(&wish, &lanes));
     Ok(Report {
         seed: wish.seed,
         seconds: wish.seconds,

@@ -1,16 +1,14 @@
 //! How does the score look?
 
-use super::board::{Board, Summary};
+use super::board::{Now, Summary};
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One line a second: short calls, lane by lane.
-pub(super) fn line(elapsed: Duration, boards: &[Arc<Board>]) -> String {
-    let lanes: Vec<_> = boards
+pub(super) fn line(elapsed: Duration, lanes: &[Now]) -> String {
+    let lanes: Vec<_> = lanes
         .iter()
-        .map(|board| {
-            let now = board.now();
+        .map(|now| {
             let trouble = match (now.lost, now.failures) {
                 (0, 0) => String::new(),
                 (lost, 0) => format!("  lost {lost}"),

@@ -160,6 +160,15 @@ pub(super) struct Trace {
 impl Trace {
     /// Poisson arrivals of each kind for `length`, and the burst.
     pub(super) fn new(seed: u64, length: Duration) -> Self {
+        Self::of(seed, length)
+    }
+
+    /// Nothing but a burst, at once.
+    pub(super) fn burst(seed: u64) -> Self {
+        Self::of(seed, Duration::ZERO)
+    }
+
+    fn of(seed: u64, length: Duration) -> Self {
         let mut dice = Dice::with_seed(seed);
         let burst = length.mul_f64(story::BURST);
         let mut calls: Vec<_> = BURST

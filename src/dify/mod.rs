@@ -30,6 +30,6 @@ mod words;
 
 pub use dialect::Dialect;
 pub use installed::{LONGEST, installed, names_plugins};
-pub use operation::{Asked, Kind, Names, describe, installs, labels};
+pub use operation::{Asked, Kind, Names, describe, installs, labels, plugin_of, runtime};
 pub use peek::Peek;
 pub use refusal::Refusal;

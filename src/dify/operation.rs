@@ -200,9 +200,24 @@ fn plain<'r>(kind: Kind, read: bool) -> Asked<'r> {
     }
 }
 
+/// The process that an identifier names: `author/name:version@checksum` -> `author/name:version`. A
+/// daemon runs two versions of one plugin as two.
+#[must_use]
+pub fn runtime(identifier: &str) -> &str {
+    identifier.split_once('@').map_or(identifier, |(it, _)| it)
+}
+
+/// The plugin of such a process, `author/name`; of a name without a version, the name.
+#[must_use]
+pub fn plugin_of(runtime: &str) -> &str {
+    runtime
+        .split_once(':')
+        .map_or(runtime, |(plugin, _)| plugin)
+}
+
 /// `author/name:version@checksum` -> `author/name`, `version`.
 pub(super) fn identified(identifier: &str) -> (Option<&str>, Option<&str>) {
-    let named = identifier.split_once('@').map_or(identifier, |(it, _)| it);
+    let named = runtime(identifier);
     let (plugin, version) = named.split_once(':').unwrap_or((named, ""));
     let some = |text: &str| !text.is_empty();
     (

@@ -1,9 +1,12 @@
 //! Which operations did the operator pin while the gateway ran?
 //!
-//! They come before the configuration's, outlive reloads, and are written into the state file.
+//! They come before the configuration's, outlive reloads, and are written into the state file. Of
+//! several that match an operation, one without `*` decides, then the longest: gateways that hear of
+//! them in another order agree.
 
 use super::learner::Learner;
 use crate::model::{Class, LearnRules, Pin};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// More are a configuration, and belong into its file.
@@ -18,6 +21,11 @@ pub(super) fn check_key(operation: &str) -> Result<(), String> {
         return Err(format!("not a key: 1 to {LONGEST_KEY} bytes"));
     }
     Ok(())
+}
+
+fn rank(pin: &Pin) -> (bool, Reverse<usize>, &str) {
+    let key = pin.operation.as_str();
+    (key.contains('*'), Reverse(key.len()), key)
 }
 
 impl Learner {
@@ -37,6 +45,7 @@ impl Learner {
                 return Err(format!("{MOST} operations are pinned already"));
             }
             pins.push(pin);
+            pins.sort_by(|a, b| rank(a).cmp(&rank(b)));
             Ok(())
         })
     }

@@ -17,6 +17,7 @@ use super::telling::Telling;
 use super::{CooldownRules, Plugins};
 use crate::model::{Class, NodeId, PluginPlace, Role};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -77,6 +78,9 @@ pub struct Node {
 }
 
 impl Node {
+    /// The weights that there are.
+    pub const WEIGHTS: RangeInclusive<u16> = 1..=1000;
+
     /// A node about which nothing is known yet: taken for healthy until a check says otherwise,
     /// so that a gateway serves from its first moment.
     #[must_use]

@@ -117,6 +117,12 @@ impl Roster {
             .collect()
     }
 
+    /// The weight that the configuration, or the node's source, gives it.
+    #[must_use]
+    pub fn configured_weight(&self, id: &NodeId) -> Option<u16> {
+        self.known.lock().get(id).map(|known| known.weight)
+    }
+
     /// The node of an entry, and whether it is new.
     fn enlist(
         known: &mut HashMap<NodeId, Known>,

@@ -183,7 +183,11 @@ pub fn screen<'a>(
         total: u16::try_from(pool.len()).unwrap_or(u16::MAX),
         ..NoCandidate::default()
     };
-    let mut sorted = Sorted::default();
+    // Of a large pool, one allocation: most requests find nearly all nodes here.
+    let mut sorted = Sorted {
+        regular: Row::with_capacity(pool.len()),
+        ..Sorted::default()
+    };
     for (at, node) in (0u16..).zip(pool) {
         match node.hand() {
             Hand::Maint => refused.maint += 1,

@@ -7,7 +7,7 @@ use super::keep::{self, Kept};
 use super::{limited, tracing};
 use crate::config::PoolKind;
 use crate::dify::{Kind, Names, describe, names_plugins};
-use crate::model::{Rejection, clock};
+use crate::model::{Owner, Rejection, clock};
 use crate::observe::Ending;
 use crate::route::{Found, Treatment, stable_hash};
 use crate::upstream::{Incoming, Live, Named, Place, Plan};
@@ -147,12 +147,13 @@ fn routed(
     }
     let (method, path) = (request.method.as_str(), request.uri.path());
     let installs = plan.kind == Kind::Management && names_plugins(method, path);
+    let only = ctx.names.only().cloned().map(Owner::Node);
     let classifier = live.classifier(&ctx.snapshot);
     let verdict =
         plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
     live.parts.metrics.classified(&verdict);
     Ok(Routed {
-        plugin: live.plugins.find(plan.plugin),
+        plugin: live.plugins.find(plan.runtime),
         pool: plan.pool,
         fallback: plan.fallback,
         application: plan.application,
@@ -160,7 +161,7 @@ fn routed(
         continued: kept.continued,
         kind: plan.kind,
         single_result: plan.single_result,
-        owner: plan.owner,
+        owner: only.or(plan.owner),
         operation: plan.operation,
         verdict,
         standing: Standing {

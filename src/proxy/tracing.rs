@@ -2,7 +2,7 @@
 
 use super::Ctx;
 use crate::config::Config;
-use crate::model::{Request, RequestId, begin_trace, is_trace_parent};
+use crate::model::{NodeId, Request, RequestId, begin_trace, is_trace_parent};
 use crate::observe::Ending;
 use crate::upstream::Live;
 use http::{HeaderName, HeaderValue};
@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static WATCHED: HeaderName = HeaderName::from_static("x-twolane-trace");
+static ONLY: HeaderName = HeaderName::from_static("x-twolane-node");
 
 /// What a request is called beside its number here.
 #[derive(Debug, Default)]
@@ -25,12 +26,19 @@ pub(super) struct Names {
     begun: Option<HeaderValue>,
     /// Who sent it may see what becomes of it.
     watched: bool,
+    /// The only node that it may go to: its sender tries that one.
+    only: Option<NodeId>,
 }
 
 impl Names {
     /// Whether its sender has shown the admin token, to see what becomes of it.
     pub(super) const fn is_watched(&self) -> bool {
         self.watched
+    }
+
+    /// The only node that it may go to, where its sender may say so and does.
+    pub(super) const fn only(&self) -> Option<&NodeId> {
+        self.only.as_ref()
     }
 
     /// The trace that was begun here.
@@ -52,6 +60,10 @@ pub(super) fn begin(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
     let config = &ctx.snapshot.config;
     let tracing = config.tracing;
     ctx.names.watched = is_watched(request, config);
+    if ctx.names.watched {
+        let only = request.headers.get(&ONLY);
+        ctx.names.only = only.and_then(|node| Some(NodeId::from(node.to_str().ok()?)));
+    }
     let seen = config.debug_headers || ctx.names.watched || ctx.snapshot.access.is_some();
     if tracing.request_id || live.decisions.is_on() || seen {
         let given = request.headers.get(&REQUEST_ID);
@@ -97,6 +109,7 @@ pub(super) fn tell_node(request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
     if ctx.snapshot.config.admin.token.is_some() {
         // Whatever it holds, it was meant for us.
         request.remove_header(&WATCHED);
+        request.remove_header(&ONLY);
     }
     Ok(())
 }

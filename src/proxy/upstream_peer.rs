@@ -3,7 +3,7 @@
 use super::ctx::{Attempt, Ctx};
 use super::{noted, tracing, wait};
 use crate::model::rejection::Reason;
-use crate::model::{Dice, Rejection, Request, clock};
+use crate::model::{Dice, NodeId, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
 use crate::upstream::{Ask, Live, Pick, Turn};
@@ -81,6 +81,10 @@ async fn attempt(
             .await
             .map(|seat| (seat.pick, seat.lease)),
     };
+    let seated = seated.and_then(|(pick, lease)| match ctx.names.only() {
+        Some(only) if pick.node.id() != only => Err(NoSeat::Over(elsewhere(only))),
+        _ => Ok((pick, lease)),
+    });
     noted::choice(
         live,
         ctx,
@@ -147,6 +151,13 @@ pub(super) fn no_node(detail: &str) -> Rejection {
         Reason::NoNode,
         format!("no available node, twolane: {detail}"),
     )
+}
+
+/// The answer to whoever tries one node.
+fn elsewhere(only: &NodeId) -> Box<Error> {
+    let status = ErrorType::HTTPStatus(Reason::NoNode.row().status);
+    let detail = format!("{only} was asked for, and may not serve this now");
+    Error::because(status, "it may go to one node only", no_node(&detail))
 }
 
 fn nobody(refused: &NoCandidate, misses: u8) -> Box<Error> {

@@ -149,7 +149,7 @@ fn adaptive_counts_a_long_request_twice() {
 }
 
 #[test]
-fn least_in_flight_weighs_by_weight() {
+fn f145_least_in_flight_weighs_by_weight() {
     let mut rig = Rig::new(2);
     let address = rig.pool[1].address();
     rig.pool[1] = Arc::new(Node::new(
@@ -364,7 +364,7 @@ fn a_node_that_came_up_grows_into_its_share_and_never_beyond_twice_of_it() {
 }
 
 #[test]
-fn weighted_turns_are_spread_evenly_as_nginx_does() {
+fn f144_weighted_turns_are_spread_evenly_as_nginx_does() {
     let mut rig = Rig::weighing(&[5, 1, 1]);
     let turning = strategy("weighted_round_robin");
     let order: Vec<_> = (0..14)

@@ -1,8 +1,9 @@
 //! What do we tell the other gateways, and what do we do with their news?
 
+use super::wishes::{Wishes, remembered};
 use super::{sights, turns};
 use crate::model::{Class, clock};
-use crate::nodes::{Hand, Node, Remote};
+use crate::nodes::{Node, Remote};
 use crate::share::{
     Held, Learned, Neighbour, News, Paces, Profile, Report, Rest, ShareError, Sum, Views,
 };
@@ -23,6 +24,8 @@ pub(super) async fn exchange(live: Arc<Live>, mut stop: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut paces = Paces::default();
     let mut told = None;
+    let mut wishes = Wishes::default();
+    let mut before = remembered(&live);
     loop {
         let settings = live.snapshot().config.share.clone();
         if settings.interval != interval {
@@ -36,7 +39,11 @@ pub(super) async fn exchange(live: Arc<Live>, mut stop: watch::Receiver<bool>) {
         }
         live.fleet.state.adjust(&settings).await;
         let began = clock::now();
-        let result = live.fleet.state.exchange(report(&live, began)).await;
+        let report = Report {
+            remembered: std::mem::take(&mut before),
+            ..report(&live, began)
+        };
+        let result = live.fleet.state.exchange(report).await;
         let now = clock::now();
         live.parts.metrics.exchanged(
             now.saturating_duration_since(began),
@@ -45,6 +52,7 @@ pub(super) async fn exchange(live: Arc<Live>, mut stop: watch::Receiver<bool>) {
         say(&live, result.as_ref().err(), &mut told, now);
         if let Ok(news) = &result {
             take(&live, news, now);
+            wishes.hear(&live, &news.wishes);
         }
         // Also when nothing was heard: what was heard before grows old.
         note_others(&live, &mut paces, now);
@@ -118,6 +126,7 @@ fn report(live: &Live, now: Instant) -> Report {
             })
             .collect(),
         wishes: live.fleet.take_wishes(),
+        remembered: Vec::new(),
         turns: turns::wanted(&snapshot),
         views: if live.fleet.state.leads() {
             views(live, &nodes, now)
@@ -151,7 +160,7 @@ pub(super) fn profile(live: &Live) -> Profile {
     }
 }
 
-/// Takes what is told once: what others learned, what operators wished, turns.
+/// Takes what is told once: what others learned, and turns.
 fn take(live: &Live, news: &News, now: Instant) {
     live.fleet.hear(news, now);
     for lesson in &news.lessons {
@@ -159,24 +168,7 @@ fn take(live: &Live, news: &News, now: Instant) {
         live.learner
             .hear(&lesson.operation, told, lesson.whole, now);
     }
-    let snapshot = live.snapshot();
-    let nodes = snapshot.nodes();
-    for wish in &news.hands {
-        let node = nodes.iter().find(|node| *node.id() == wish.node);
-        let (Some(node), Some(hand)) = (node, Hand::from_word(&wish.hand)) else {
-            continue;
-        };
-        if node.hand() != hand {
-            let from = node.hand().word();
-            log::info!(
-                "node state node={} from={from} to={} by=fleet",
-                node.id(),
-                hand.word()
-            );
-            node.set_hand(hand);
-        }
-    }
-    turns::grant(&snapshot, &news.turns);
+    turns::grant(&live.snapshot(), &news.turns);
 }
 
 /// Gives each node what the others do there, as far as it is not too old.

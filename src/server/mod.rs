@@ -22,6 +22,7 @@ mod systemd;
 mod tls;
 mod turns;
 mod upgrade;
+mod wishes;
 
 pub use assemble::Options;
 pub use builder::{Builder, Gateway};

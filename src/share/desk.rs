@@ -5,10 +5,10 @@
 
 use super::dial::{Dial, millis};
 use super::diary::{Diary, Sent};
-use super::hands::Hands;
 use super::lessons::Lessons;
 use super::letter::{Answer, Body, Chores, Lead, Letter, Row};
 use super::report::{Leader, Neighbour, News, Report, Seen, Wish};
+use super::wishes::Wishes;
 use super::{Lesson, Record};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -59,7 +59,7 @@ pub struct Desk {
     diary: Diary,
     lessons: Lessons,
     sent: Sent,
-    hands: Hands,
+    wishes: Wishes,
     dial: Option<Dial>,
     /// When the last letter left.
     left: Option<Instant>,
@@ -91,7 +91,7 @@ impl Desk {
             cursor: 0,
             joining: true,
             sent: Sent::new(),
-            hands: Hands::default(),
+            wishes: Wishes::default(),
             dial: None,
             left: None,
             lead: None,
@@ -106,7 +106,10 @@ impl Desk {
             .learned
             .into_iter()
             .for_each(|it| self.diary.note(it));
-        report.wishes.into_iter().for_each(|it| self.hands.wish(it));
+        let remembered = report.remembered.into_iter();
+        remembered.for_each(|it| self.wishes.remember(it));
+        let wishes = report.wishes.into_iter();
+        wishes.for_each(|it| self.wishes.wish(it));
         let body = Body {
             profile: report.profile,
             leases: report.leases,
@@ -129,14 +132,14 @@ impl Desk {
         Letter {
             body: serde_json::to_string(&body).expect("numbers and text always become JSON"),
             learned,
-            restore: self.hands.restored(),
+            restore: self.wishes.restored(),
             turns: turns.map(|it| (it.name, it.many)).collect(),
             lead: Some(Lead {
                 token: self.token.clone(),
                 ms: millis(LEAD),
             }),
             chores,
-            wishes: self.hands.under_way(),
+            wishes: self.wishes.under_way(),
             ..self.plain()
         }
     }
@@ -151,7 +154,7 @@ impl Desk {
             body: "{}".to_owned(),
             leave: true,
             learned,
-            wishes: self.hands.under_way(),
+            wishes: self.wishes.under_way(),
             ..self.plain()
         }
     }
@@ -166,6 +169,7 @@ impl Desk {
             taken: self.taken,
             floor: self.floor,
             cursor: self.cursor,
+            heard: self.wishes.heard(),
             limit: LIMIT,
             most: self.terms.most.get() as u64,
             window: self.terms.window,
@@ -237,8 +241,8 @@ impl Desk {
             self.joining = true;
             self.lead = None;
             self.taken = 0;
-            let hands = self.hands.read(&answer);
-            return Some(self.news(letter, &answer, (Vec::new(), hands), now));
+            let wishes = self.wishes.read(letter, &answer);
+            return Some(self.news(letter, &answer, (Vec::new(), wishes), now));
         }
         self.taken = letter.seq;
         let whole = self.joining;
@@ -253,8 +257,8 @@ impl Desk {
         }
         self.epoch.clone_from(&answer.epoch);
         self.diary.told(&self.sent);
-        let hands = self.hands.arrived(letter, &answer);
-        Some(self.news(letter, &answer, (lessons, hands), now))
+        let wishes = self.wishes.arrived(letter, &answer);
+        Some(self.news(letter, &answer, (lessons, wishes), now))
     }
 
     fn lessons(&mut self, answer: &Answer, whole: bool) -> Vec<Lesson> {
@@ -279,7 +283,7 @@ impl Desk {
         &mut self,
         letter: &Letter,
         answer: &Answer,
-        (lessons, hands): (Vec<Lesson>, Vec<Wish>),
+        (lessons, wishes): (Vec<Lesson>, Vec<Wish>),
         now: Instant,
     ) -> News {
         self.note_leader(answer, now);
@@ -292,7 +296,7 @@ impl Desk {
                 fence: *fence,
             }),
             lessons,
-            hands,
+            wishes,
             turns: letter.granted(answer),
         }
     }

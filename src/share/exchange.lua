@@ -3,16 +3,17 @@
 -- Every value is absolute and has one writer, or carries a number by which a repetition is known:
 -- a letter that comes late, twice or after a loss does no harm. Only commands of Redis 6.0.
 local ask = cjson.decode(ARGV[1])
-local meta, gateways, hands, turns, leader, learned, changed, seen, stats, long, nodes, members,
-  custom = unpack(KEYS)
+local meta, gateways, hands, weights, pins, turns, leader, learned, changed, seen, stats, long,
+  nodes, members, custom = unpack(KEYS)
 
 local DAY = 86400000
 local LARGEST = 1048576
 local LATEST = 64
+local PINS = 4000
 
 -- What somebody else put under our names is in the way: gone.
-local kinds = { 'hash', 'hash', 'hash', 'hash', 'string', 'hash', 'zset', 'zset', 'hash', 'set',
-  'hash', 'hash', 'hash' }
+local kinds = { 'hash', 'hash', 'hash', 'hash', 'hash', 'hash', 'string', 'hash', 'zset', 'zset',
+  'hash', 'set', 'hash', 'hash', 'hash' }
 for at, kind in ipairs(kinds) do
   local found = redis.call('TYPE', KEYS[at]).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', KEYS[at]) end
@@ -53,19 +54,29 @@ local function bury(id)
   redis.call('HSET', meta, grave(id), text(now))
 end
 
--- Operators' hands on nodes.
+-- What operators wish: states and weights of nodes, pins of operations.
+local matters = {
+  { 'state', hands, '^(%d+) (%l+)$' },
+  { 'weight', weights, '^(%d+) (%d+/%d+)$' },
+  { 'pin', pins, '^(%d+) (%l+)$' },
+}
+local key_of, form_of = {}, {}
+for _, it in ipairs(matters) do key_of[it[1]], form_of[it[1]] = it[2], it[3] end
 for _, it in ipairs(fresh and ask.restore or {}) do
   raise(it[3])
-  local old = redis.call('HGET', hands, it[1])
-  local had, hand = string.match(old or '', '^(%d+) (%l+)$')
+  local matter, name = it[1].matter, it[1].name
+  local old = redis.call('HGET', key_of[matter], name)
+  local had, word = string.match(old or '', form_of[matter])
   had = tonumber(had or 0)
   -- A state that was lost may have given one number twice: then the word decides, for all alike.
-  if had < it[3] or (had == it[3] and (hand or '') < it[2]) then redis.call('HSET', hands, it[1], text(it[3]) .. ' ' .. it[2]) end
+  if had < it[3] or (had == it[3] and (word or '') < it[2]) then
+    redis.call('HSET', key_of[matter], name, text(it[3]) .. ' ' .. it[2])
+  end
 end
 for _, it in ipairs(fresh and ask.wishes or {}) do
   if it[1] > wished then
     wished = it[1]
-    redis.call('HSET', hands, it[2], text(bump()) .. ' ' .. it[3])
+    redis.call('HSET', key_of[it[2].matter], it[2].name, text(bump()) .. ' ' .. it[3])
   end
 end
 
@@ -228,6 +239,12 @@ if chores and ask.lead and word == ask.id .. ' ' .. ask.lead.token .. ' ' .. tex
       local told = redis.call('HGET', gateways, it[1])
       if told and string.match(told, '^%d+ (%d+) ') == text(it[2]) then bury(it[1]) end
     end
+    if redis.call('HLEN', pins) > PINS then
+      local all = redis.call('HGETALL', pins)
+      for i = 1, #all, 2 do
+        if string.match(all[i + 1], ' none$') then redis.call('HDEL', pins, all[i]) end
+      end
+    end
     if redis.call('HLEN', meta) > 1000 then
       for _, field in ipairs(redis.call('HKEYS', meta)) do
         if string.sub(field, 1, 5) == 'gone ' then redis.call('HDEL', meta, field) end
@@ -267,7 +284,7 @@ if redis.call('ZCARD', changed) < redis.call('HLEN', learned) then
 end
 
 redis.call('HSET', meta, 'version', text(version))
-for _, key in ipairs({ meta, hands, turns, learned, changed, seen, stats, long }) do
+for _, key in ipairs({ meta, hands, weights, pins, turns, learned, changed, seen, stats, long }) do
   redis.call('PEXPIRE', key, 2 * DAY)
 end
 redis.call('PEXPIRE', gateways, DAY)
@@ -300,17 +317,19 @@ for i = 1, #all, 2 do
 end
 
 local wishes = {}
-local told = redis.call('HGETALL', hands)
-for i = 1, #told, 2 do
-  local had, hand = string.match(told[i + 1], '^(%d+) (%l+)$')
-  if not had then
-    redis.call('HDEL', hands, told[i])
-  else
-    wishes[#wishes + 1] = told[i]
-    wishes[#wishes + 1] = had
-    wishes[#wishes + 1] = hand
+for _, matter in ipairs(matters) do
+  local told = redis.call('HGETALL', matter[2])
+  for i = 1, #told, 2 do
+    local had, word = string.match(told[i + 1], matter[3])
+    if not had then
+      redis.call('HDEL', matter[2], told[i])
+    else
+      for _, it in ipairs({ matter[1], told[i], had, word }) do wishes[#wishes + 1] = it end
+    end
   end
 end
+local digest = redis.sha1hex(table.concat(wishes, ' '))
+if digest == ask.heard then wishes = {} end
 
-return { text(ask.seq), epoch, text(version), gone and 1 or 0, text(cursor), word or '', lasting, rows, records, wishes,
+return { text(ask.seq), epoch, text(version), gone and 1 or 0, text(cursor), word or '', lasting, rows, records, digest, wishes,
   firsts, done, text(now) }

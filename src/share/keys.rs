@@ -2,10 +2,12 @@
 
 /// The names, below the prefix, in the order in which the script takes them. The last five are
 /// seed 000's and are there for operators; `docs/redis-keys.md` describes all of them.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "fleet:meta",
     "fleet:gateways",
     "fleet:hands",
+    "fleet:weights",
+    "fleet:pins",
     "fleet:turns",
     "fleet:leader",
     "fleet:learned",
@@ -50,10 +52,10 @@ mod tests {
     #[test]
     fn a_sharded_redis_gets_one_slot() {
         assert_eq!(
-            Keys::new("twolane:", false).all()[8],
+            Keys::new("twolane:", false).all()[10],
             "twolane:request:stats"
         );
-        assert_eq!(Keys::new("", false).all()[11], "cluster:status");
+        assert_eq!(Keys::new("", false).all()[13], "cluster:status");
         let sharded = Keys::new("twolane:", true);
         let tagged = sharded
             .all()

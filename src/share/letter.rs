@@ -3,7 +3,7 @@
 //! Both are plain data, so that tests can carry them late, twice, or not at all, and so that a test
 //! can play the script's part and be compared with it.
 
-use super::{Granted, Held, Profile, Rest, Seen, Views};
+use super::{About, Granted, Held, Profile, Rest, Seen, Views};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -38,10 +38,12 @@ pub struct Letter {
     pub window: usize,
     /// What was learned and not yet told.
     pub learned: Vec<Entry>,
-    /// Operators' wishes: number, node, state. Each number counts once.
-    pub wishes: Vec<(u64, String, String)>,
-    /// States of nodes as we know them, with their versions: for a fleet that has lost them.
-    pub restore: Vec<(String, String, u64)>,
+    /// Operators' wishes: number, matter, word. Each number counts once.
+    pub wishes: Vec<(u64, About, String)>,
+    /// What was wished as we know it, with its versions: for a fleet that has lost it.
+    pub restore: Vec<(About, String, u64)>,
+    /// A digest of all wishes that we have heard: they need not be told again.
+    pub heard: String,
     /// Turns wanted: round and number.
     pub turns: Vec<(String, u64)>,
     /// How this gateway would lead; none = it does not want to.
@@ -117,8 +119,10 @@ pub struct Answer {
     pub rows: Vec<Row>,
     /// Operations that changed since the cursor: key and record.
     pub records: Vec<(String, String)>,
-    /// States that operators wished: node, version, state.
-    pub hands: Vec<(String, u64, String)>,
+    /// A digest of all wishes. If it is the letter's, none of them follow.
+    pub digest: String,
+    /// All that operators wished: matter, version, word.
+    pub wishes: Vec<(About, u64, String)>,
     /// The first turn of each round that was asked for, in the same order.
     pub turns: Vec<u64>,
     /// Were the chores done?

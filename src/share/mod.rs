@@ -9,9 +9,9 @@
 //! | `desk` | What is written in the next letter, and what does the answer mean? |
 //! | `diary` | What did we learn ourselves, in numbers that may be told twice? |
 //! | `dial` | What time is it in Redis? |
-//! | `hands` | What did operators wish for nodes, and who knows it already? |
 //! | `seen` | What of that which the others saw of plugins is the newest? |
 //! | `lessons` | What of that which the others learned is new to us? |
+//! | `wishes` | What did operators wish, and who knows it already? |
 //! | `remote` | What do all others together do on each node? |
 //! | `letter` | How does an exchange look on its way? |
 //! | `record` | What does the fleet know of one operation, as one line of text? |
@@ -23,7 +23,6 @@ mod alone;
 mod desk;
 mod dial;
 mod diary;
-mod hands;
 mod keys;
 mod lessons;
 mod letter;
@@ -32,6 +31,7 @@ mod redis;
 mod remote;
 mod report;
 mod seen;
+mod wishes;
 
 pub use alone::Alone;
 pub use desk::{Desk, Terms};
@@ -41,8 +41,8 @@ pub use record::Record;
 pub use redis::{Link, Redis, SCRIPT};
 pub use remote::{Paces, Sum};
 pub use report::{
-    Granted, Held, Leader, Learned, Lesson, Neighbour, News, Profile, Report, Rest, Seen, Turns,
-    Views, Wish,
+    About, Granted, Held, Leader, Learned, Lesson, Matter, Neighbour, News, Profile, Report, Rest,
+    Seen, Turns, Views, Wish,
 };
 pub use seen::{Newest, newest};
 

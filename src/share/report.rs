@@ -1,6 +1,6 @@
 //! What do we tell the fleet, and what does it tell us?
 
-use crate::model::{NodeId, Operation};
+use crate::model::{Class, NodeId, Operation};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ pub struct Report {
     pub learned: Vec<Learned>,
     /// What our operator wished since the last report.
     pub wishes: Vec<Wish>,
+    /// What operators wished before we started, as far as we remember it. It counts where the fleet
+    /// knows nothing.
+    pub remembered: Vec<Wish>,
     /// The turns we need.
     pub turns: Vec<Turns>,
     /// The operators' views; they are written by the leader only.
@@ -98,13 +101,85 @@ pub struct Learned {
     pub long: bool,
 }
 
-/// The operator puts a node into a state.
+/// What an operator decides while gateways run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Matter {
+    /// A node's state: `ready`, `drain` or `maint`.
+    State,
+    /// A node's weight, and the configured one that it takes the place of: `7/1`.
+    Weight,
+    /// An operation's class: `short`, `long`, `auto`, or `none` when the pin was taken away.
+    Pin,
+}
+
+impl Matter {
+    /// The matter that a letter calls so.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "state" => Some(Self::State),
+            "weight" => Some(Self::Weight),
+            "pin" => Some(Self::Pin),
+            _ => None,
+        }
+    }
+}
+
+/// What a wish is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct About {
+    /// What is decided ...
+    pub matter: Matter,
+    /// ... of which node or operation.
+    pub name: String,
+}
+
+/// The operator decides something for all gateways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
-    /// The node.
-    pub node: NodeId,
-    /// The state's word.
-    pub hand: String,
+    /// What it is about.
+    pub about: About,
+    /// What is decided, in one word.
+    pub word: String,
+}
+
+impl Wish {
+    /// The word of a pin that was taken away.
+    pub const NONE: &str = "none";
+
+    /// A wish in the words of its matter.
+    #[must_use]
+    pub fn new(matter: Matter, name: &str, word: impl Into<String>) -> Self {
+        let name = name.to_owned();
+        Self {
+            about: About { matter, name },
+            word: word.into(),
+        }
+    }
+
+    /// A node gets this weight in place of the configured one; where another is configured by now,
+    /// that one holds.
+    #[must_use]
+    pub fn weight(node: &NodeId, weight: u16, configured: u16) -> Self {
+        let word = format!("{weight}/{configured}");
+        Self::new(Matter::Weight, node.as_str(), word)
+    }
+
+    /// An operation is pinned; `None` leaves it to learning whatever the configuration pins.
+    #[must_use]
+    pub fn pin(operation: &str, class: Option<Class>) -> Self {
+        Self::new(Matter::Pin, operation, Self::pin_word(class))
+    }
+
+    /// The word of such a pin.
+    #[must_use]
+    pub const fn pin_word(class: Option<Class>) -> &'static str {
+        match class {
+            Some(class) => class.word(),
+            None => "auto",
+        }
+    }
 }
 
 /// Turns wanted in a fleet-wide round.
@@ -147,8 +222,8 @@ pub struct News {
     pub leader: Option<Leader>,
     /// What the others learned, as far as it is new to us.
     pub lessons: Vec<Lesson>,
-    /// States that operators wished for nodes, as far as they are new to us.
-    pub hands: Vec<Wish>,
+    /// What operators wished, as far as it is new to us.
+    pub wishes: Vec<Wish>,
     /// Turns that are ours now.
     pub turns: Vec<Granted>,
 }

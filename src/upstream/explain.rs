@@ -66,7 +66,8 @@ pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let plan = Plan::new(&snapshot, &live.installs, &incoming, &treatment, found);
     let now = clock::now();
     let (verdict, look) = judge(live, &snapshot, &plan, now);
-    let request = Request::new(verdict.class, live.plugins.would_find(plan.plugin)).keyed(plan.key);
+    let request =
+        Request::new(verdict.class, live.plugins.would_find(plan.runtime)).keyed(plan.key);
     let mut told = Explanation {
         request: Told {
             method: inquiry.method.clone(),

@@ -4,7 +4,7 @@
 use super::{Installs, Place, Pool, Snapshot};
 use crate::admit::{Arrival, Quota, admit};
 use crate::config::PoolKind;
-use crate::dify::{Asked, Kind, Names, describe};
+use crate::dify::{Asked, Kind, Names, describe, runtime};
 use crate::model::rejection::Reason;
 use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
 use crate::route::{Facts, Rule, Treatment, stable_hash};
@@ -67,6 +67,8 @@ pub struct Plan<'r> {
     pub operation: Option<Operation>,
     /// The plugin it names.
     pub plugin: Option<&'r str>,
+    /// The plugin's process: the plugin, with its version where the request names one.
+    pub runtime: Option<&'r str>,
     /// The node that holds its debug plugin's connection, where that is known; or that took the
     /// tenant's installation of the plugin not long ago.
     pub owner: Option<Owner>,
@@ -186,6 +188,10 @@ impl<'r> Plan<'r> {
                 asked.operation(levels, item, incoming.path)
             }),
             plugin,
+            runtime: match asked.version {
+                Some(_) => incoming.text(&UNIQUE_IDENTIFIER).map(runtime),
+                None => plugin,
+            },
             owner: plugin.and_then(|plugin| {
                 let installed = |tenant| installs.taken_by(tenant, plugin, clock::now);
                 let owner = snapshot.owner_of(plugin);

@@ -1,9 +1,10 @@
 //! What is secret in the configuration or in a request appears on no page.
 
 use crate::rig::{PLUGIN, ask, daemons, sim};
-use crate::support::client::Dify;
+use crate::support::client::{Dify, expect_events};
 use crate::support::filed::Filed;
 use crate::support::gateway::yaml;
+use crate::support::stream::Stream;
 use crate::support::within;
 use serde_json::{Value, json};
 
@@ -16,7 +17,9 @@ fn with_secrets() -> String {
          share: {{ redis: \"redis://me:{SECRET}-redis@127.0.0.1:1/0\" }}\n\
          rules:\n  - {{ header: {{ X-Api-Key: {SECRET}-rule, Authorization: \"Bearer {SECRET}-rule\" }}, class: long }}\n\
          discover: {{ dify_redis: {{ address: \"127.0.0.1:1\", password: {SECRET}-dify }}, allow: [127.0.0.0/8] }}\n\
-         reload: {{ poll: \"off\" }}\n"
+         reload: {{ poll: \"off\" }}\n\
+         upstream_key: {SECRET}-upstream\n\
+         applications: [{{ name: a, pool: main, keys: [{SECRET}-key, {SECRET}-second] }}]\n"
     )
 }
 
@@ -35,11 +38,16 @@ async fn secrets_of_keys_and_headers_appear_on_no_page() {
     ] {
         dify = dify.with(header, &format!("{SECRET}-header"));
     }
-    let call = dify.all("tool/invoke", PLUGIN, sim(json!({"secret": SECRET})));
-    let _whatever_came = within("an answer", call).await;
-
     let bearer = format!("Bearer {SECRET}-token");
     let opens = [("Authorization", bearer.as_str())];
+    let admin = Dify::new(gateway.embedded.admin(), None);
+    let events = admin.open_raw("GET", "/api/v1/events", &opens, b"");
+    let events = events.await.unwrap();
+    let call = dify.all("tool/invoke", PLUGIN, sim(json!({"id": SECRET})));
+    expect_events(within("an answer", call).await);
+    let events = told(events).await;
+    assert!(!events.contains(SECRET), "{events}");
+
     let get = async |path: &str| ask(gateway, "GET", path, &opens, &Value::Null).await;
     let document = get("/api/v1/openapi.json").await.json();
     let pages = document["paths"].as_object().unwrap().keys();
@@ -48,7 +56,8 @@ async fn secrets_of_keys_and_headers_appear_on_no_page() {
         .cloned()
         .collect();
     filed.write(&yaml(&named, &with_secrets().replace("-rule", "-other")));
-    pages.extend(["/nothing".to_owned(), "/api/v1/nodes/none".to_owned()]);
+    let more = ["/nothing", "/api/v1/nodes/none", "/api/v1/pools/main/nodes"];
+    pages.extend(more.map(str::to_owned));
     assert!(pages.len() > 18, "{pages:?}");
     let explain = json!({"method": "POST", "path": "/plugin/t/dispatch/tool/invoke",
                          "headers": {"X-Api-Key": format!("{SECRET}-key"), "X-Plugin-ID": PLUGIN}});
@@ -69,4 +78,19 @@ async fn secrets_of_keys_and_headers_appear_on_no_page() {
         assert_eq!(around, None, "a secret is shown");
         assert!(!format!("{:?}", answer.headers).contains(SECRET));
     }
+}
+
+/// What the stream of events says until it has said how everything is and what was decided.
+async fn told(mut stream: Stream) -> String {
+    let (status, _) = within("the stream begins", stream.head()).await.unwrap();
+    assert_eq!(status, 200);
+    let mut told = String::new();
+    within("an overview and decisions", async {
+        while !(told.contains("event: overview") && told.contains("event: decisions")) {
+            let part = stream.part().await.unwrap().expect("it goes on");
+            told.push_str(&String::from_utf8(part).unwrap());
+        }
+    })
+    .await;
+    told
 }

@@ -5,6 +5,7 @@ use crate::rig::sim;
 use crate::support::client::{Dify, expect_events};
 use crate::support::eventually;
 use crate::support::program::{Serving, command, output, said};
+use ::redis::AsyncCommands;
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -31,7 +32,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn difys_own_variables_are_enough_to_find_the_nodes() {
+async fn f096_difys_own_variables_are_enough_to_find_nodes_and_fleet() {
     let redis = Redis::with(Some(PASSWORD)).await;
     let listen = SocketAddr::new(own_address(), 0);
     let node = Daemon::start(Settings {
@@ -77,6 +78,19 @@ async fn difys_own_variables_are_enough_to_find_the_nodes() {
             .is_some_and(|answer| answer.status == 200)
     })
     .await;
+    // The gateways meet there as well, and not among the daemons' keys.
+    serving
+        .program
+        .line("gateways meet in the environment's Redis variable=REDIS_HOST")
+        .await;
+    eventually("it is connected", async || {
+        let page = serving.ask("/status").await;
+        page.is_some_and(|page| page.json()["redis"] == "up")
+    })
+    .await;
+    let mut wire = redis.connection().await.unwrap();
+    let keys: Vec<String> = wire.keys("*:fleet:gateways").await.unwrap();
+    assert_eq!(keys, ["twolane:fleet:gateways"]);
     let dify = Dify::new(serving.data, None);
     let answer = dify.all("tool/invoke", "langgenius/openai", sim(json!({})));
     expect_events(answer.await);

@@ -8,6 +8,7 @@ use crate::support::client::expect_events;
 use crate::support::filed::Filed;
 use crate::support::gate::{Gate, HOLD};
 use crate::support::{eventually, within};
+use ::redis::AsyncCommands;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,6 +54,38 @@ async fn f062_a_node_that_writes_itself_in_gets_traffic() {
     let page = filed.gateway.metrics().await;
     let count = page.get("twolane_discovery_members{pool=\"main\"}");
     assert_eq!(count, Some(2.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f098_gateways_may_meet_in_another_redis_than_the_daemons_do() {
+    let (theirs, ours) = (Redis::start().await, Redis::start().await);
+    let all = daemons(1).await;
+    let registry = Daemons::of(&theirs);
+    registry.beat("run-1", vec![at(all[0].addr())]);
+    let share = format!("share: {{ redis: \"redis://127.0.0.1:{}\" }}\n", ours.port);
+    let filed = looking(&source(&theirs, ""), &share).await;
+    become_members(&filed.gateway, &[&id(&all[0])]).await;
+    works(&filed.gateway).await;
+    let keys = async |redis: &Redis| {
+        let mut wire = redis.connection().await.unwrap();
+        let keys: Vec<String> = wire.keys("*").await.unwrap();
+        keys
+    };
+    eventually("ours has what gateways write", async || {
+        let keys = keys(&ours).await;
+        keys.iter().any(|key| key == "twolane:fleet:gateways")
+    })
+    .await;
+    assert!(
+        keys(&ours)
+            .await
+            .iter()
+            .all(|key| key.starts_with("twolane:"))
+    );
+    assert_eq!(
+        keys(&theirs).await,
+        ["plugin_daemon:cluster-nodes-status-hash-map"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

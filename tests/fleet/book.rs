@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use twolane::share::{Answer, Chores, Entry, Letter, Record, Row};
+use twolane::share::{About, Answer, Chores, Entry, Letter, Record, Row};
 
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Book {
@@ -13,7 +13,7 @@ pub(crate) struct Book {
     pub(crate) version: u64,
     pub(crate) graves: BTreeMap<String, u64>,
     pub(crate) gateways: BTreeMap<String, Told>,
-    pub(crate) hands: BTreeMap<String, (u64, String)>,
+    pub(crate) wishes: BTreeMap<About, (u64, String)>,
     pub(crate) turns: BTreeMap<String, u64>,
     pub(crate) leader: Option<Word>,
     pub(crate) learned: BTreeMap<String, Record>,
@@ -47,7 +47,7 @@ pub(crate) enum Loss {
     Latest,
     Meta,
     Gateways,
-    Hands,
+    Wishes,
     Leader,
     Learned,
     Changed,
@@ -66,7 +66,7 @@ impl Book {
                 self.graves.clear();
             }
             Loss::Gateways => self.gateways.clear(),
-            Loss::Hands => self.hands.clear(),
+            Loss::Wishes => self.wishes.clear(),
             Loss::Leader => self.leader = None,
             Loss::Learned => self.learned.clear(),
             Loss::Changed => self.changed.clear(),
@@ -92,7 +92,7 @@ impl Book {
         self.version = self.version.max(letter.floor);
         let fresh = letter.seq > seq && !gone;
         if fresh {
-            self.hands(letter, &mut wished);
+            self.wish(letter, &mut wished);
             if letter.leave {
                 self.bury(&letter.id, now);
             } else {
@@ -124,6 +124,12 @@ impl Book {
             }
         }
         let (records, cursor) = self.news(letter);
+        let wishes = self.wishes.iter();
+        let wishes: Vec<_> = wishes
+            .map(|(about, (version, word))| (about.clone(), *version, word.clone()))
+            .collect();
+        // Whatever differs when they do.
+        let digest = format!("{wishes:?}");
         Answer {
             time: now,
             epoch,
@@ -146,11 +152,12 @@ impl Book {
                 })
                 .collect(),
             records,
-            hands: self
-                .hands
-                .iter()
-                .map(|(node, (version, hand))| (node.clone(), *version, hand.clone()))
-                .collect(),
+            wishes: if digest == letter.heard {
+                Vec::new()
+            } else {
+                wishes
+            },
+            digest,
             turns,
             done,
         }
@@ -161,19 +168,19 @@ impl Book {
         self.version
     }
 
-    fn hands(&mut self, letter: &Letter, wished: &mut u64) {
-        for (node, hand, version) in &letter.restore {
+    fn wish(&mut self, letter: &Letter, wished: &mut u64) {
+        for (about, word, version) in &letter.restore {
             self.version = self.version.max(*version);
-            let wished = (*version, hand.clone());
-            if self.hands.get(node).is_none_or(|known| *known < wished) {
-                self.hands.insert(node.clone(), (*version, hand.clone()));
+            let wished = (*version, word.clone());
+            if self.wishes.get(about).is_none_or(|known| *known < wished) {
+                self.wishes.insert(about.clone(), wished);
             }
         }
-        for (n, node, hand) in &letter.wishes {
+        for (n, about, word) in &letter.wishes {
             if n > wished {
                 *wished = *n;
                 let version = self.bump();
-                self.hands.insert(node.clone(), (version, hand.clone()));
+                self.wishes.insert(about.clone(), (version, word.clone()));
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::redis::Server;
 use crate::rig::{call, count, daemons, hand, learn, member, met, wish};
 use crate::support::eventually;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use twolane::nodes::Hand;
@@ -40,6 +41,8 @@ async fn every_key_is_as_documented_and_every_command_shows_something() {
     call(&a.dify()).await;
     learn(&a.embedded, "op", 3, Duration::from_secs(9));
     wish(&a, "n2", "drain").await;
+    crate::wishes::say(&a, "PUT", crate::wishes::WEIGHT, json!({"weight": 7})).await;
+    crate::wishes::say(&a, "PUT", crate::wishes::KEY, json!({"class": "long"})).await;
     let rows = rows();
     let keys: BTreeSet<_> = rows
         .iter()
@@ -94,6 +97,67 @@ fn rights() -> &'static str {
         .lines()
         .find(|line| line.starts_with("ACL SETUSER "));
     rule.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f064_the_leader_is_who_has_the_lease_and_nobody_votes() {
+    assert!(DOCUMENT.contains("A lease, not a vote"));
+    let (redis, nodes) = (Server::start().await, daemons(1).await);
+    let a = member(&nodes, &redis.url(), "").await;
+    let lease = || redis.cli(&["GET", "twolane:fleet:leader"]);
+    let name = a.embedded.live().identity.name.clone();
+    eventually("a leads", async || lease().starts_with(&name)).await;
+    // Whoever else asks is told who leads; it is not asked whether it agrees.
+    let held = lease();
+    let b = member(&nodes, &redis.url(), "").await;
+    met(&[&a, &b]).await;
+    assert_eq!(lease(), held, "one more gateway changes nothing");
+    assert!(!b.embedded.live().fleet.state.leads());
+    // Nobody agrees to this either: the lease alone decides, and a knows it.
+    assert_eq!(
+        redis.cli(&["SET", "twolane:fleet:leader", "x y 9", "PX", "2000"]),
+        "OK"
+    );
+    eventually("a has lost it", async || {
+        !a.embedded.live().fleet.state.leads()
+    })
+    .await;
+    eventually("one of the two leads again", async || {
+        let leads = [&a, &b].map(|it| it.embedded.live().fleet.state.leads());
+        leads[0] != leads[1]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f067_the_lease_of_two_seconds_is_renewed_with_each_exchange() {
+    let (redis, nodes) = (Server::start().await, daemons(1).await);
+    let share = format!("share: {{ redis: \"{}\" }}\n", redis.url());
+    let a = member(&nodes, &redis.url(), &share).await;
+    let page = a.admin("/api/v1/config").await.json().to_string();
+    for shown in ["share.interval", "250ms", "share.ttl", "2s"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    eventually("a leads", async || a.embedded.live().fleet.state.leads()).await;
+    let ttl: i64 = redis
+        .cli(&["PTTL", "twolane:fleet:leader"])
+        .parse()
+        .unwrap();
+    assert!((1..=2000).contains(&ttl), "{ttl}");
+    // Far more than two seconds of exchanges, and it was taken only once.
+    let held = redis.cli(&["GET", "twolane:fleet:leader"]);
+    eventually("twenty letters", async || redis.letters() > 20).await;
+    assert_eq!(redis.cli(&["GET", "twolane:fleet:leader"]), held);
+    // No longer than seed 000's 500 ms may pass between two.
+    let slower = share.replace(" }", ", interval: 501ms }");
+    let known = twolane::server::known();
+    let text = crate::support::gateway::yaml(&[("n1".into(), nodes[0].addr())], &slower);
+    let refused = twolane::config::load(&text, "x.yaml", &known, &|_| None);
+    let problems = refused.map(drop).unwrap_err().to_string();
+    assert!(
+        problems.contains("must be from 100ms to 500ms"),
+        "{problems}"
+    );
 }
 
 #[test]

@@ -19,8 +19,10 @@ mod gateways;
 mod redis;
 mod rig;
 mod script;
+mod shared;
 mod sights;
 mod sim;
 #[path = "../support/mod.rs"]
 mod support;
 mod wire;
+mod wishes;

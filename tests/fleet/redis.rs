@@ -100,6 +100,21 @@ impl Server {
             .to_owned()
     }
 
+    /// The number of the last letter that each gateway is known to have sent; the least of them.
+    pub(crate) fn letters(&self) -> u64 {
+        let rows = self.cli(&["HVALS", "twolane:fleet:gateways"]);
+        let letters = rows.lines().map(|row| row.split(' ').nth(1)?.parse().ok());
+        letters.map(Option::unwrap_or_default).min().unwrap_or(0)
+    }
+
+    /// So often was a command given, by clients and by scripts.
+    pub(crate) fn given(&self, command: &str) -> u64 {
+        let stats = self.cli(&["INFO", "commandstats"]);
+        let name = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&name));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }

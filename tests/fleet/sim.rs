@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use twolane::model::{Operation, clock};
-use twolane::share::{Desk, Held, Learned, Letter, Neighbour, News, Report, Terms, Wish};
+use twolane::share::{
+    About, Desk, Held, Learned, Letter, Matter, Neighbour, News, Report, Terms, Wish,
+};
 
 const TTL: Duration = Duration::from_secs(2);
 const STEP: u64 = 250;
@@ -24,7 +26,8 @@ struct Gateway {
     /// Samples of each key that this gateway's learner would count.
     known: HashMap<String, u64>,
     heard: HashSet<u64>,
-    hands: BTreeMap<String, String>,
+    /// What operators wished last, as it came.
+    done: BTreeMap<About, String>,
     news: News,
     sights: Sights,
     frozen: u64,
@@ -96,7 +99,7 @@ impl World {
             wishes: Vec::new(),
             known: HashMap::new(),
             heard: HashSet::new(),
-            hands: BTreeMap::new(),
+            done: BTreeMap::new(),
             news: News::default(),
             sights: Sights::new(&format!("g{}", self.names), self.instant()),
             frozen: 0,
@@ -149,12 +152,16 @@ impl World {
                 gateway.leases.pop_first();
             }
             _ => {
-                let hand = ["ready", "drain", "maint"][self.dice.usize(0..3)];
-                gateway.hands.insert(node.clone(), hand.to_owned());
-                gateway.wishes.push(Wish {
-                    node: node.as_str().into(),
-                    hand: hand.to_owned(),
-                });
+                let wishes = [
+                    (Matter::State, ["ready", "drain", "maint"]),
+                    (Matter::Weight, ["7/1", "1/1", "2/1"]),
+                    (Matter::Pin, ["long", "short", Wish::NONE]),
+                ];
+                let roll = self.dice.usize(0..9);
+                let (matter, words) = wishes[roll / 3];
+                let wish = Wish::new(matter, &node, words[roll % 3]);
+                gateway.done.insert(wish.about.clone(), wish.word.clone());
+                gateway.wishes.push(wish);
             }
         }
     }
@@ -304,7 +311,7 @@ impl World {
                     Loss::Latest,
                     Loss::Meta,
                     Loss::Gateways,
-                    Loss::Hands,
+                    Loss::Wishes,
                     Loss::Leader,
                     Loss::Changed,
                 ];
@@ -369,11 +376,17 @@ impl World {
                     assert!(told <= *truth || self.buried, "{key} was counted twice");
                 }
             }
-            let hands = &self.gateways[0].hands;
-            let (lost, told) = (self.lost, &self.book.hands);
+            let pinned = |done: &BTreeMap<About, String>| {
+                let mut done = done.clone();
+                done.retain(|_, word| word != Wish::NONE);
+                done
+            };
+            let first = pinned(&self.gateways[0].done);
+            let (lost, told) = (self.lost, &self.book.wishes);
             assert_eq!(
-                &gateway.hands, hands,
-                "{} has other hands {lost:?} {told:?}",
+                pinned(&gateway.done),
+                first,
+                "{} does other things {lost:?} {told:?}",
                 gateway.id
             );
         }
@@ -431,8 +444,8 @@ impl Gateway {
                 assert!(new || lesson.whole || lossy, "{} heard {ns} twice", self.id);
             }
         }
-        for wish in &news.hands {
-            self.hands.insert(wish.node.to_string(), wish.hand.clone());
+        for wish in &news.wishes {
+            self.done.insert(wish.about.clone(), wish.word.clone());
         }
         self.news = news;
     }

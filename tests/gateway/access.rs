@@ -6,6 +6,7 @@ use crate::support::gateway::{Gateway, yaml};
 use crate::support::{eventually, within};
 use crate::{PLUGIN, daemons, sim};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,49 @@ async fn f212_f215_a_line_says_who_asked_for_what_and_how_it_ended() {
             .starts_with("tool/invoke|")
     );
     documented(&line);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f089_every_request_has_one_line_whatever_became_of_it() {
+    let (_folder, file) = place();
+    let rig = Rig::new(2, &to(&file, "")).await;
+    let dify = rig.dify();
+    let scripts = [
+        json!({"ttfb_ms": 3}),
+        json!({"events": 4, "gap_ms": 2}),
+        json!({"fail": {"status": {"code": 500}}}),
+        json!({"events": 3, "fail": "reset", "fail_after": 1}),
+    ];
+    let mut asked = BTreeSet::new();
+    for n in 0..80 {
+        let id = format!("call-{n}");
+        let headers = [("X-Request-Id", id.as_str()), ("X-Plugin-ID", PLUGIN)];
+        let (method, target) = match n % 5 {
+            4 => ("GET", "/metrics"),
+            _ => ("POST", "/plugin/t/dispatch/tool/invoke"),
+        };
+        let body = json!({"user_id": "u", "data": sim(scripts[n % 4].clone())}).to_string();
+        let headers = [&headers[..], &[("Content-Type", "application/json")]].concat();
+        // Some are refused, some broken: each of them is a request.
+        let answer = dify.raw(method, target, &headers, body.as_bytes());
+        let _whatever_came = within("an end", answer).await;
+        asked.insert(id);
+    }
+    let lines = lines(&file, asked.len()).await;
+    let told: BTreeSet<_> = (lines.iter())
+        .map(|line| line["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, asked, "one each, and no other");
+    let endings: BTreeSet<_> = (lines.iter())
+        .map(|line| line["ending"].as_str().unwrap())
+        .collect();
+    assert!(endings.len() > 2, "of every kind: {endings:?}");
+    for line in &lines {
+        let number = |key: &str| line[key].as_f64().unwrap_or(0.0);
+        let parts = number("waited_ms") + number("first_byte_ms");
+        assert!(number("took_ms") + 0.01 >= parts, "{line}");
+        documented(line);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

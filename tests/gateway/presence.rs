@@ -202,3 +202,76 @@ async fn a_node_whose_errors_are_too_large_to_be_read_rests_too() {
     }
     assert_eq!(failed, 3, "after three failures the node rests");
 }
+
+/// A call of `/v2/invoke/`, which names the version; the node that answered.
+async fn of_version(gateway: &Gateway, identifier: &str) -> String {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("X-Plugin-Unique-Identifier", identifier),
+    ];
+    let body = json!({"tenant_id": "t", "user_id": "u", "data": sim(json!({}))}).to_string();
+    let target = "/v2/invoke/dispatch/tool/invoke";
+    let dify = gateway.dify();
+    let answer = dify.raw("POST", target, &headers, body.as_bytes());
+    let answer = within("an answer", answer).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(
+        !answer.text().contains("no available node"),
+        "{}",
+        answer.text()
+    );
+    answer.header("X-Twolane-Node").unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f038_each_version_of_a_plugin_goes_to_the_node_that_runs_it() {
+    const NAME: &str = "langgenius/openai_api_compatible";
+    let versions = ["0.0.12", "0.0.17"].map(|version| format!("{NAME}:{version}"));
+    let identifiers = versions.clone().map(|it| format!("{it}@0a1b2c"));
+    let nodes = daemons(4).await;
+    // One version each on n1 and n2; n3 and n4 have other plugins alone.
+    for (n, node) in nodes.iter().enumerate() {
+        for (v, version) in versions.iter().enumerate() {
+            let plugin = if n == v {
+                Plugin::running(version)
+            } else {
+                Plugin::absent(version)
+            };
+            node.put_plugin(plugin);
+        }
+    }
+    let all: Vec<_> = nodes.iter().collect();
+    let gateway = Gateway::before(&all, "strategy: round_robin\n").await;
+    for _ in 0..30 {
+        assert_eq!(of_version(&gateway, &identifiers[0]).await, "n1");
+        assert_eq!(of_version(&gateway, &identifiers[1]).await, "n2");
+    }
+    assert_eq!(nodes[0].ledger().len(), 60, "each ran once");
+    // Known by version: each node misses the other's version, and nobody looks for it there any more.
+    let asked = || -> u64 {
+        let all = nodes.iter();
+        all.map(|node| node.requests_seen() - node.health_checks())
+            .sum()
+    };
+    let before = asked();
+    for _ in 0..20 {
+        of_version(&gateway, &identifiers[0]).await;
+        of_version(&gateway, &identifiers[1]).await;
+    }
+    assert!(
+        asked() <= before + 40 + 12,
+        "{} questions for 40 calls",
+        asked() - before
+    );
+    let live = gateway.embedded.live();
+    let now = twolane::model::clock::now();
+    let presence = |version: &str, node: usize| {
+        let place = live.plugins.find(Some(version)).place();
+        live.snapshot().nodes()[node].presence(place, now)
+    };
+    use twolane::nodes::Presence::{Absent, Present};
+    for (v, version) in versions.iter().enumerate() {
+        assert_eq!(presence(version, v), Present, "{version}");
+        assert_eq!(presence(version, 1 - v), Absent, "{version}");
+    }
+}

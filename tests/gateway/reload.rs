@@ -505,3 +505,43 @@ async fn f138_draining_by_the_file_ends_in_peace_and_can_be_taken_back() {
     call(&dify, json!({})).await;
     assert_eq!(gates[0].taken(), 6, "it works again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f119_a_fourth_node_comes_and_goes_under_load_and_no_call_fails() {
+    let nodes = daemons(4).await;
+    let all: Vec<_> = nodes.iter().collect();
+    let text = |many: usize| file(&all[..many], "strategy: round_robin\n");
+    let filed = Filed::start(&text(3)).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..6)
+        .map(|_| short_load(filed.gateway.dify(), Arc::clone(&stop)))
+        .collect();
+    let served = |node: &str| nodes[0].ledger().per_node().get(node).copied().unwrap_or(0);
+    // Many times, one right after the other: the turns of three nodes are never taken for those of four.
+    for many in [4, 3, 4, 3, 4] {
+        filed.take(&text(many)).await;
+        let before = [served("n3"), served("n4")];
+        let last = many - 3;
+        eventually("the last one serves", async || {
+            served(["n3", "n4"][last]) > before[last] + 20
+        })
+        .await;
+    }
+    // All four in turn: none has more than one in four and what is under way.
+    let before = ["n1", "n2", "n3", "n4"].map(served);
+    eventually("four hundred more", async || {
+        served("n1") >= before[0] + 100
+    })
+    .await;
+    let after = ["n1", "n2", "n3", "n4"].map(served);
+    for (node, (before, after)) in before.iter().zip(&after).enumerate() {
+        let took = after - before;
+        assert!(
+            (80..=140).contains(&took),
+            "n{} took {took}: {before:?} {after:?}",
+            node + 1
+        );
+    }
+    stop.store(true, Ordering::Release);
+    all_answered(load).await;
+}

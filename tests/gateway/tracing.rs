@@ -1,6 +1,6 @@
 //! By which names a request is known to the node, to the client and here.
 
-use crate::rig::{Rig, ask, expect_rejection};
+use crate::rig::{Rig, ask, expect_rejection, node_of};
 use crate::support::gateway::Gateway;
 use crate::support::stream::Response;
 use crate::{PLUGIN, sim};
@@ -166,6 +166,33 @@ async fn f090_who_holds_the_admin_token_sees_what_becomes_of_his_request() {
             .flat_map(|seen| seen.values("X-Twolane-Trace"));
         assert_eq!(forwarded.count(), 0, "no node is told a token");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f152_who_holds_the_admin_token_tries_one_node_and_no_other_steps_in() {
+    let guarded = "admin: { listen: 127.0.0.1:0, token: s3cret }\ndebug: { headers: true }\n";
+    let rig = Rig::new(3, guarded).await;
+    let to = |node: &'static str| [("X-Twolane-Trace", "s3cret"), ("X-Twolane-Node", node)];
+    for node in ["n2", "n3", "n2", "n1", "n2"] {
+        assert_eq!(node_of(&post(&rig, &to(node)).await), node);
+    }
+    let seen = seen(&rig);
+    let told = seen.iter().flat_map(|seen| seen.values("X-Twolane-Node"));
+    assert_eq!(told.count(), 0, "no node is told");
+    let mut others = BTreeSet::new();
+    for _ in 0..30 {
+        let ignored = post(&rig, &[("X-Twolane-Node", "n2")]).await;
+        others.insert(node_of(&ignored).to_owned());
+    }
+    assert!(
+        others.len() > 1,
+        "without the token it is ignored: {others:?}"
+    );
+    rig.nodes[1].stop(Stop::Cut).await;
+    let told = expect_rejection(&post(&rig, &to("n2")).await, 503, "no_node");
+    assert!(told.contains("n2 was asked for"), "{told}");
+    let told = expect_rejection(&post(&rig, &to("n9")).await, 503, "no_node");
+    assert!(told.contains("n9 was asked for"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -262,6 +262,7 @@ fn foot(buffer: &mut Buffer, area: Rect, seen: &Seen) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::snapshot;
     use ratatui::crossterm::event::KeyCode;
     use serde_json::json;
 
@@ -279,28 +280,12 @@ mod tests {
         )
     }
 
-    /// The text of a frame, without the spaces at the ends of its lines.
-    fn text(seen: &Seen, (width, height): (u16, u16)) -> String {
-        let area = Rect::new(0, 0, width, height);
-        let mut buffer = Buffer::empty(area);
-        draw(area, &mut buffer, seen);
-        let line = |y| {
-            let cells = (0..width).map(|x| buffer[(x, y)].symbol());
-            format!("{}\n", cells.collect::<String>().trim_end())
-        };
-        (0..height).map(line).collect()
+    fn text(seen: &Seen, size: (u16, u16)) -> String {
+        snapshot::text(size, |area, buffer| draw(area, buffer, seen))
     }
 
-    /// Compared with a file beside this one; `TWOLANE_BLESS=1` writes it anew, to be looked at.
     fn expect(name: &str, text: &str) {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("src/cli/top")
-            .join(name);
-        if std::env::var_os("TWOLANE_BLESS").is_some() {
-            std::fs::write(&file, text).expect("the frame can be written");
-        }
-        let kept = std::fs::read_to_string(&file).unwrap_or_default();
-        assert_eq!(text, kept, "the frame of {name} changed:\n{text}");
+        snapshot::expect(&format!("src/cli/top/{name}"), text);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Discovery: the sources of a pool, and Dify's own variables.
 
-use super::env::Variables;
-use super::{Around, own};
+use super::{Around, dify_env, own};
 use crate::config::address::Address;
 use crate::config::defaults;
 use crate::config::discover::{DifyRedis, Discover, Encryption, Sentinels};
@@ -15,10 +14,6 @@ use crate::model::Secret;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
-
-/// The Redis of Dify's environment.
-const ENV_HOST: &str = "REDIS_HOST";
-const ENV_SENTINELS: &str = "REDIS_SENTINELS";
 
 /// The sources of one pool.
 pub(super) fn discover(value: &Value<'_>, around: &Around<'_>) -> Option<Discover> {
@@ -118,9 +113,9 @@ fn dify_redis(value: &Value<'_>, env: Env<'_>) -> Option<DifyRedis> {
             );
             return None;
         }
-        let found = from_environment(value.findings, env);
+        let found = dify_env::registry(value.findings, env);
         if found.is_none() && value.findings.sound(&value.path) {
-            let what = format!("neither {ENV_HOST} nor {ENV_SENTINELS} is set");
+            let what = "neither REDIS_HOST nor REDIS_SENTINELS is set";
             value.wrong(what, "set one, or write `{ address: redis:6379 }`");
         }
         return found;
@@ -132,7 +127,7 @@ fn dify_redis(value: &Value<'_>, env: Env<'_>) -> Option<DifyRedis> {
         table.lacks("address", "write where Dify's Redis is: redis:6379");
     }
     let placed = placed.and_then(|value| address(&value, defaults::REDIS_PORT));
-    let default = DifyRedis::at(placed.unwrap_or_else(usual));
+    let default = DifyRedis::at(placed.unwrap_or_else(dify_env::usual));
     let words = [
         Encryption::Off,
         Encryption::Verified,
@@ -158,15 +153,6 @@ fn dify_redis(value: &Value<'_>, env: Env<'_>) -> Option<DifyRedis> {
         owners: table.or("owners", default.owners, Value::flag),
         ..default
     })
-}
-
-/// Where a compose file of Dify's has it.
-fn usual() -> Address {
-    Address {
-        host: "redis".to_owned(),
-        port: defaults::REDIS_PORT,
-        tls: false,
-    }
 }
 
 /// A text; an empty one is none: `${REDIS_USERNAME:-}` stands for an optional variable.
@@ -211,78 +197,12 @@ fn sentinel(value: &Value<'_>) -> Option<Sentinels> {
 
 /// What Dify's own variables lead to, when nothing else names a node.
 pub(super) fn environment(findings: &Findings, env: Env<'_>) -> Option<Discover> {
-    let registry = from_environment(findings, env)?;
-    let variable = if registry.sentinels.is_some() {
-        ENV_SENTINELS
-    } else {
-        ENV_HOST
-    };
+    let registry = dify_env::registry(findings, env)?;
+    let variable = dify_env::variable(registry.sentinels.is_some());
     findings.note_nodes_from(variable);
     Some(Discover {
         dify_redis: Some(registry),
         ..Discover::default()
-    })
-}
-
-/// Dify's Redis, from the variables that its api and its daemons read.
-fn from_environment(findings: &Findings, env: Env<'_>) -> Option<DifyRedis> {
-    let names = Variables { findings, env };
-    let sentinels = names.flag("REDIS_USE_SENTINEL").then(|| {
-        let list = names.filled(ENV_SENTINELS).unwrap_or_default();
-        let addresses = list
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
-        Sentinels {
-            addresses: addresses
-                .filter_map(|text| names.address(ENV_SENTINELS, text, defaults::SENTINEL_PORT))
-                .collect(),
-            service: names
-                .filled("REDIS_SENTINEL_SERVICE_NAME")
-                .unwrap_or_default(),
-            username: names.filled("REDIS_SENTINEL_USERNAME"),
-            password: names.filled("REDIS_SENTINEL_PASSWORD").map(Secret::new),
-        }
-    });
-    let host = names.filled(ENV_HOST);
-    let known = sentinels.as_ref().map_or(host.is_some(), |sentinels| {
-        !sentinels.addresses.is_empty() && !sentinels.service.is_empty()
-    });
-    if !known {
-        return None;
-    }
-    if names.flag("REDIS_USE_CLUSTERS") {
-        findings.outside(
-            "REDIS_USE_CLUSTERS",
-            "the registry is not read where Redis is split over several servers",
-            "set TWOLANE_NODES, or write `nodes` or `discover: { dns: ... }`",
-        );
-        return None;
-    }
-    let port = names.number("REDIS_PORT", defaults::REDIS_PORT);
-    let encryption = match (
-        names.flag("REDIS_USE_SSL"),
-        names.filled("REDIS_SSL_CERT_REQS").as_deref(),
-    ) {
-        (false, _) => Encryption::Off,
-        (true, Some("CERT_NONE")) => Encryption::Unverified,
-        (true, _) => Encryption::Verified,
-    };
-    let default = match host {
-        Some(host) => DifyRedis::at(names.address(ENV_HOST, &host, port)?),
-        None => DifyRedis::at(usual()),
-    };
-    Some(DifyRedis {
-        sentinels,
-        username: names.filled("REDIS_USERNAME"),
-        password: names.filled("REDIS_PASSWORD").map(Secret::new),
-        db: names.number("REDIS_DB", default.db),
-        encryption,
-        ca: names.filled("REDIS_SSL_CA_CERTS").map(PathBuf::from),
-        prefix: names
-            .filled("REDIS_KEY_PREFIX")
-            .unwrap_or(default.prefix.clone()),
-        ..default
     })
 }
 

@@ -5,6 +5,7 @@
 mod access_log;
 mod applications;
 mod debug;
+mod dify_env;
 mod discover;
 mod env;
 mod hash;
@@ -105,7 +106,7 @@ fn config(root: &Table<'_>, around: &Around<'_>) -> Config {
         log: signals::log(&root.section("log")),
         tracing: signals::tracing(&root.section("tracing")),
         access_log: access_log::access_log(&root.section("access_log")),
-        share: share::share(&root.section("share")),
+        share: share::share(&root.section("share"), around.env),
         state: sections::state(&root.section("state")),
         shutdown: sections::shutdown(&root.section("shutdown")),
         reload: sections::reload(&root.section("reload")),

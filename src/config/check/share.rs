@@ -1,5 +1,7 @@
 //! The section `share`.
 
+use super::dify_env;
+use crate::config::resolve::Env;
 use crate::config::share::{Sentinel, Share};
 use crate::config::table::{Table, Value};
 use crate::config::unit;
@@ -13,17 +15,25 @@ const INTERVAL: [Duration; 2] = [Duration::from_millis(100), Duration::from_mill
 const TTL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 const TIMEOUT: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(2)];
 
-pub(super) fn share(section: &Table<'_>) -> Share {
-    let default = Share::default();
+/// Where the file does not say where the fleet meets, Dify's own variables do.
+pub(super) fn share(section: &Table<'_>, env: Env<'_>) -> Share {
     let written = section.value("redis");
+    let found = match written {
+        Some(_) => None,
+        None => dify_env::meeting(section.findings, env),
+    };
+    let default = found.map_or_else(Share::default, |(share, variable)| {
+        section.findings.note_share_from(variable);
+        share
+    });
     let share = Share {
-        urls: written.as_ref().map_or(Vec::new(), urls),
+        urls: written.as_ref().map_or(default.urls, urls),
         sharded: section.or("sharded", default.sharded, Value::flag),
-        sentinel: sentinel(&section.section("sentinel")),
+        sentinel: sentinel(&section.section("sentinel"), default.sentinel),
         ca: section
             .value("ca")
             .and_then(|value| value.text())
-            .map(PathBuf::from),
+            .map_or(default.ca, |file| Some(PathBuf::from(file))),
         prefix: section.or("prefix", default.prefix, prefix),
         interval: section.or("interval", default.interval, |value| {
             within(value, INTERVAL)
@@ -79,16 +89,15 @@ fn url(value: &Value<'_>) -> Option<Secret> {
     Some(Secret::new(text.to_owned()))
 }
 
-fn sentinel(section: &Table<'_>) -> Sentinel {
-    let default = Sentinel::default();
+fn sentinel(section: &Table<'_>, default: Sentinel) -> Sentinel {
     let text = |key| {
         let value = section.value(key).and_then(|value| value.text());
         value.filter(|text| !text.is_empty()).map(str::to_owned)
     };
     Sentinel {
-        name: text("name"),
-        username: text("username"),
-        password: text("password").map(Secret::new),
+        name: text("name").or(default.name),
+        username: text("username").or(default.username),
+        password: text("password").map(Secret::new).or(default.password),
         database: section.or("database", default.database, |value| {
             value.whole(0..=1_000_000, "0 is the one that everybody has")
         }),

@@ -17,10 +17,10 @@ pub(super) async fn answer(x: &mut Exchange, op: &str, id_header: &str) -> End {
     if !x.key_fits() {
         return x.reply(Answer::json(401, envelope::unauthorized())).await;
     }
-    let Some(plugin) = x
+    let Some(identifier) = x
         .header(id_header)
         .filter(|id| !id.is_empty())
-        .map(plugin_id)
+        .map(str::to_owned)
     else {
         let field = if id_header == "X-Plugin-ID" {
             "plugin_id"
@@ -30,7 +30,8 @@ pub(super) async fn answer(x: &mut Exchange, op: &str, id_header: &str) -> End {
         let refusal = envelope::bad_request(&format!("{field} is required"));
         return x.reply(Answer::json(400, refusal)).await;
     };
-    let runtime = match x.node.plugins.presence(&plugin) {
+    let plugin = plugin_id(&identifier);
+    let runtime = match x.node.plugins.of_identifier(&identifier) {
         Presence::NotInstalled => {
             return x.reply(Answer::json(404, envelope::not_installed())).await;
         }

@@ -1,5 +1,6 @@
 //! Which plugins are here, do they run, and are they occupied?
 use super::pulse::Pulse;
+use crate::dify::{plugin_of, runtime};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// One plugin on one daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
-    /// `author/name`.
+    /// `author/name`, or `author/name:version` for one version of several.
     pub id: String,
     /// How its process treats concurrent calls.
     pub mode: Mode,
@@ -235,6 +236,13 @@ impl Plugins {
             (true, false) => Presence::NotRunning,
             (true, true) => Presence::Running(Arc::clone(&slot.runtime)),
         }
+    }
+
+    /// The version that is named, where that version was put here; else the plugin, whatever its version.
+    pub(super) fn of_identifier(&self, identifier: &str) -> Presence {
+        let (version, plugin) = (runtime(identifier), plugin_of(runtime(identifier)));
+        let is_put = self.table.lock().contains_key(version);
+        self.presence(if is_put { version } else { plugin })
     }
 
     /// A process that is in no table, for a hook that names no plugin.

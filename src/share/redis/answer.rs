@@ -1,6 +1,6 @@
 //! What did the script answer?
 
-use crate::share::{Answer, Letter, Row};
+use crate::share::{About, Answer, Letter, Matter, Row};
 use redis::Value;
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ pub(super) fn read(letter: &Letter, value: Value) -> Option<Answer> {
         lasting,
         rows,
         records,
-        hands,
+        digest,
+        wishes,
         firsts,
         done,
         time,
-    ] = <[Value; 13]>::try_from(list(value)?).ok()?;
+    ] = <[Value; 14]>::try_from(list(value)?).ok()?;
     // An answer to another letter would be taken for this one's, and so would the next one.
     (number(seq)? == letter.seq).then_some(())?;
     Some(Answer {
@@ -45,9 +46,16 @@ pub(super) fn read(letter: &Letter, value: Value) -> Option<Answer> {
             .into_iter()
             .map(|[key, record]| Some((text(key)?, text(record)?)))
             .collect::<Option<_>>()?,
-        hands: groups::<3>(hands)?
+        digest: text(digest)?,
+        wishes: groups::<4>(wishes)?
             .into_iter()
-            .map(|[node, version, hand]| Some((text(node)?, number(version)?, text(hand)?)))
+            .map(|[matter, name, version, word]| {
+                let about = About {
+                    matter: Matter::from_word(&text(matter)?)?,
+                    name: text(name)?,
+                };
+                Some((about, number(version)?, text(word)?))
+            })
             .collect::<Option<_>>()?,
         turns: list(firsts)?
             .into_iter()

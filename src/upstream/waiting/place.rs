@@ -4,6 +4,7 @@ use super::WaitingRoom;
 use super::waiter::Stay;
 use crate::admit::{Guest, Pace, Quota, Taken};
 use crate::config::PluginCap;
+use crate::dify::plugin_of;
 use crate::learn::matches;
 use crate::model::{Class, Owner, Request};
 use crate::nodes::{Hand, Lease, Limits, NoCandidate, Node, Plugin, Tried};
@@ -100,7 +101,7 @@ impl WaitingRoom {
         let limits = known
             .caps
             .on
-            .then(|| self.limits(&known.caps, wish.plugin.name(), wish.io_bound));
+            .then(|| self.limits(&known.caps, plugin_of(wish.plugin.name()), wish.io_bound));
         let limits = limits.filter(|_| wish.held);
         let nodes = pool.nodes();
         if limits.is_some() && wish.request.class == Class::Long && !overdue {
