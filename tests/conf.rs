@@ -577,6 +577,7 @@ fn other_words(mut config: Config) -> Config {
     config.limits.client_rate = 0;
     config.limits.header = 100_000;
     config.limits.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+    config.limits.proxy_protocol = vec!["10.1.0.0/16".parse().expect("a network")];
     config
 }
 

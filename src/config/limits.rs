@@ -57,6 +57,9 @@ pub struct Limits {
     /// Networks of the proxies before us whose word about their clients is taken. A key of its own
     /// in the file.
     pub trusted_proxies: Vec<IpNet>,
+    /// Networks of the balancers whose connections begin with a PROXY header. A key of its own in
+    /// the file.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// How often, and how much at once, requests with the same key may come.
@@ -105,6 +108,7 @@ impl Default for Limits {
             rates: Vec::new(),
             rate_keys: RATE_KEYS,
             trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
         }
     }
 }
@@ -193,6 +197,10 @@ impl Limits {
 impl Limits {
     pub(super) fn proxies(&self) -> Tree {
         list(&self.trusted_proxies, |network| text(network))
+    }
+
+    pub(super) fn balancers(&self) -> Tree {
+        list(&self.proxy_protocol, |network| text(network))
     }
 }
 

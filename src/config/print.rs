@@ -78,6 +78,7 @@ pub(super) fn tree(config: &Config) -> Tree {
         ("timeouts", timeouts_tree(timeouts)),
         ("limits", limits.tree()),
         ("trusted_proxies", limits.proxies()),
+        ("proxy_protocol", limits.balancers()),
         ("loops", loops_tree(loops)),
         ("debug", debug_tree(*debug_headers, *decisions)),
         ("log", log.tree()),

@@ -87,6 +87,12 @@ impl Config {
     pub fn trusts(&self, address: IpAddr) -> bool {
         is_in(&self.limits.trusted_proxies, address)
     }
+
+    /// Whether a connection from this address begins with a PROXY header.
+    #[must_use]
+    pub fn announces(&self, address: IpAddr) -> bool {
+        is_in(&self.limits.proxy_protocol, address)
+    }
 }
 
 /// The admin listener.

@@ -22,7 +22,7 @@ impl DoorMetrics {
             turned_away: counter(
                 into,
                 "twolane_connections_turned_away_total",
-                "Connections that were closed at once, because there were too many of the gateway or of their address.",
+                "Connections that were closed at once: too many of the gateway or of their address, or a balancer without a PROXY header.",
                 &["why"],
             )?,
             limited: counter(

@@ -5,7 +5,7 @@ use super::handshakes::Handshakes;
 use super::tls::Credentials;
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::proxy::{Door, Proxy, Seats};
+use crate::proxy::{Announced, Door, Proxy, Seats};
 use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
@@ -41,8 +41,8 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     }
 }
 
-/// What a data listener drives: seats, TLS where that is spoken, and HTTP.
-pub(super) type Data = Seats<Handshakes<Door>>;
+/// What a data listener drives: seats, the word of balancers, TLS where that is spoken, and HTTP.
+pub(super) type Data = Seats<Announced<Handshakes<Door>>>;
 
 /// The data listeners' service, for clients without TLS and with it.
 pub(super) fn data(
@@ -62,6 +62,7 @@ pub(super) fn data(
     let door = Door::new(Arc::clone(live), proxy);
     let credentials = Arc::clone(credentials);
     let door = Handshakes::new(door, Arc::clone(live), credentials, tls.to_vec());
+    let door = Announced::new(door, Arc::clone(live));
     let door = Seats::new(door, Arc::clone(live), descriptors::connections());
     let mut service = Service::new("data".to_owned(), door);
     let plain = plain.iter().map(|&address| listener(address, false));

@@ -2,6 +2,7 @@
 //! table per question: what they are answered, whether they are cut off, and what of it a node saw.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod announced;
 mod answers;
 mod descriptors;
 mod forwarding;

@@ -69,8 +69,17 @@ impl Peer {
         to: SocketAddr,
         name: &str,
     ) -> io::Result<TlsStream<TcpStream>> {
+        self.begin(TcpStream::connect(to).await?, name).await
+    }
+
+    /// TLS on a connection that is there.
+    pub(crate) async fn begin(
+        &self,
+        stream: TcpStream,
+        name: &str,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        self.0.connect(name, TcpStream::connect(to).await?).await
+        self.0.connect(name, stream).await
     }
 
     /// One GET on a connection of its own: the whole answer, as text.

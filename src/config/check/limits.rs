@@ -45,7 +45,8 @@ pub(super) fn limits(root: &Table<'_>, pools: &[Pool]) -> Limits {
         rate_keys: section.or("rate_keys", default.rate_keys, |value| {
             value.whole(16..=1_000_000, "each takes about 100 bytes")
         }),
-        trusted_proxies: trusted_proxies(root),
+        trusted_proxies: networks_of(root, "trusted_proxies"),
+        proxy_protocol: networks_of(root, "proxy_protocol"),
     };
     let target = section.path.key("target");
     if limits.target >= limits.header && section.findings.sound(&target) {
@@ -141,8 +142,8 @@ fn read_rate(value: &Value<'_>) -> Option<Rate> {
     rate
 }
 
-fn trusted_proxies(root: &Table<'_>) -> Vec<IpNet> {
-    let value = root.value("trusted_proxies");
+fn networks_of(root: &Table<'_>, key: &'static str) -> Vec<IpNet> {
+    let value = root.value(key);
     value.as_ref().map(networks).unwrap_or_default()
 }
 

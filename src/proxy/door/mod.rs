@@ -7,18 +7,21 @@
 //!
 //! | file | question |
 //! |---|---|
+//! | `announced` | Who is behind a balancer that passes connections on unread? |
 //! | `app` | What happens to a connection, from its first byte to its last? |
 //! | `stream` | Which bytes is Pingora given? |
 //! | `waits` | For how long is a client waited for? |
 //! | `refuse` | How is somebody turned away before Pingora knows of them? |
 //! | `seats` | How many may be inside, and from one address? |
 
+mod announced;
 mod app;
 mod refuse;
 mod seats;
 mod stream;
 mod waits;
 
+pub use announced::Announced;
 pub use app::Door;
 pub(super) use refuse::ALLOWED;
 pub use seats::Seats;

@@ -30,8 +30,9 @@ impl<A> Seats<A> {
     fn take(&self, stream: &Stream) -> Option<Seat> {
         let snapshot = self.live.snapshot();
         let config = &snapshot.config;
-        // A proxy that is trusted brings the connections of many.
-        let counted = address(stream).filter(|address| !config.trusts(*address));
+        // A proxy that is trusted brings the connections of many, and so does a balancer.
+        let of_many = |address: &IpAddr| config.trusts(*address) || config.announces(*address);
+        let counted = address(stream).filter(|address| !of_many(address));
         let most = self.most.min(config.limits.connections);
         let each = config.limits.connections_per_address;
         match self.live.crowd.enter(counted, most, each) {
@@ -44,7 +45,7 @@ impl<A> Seats<A> {
     }
 }
 
-fn address(stream: &Stream) -> Option<IpAddr> {
+pub(super) fn address(stream: &Stream) -> Option<IpAddr> {
     let socket = stream.get_socket_digest()?;
     Some(socket.peer_addr()?.as_inet()?.ip())
 }
