@@ -2,7 +2,7 @@
 # make test    every test
 # Both install what they need on Debian and Ubuntu; a Rust toolchain must be there (https://rustup.rs).
 
-.PHONY: help demo run test lint fmt bench sim race deny setup
+.PHONY: help demo run test lint fmt bench sim race docs deny deb clean-root setup
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -14,6 +14,9 @@ help:
 	@echo "make bench   benchmarks"
 	@echo "make sim     the tables of the simulation; ARGS=ablation for one of them"
 	@echo "make race    the gateway beside HAProxy on the same arrivals, about 25 minutes"
+	@echo "make docs    docs/configuration.md and conf/schema.json, from conf/reference.yaml"
+	@echo "make deb     a Debian package, by cargo-deb"
+	@echo "make clean-root  the package on a Debian 12 with nothing but its base; as root"
 
 demo: setup
 	$(CARGO) run -- demo $(ARGS)
@@ -23,7 +26,7 @@ run: setup
 
 # The dashboard is tested in a real browser.
 test: setup
-	@sh deploy/setup.sh promtool amtool chromium chromedriver
+	@sh deploy/setup.sh promtool amtool chromium chromedriver helm
 	$(CARGO) test $(ARGS)
 
 lint: setup
@@ -45,6 +48,28 @@ sim: setup
 race: setup
 	@PATH="$$PATH:/usr/sbin" sh deploy/setup.sh haproxy || true
 	PATH="$$PATH:/usr/sbin" $(CARGO) bench --bench race -- start $(ARGS)
+
+docs: setup
+	TWOLANE_WRITE_DOCS=1 $(CARGO) test --test conf the_schema_and_the_page
+	TWOLANE_WRITE_DOCS=1 $(CARGO) test --test deploy what_the_chart_copies
+
+# What is shipped is built by PROFILE; `PROFILE=release` is built sooner.
+PROFILE ?= dist
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/twolane
+
+# The manual and the completions are the program's own words.
+deb: setup
+	@sh deploy/setup.sh dpkg-shlibdeps
+	$(CARGO) build --locked --bin twolane --profile $(PROFILE)
+	mkdir -p target/deb
+	$(BUILT) man >target/deb/twolane.1
+	for shell in bash zsh fish; do $(BUILT) completions $$shell >target/deb/twolane.$$shell || exit 1; done
+	$(CARGO) deb --no-build --profile $(PROFILE) --output target/deb/twolane.deb
+
+clean-root: deb
+	@sh deploy/setup.sh debootstrap curl
+	sh deploy/verify-root.sh $(BUILT)
+	sh deploy/verify-root.sh target/deb/twolane.deb
 
 deny:
 	$(CARGO) deny check

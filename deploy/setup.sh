@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to build and test twolane on Debian or Ubuntu, and says so.
 # What is named behind it is installed as well: `setup.sh haproxy`. promtool and amtool are put into
-# .tools/usr/bin, and nothing of theirs is started.
+# .tools/usr/bin, and nothing of theirs is started; helm's SDK into .tools/helm.
 set -eu
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -21,7 +21,7 @@ need openssl openssl
 need faketime faketime
 # Names of a test's own, for one process.
 ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing="$missing libnss-wrapper"
-unpacked=""
+unpacked="" sdk=""
 for wanted in "$@"; do
     case "$wanted" in
     # Installed, their packages would start a server; the tests need the tools alone.
@@ -29,6 +29,16 @@ for wanted in "$@"; do
     amtool) unpack="prometheus-alertmanager" ;;
     chromedriver)
         need chromedriver chromium-driver
+        continue
+        ;;
+    # There is no package of it: its SDK does what the tests need.
+    helm)
+        command -v helm >/dev/null 2>&1 || [ -x .tools/helm/bin/helm-sdk ] || sdk=1
+        [ -z "$sdk" ] || python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+        continue
+        ;;
+    dpkg-shlibdeps)
+        need dpkg-shlibdeps dpkg-dev
         continue
         ;;
     *)
@@ -39,7 +49,7 @@ for wanted in "$@"; do
     command -v "$wanted" >/dev/null 2>&1 || [ -x ".tools/usr/bin/$wanted" ] \
         || unpacked="$unpacked $unpack"
 done
-[ -n "$missing$unpacked" ] || exit 0
+[ -n "$missing$unpacked$sdk" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "missing:$missing$unpacked; install them with your package manager, then run this again" >&2
@@ -64,10 +74,23 @@ if [ -n "$unpacked" ]; then
     done
     rm -r .tools/debs
 fi
-[ -n "$missing" ] || exit 0
-echo "installing:$missing"
-export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq
-# shellcheck disable=SC2086 # a list of package names
-$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
-echo "installed:$missing"
+if [ -n "$missing" ]; then
+    echo "installing:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    $as_root apt-get update -qq
+    # shellcheck disable=SC2086 # a list of package names
+    $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    echo "installed:$missing"
+fi
+if [ -n "$sdk" ]; then
+    echo "putting into .tools: helm's SDK"
+    python3 -m venv .tools/helm
+    # Not for every machine; what needs it says that it was not there.
+    if .tools/helm/bin/pip install -q --disable-pip-version-check helm-python-sdk==0.2.2; then
+        # Behind it all is done.
+        ln -sf python .tools/helm/bin/helm-sdk
+    else
+        rm -r .tools/helm
+        echo "no helm: the chart will not be rendered" >&2
+    fi
+fi

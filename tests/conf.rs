@@ -3,10 +3,18 @@
 //! The files of `conf/` are read as an operator's would be, then broken in every place where one
 //! could slip.
 
+#[path = "reference/comments.rs"]
+mod comments;
+#[path = "reference/page.rs"]
+mod page;
+#[path = "reference/schema.rs"]
+mod schema;
+
 use proptest::prelude::*;
 use serde_yaml::{Mapping, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 use twolane::config::{
     self, Address, Application, Change, Config, DebugPlugin, DifyRedis, Discover, Known, Loaded,
@@ -72,7 +80,7 @@ fn reference() -> String {
 }
 
 #[test]
-fn every_file_is_sound_and_says_what_it_is_for() {
+fn f225_f258_every_file_is_sound_and_says_what_it_is_for() {
     let files = files();
     assert!(files.len() >= 9, "only {} files", files.len());
     for (name, text) in &files {
@@ -91,7 +99,7 @@ fn every_file_is_sound_and_says_what_it_is_for() {
         }
     }
     let minimal = fs::read_to_string(root().join("examples/minimal.yaml")).expect("it is there");
-    assert_eq!(minimal.lines().count(), 6, "minimal stays minimal");
+    assert_eq!(minimal.lines().count(), 7, "minimal stays minimal");
 }
 
 #[test]
@@ -126,7 +134,16 @@ fn the_reference_names_every_key() {
     full.pools[0].discover = Some(everywhere());
     full.limits.rates = rates();
     let printed: Value = serde_yaml::from_str(&config::masked(&full)).expect("YAML");
-    let mut keys = vec!["inter".to_owned(), "backup".to_owned(), "nodes".to_owned()];
+    // No program brings the word `hosts`.
+    let found = full.pools[0].discover.as_mut().expect("just now");
+    found.own = None;
+    assert_eq!(objection(&VALIDATOR, &config::masked(&full)), None);
+    let mut keys = vec![
+        "own".to_owned(),
+        "inter".to_owned(),
+        "backup".to_owned(),
+        "nodes".to_owned(),
+    ];
     mappings(&printed, "", &mut |path, mapping| {
         // Its keys are names of headers.
         if path.ends_with("header") {
@@ -653,9 +670,109 @@ proptest! {
     #[test]
     fn what_is_printed_is_read_again(config in any_config()) {
         let printed = config::masked(&config);
+        prop_assert_eq!(objection(&VALIDATOR, &printed), None);
         let again = examine(&printed).map_err(|problems| TestCaseError::fail(problems.render()))?;
         prop_assert_eq!(again.config, config);
     }
+}
+
+fn schema_file() -> serde_json::Value {
+    let text = fs::read_to_string(root().join("schema.json")).expect("the schema is there");
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+static VALIDATOR: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::draft7::new(&schema_file()).expect("the schema is one"));
+
+/// The first thing that the schema has against a text, if there is any.
+fn objection(validator: &jsonschema::Validator, text: &str) -> Option<String> {
+    let value: serde_json::Value = serde_yaml::from_str(text).expect("YAML");
+    let first = validator.iter_errors(&value).next();
+    first.map(|error| format!("{}: {error}", error.instance_path))
+}
+
+/// What is generated, and its file: the same, or `make docs` writes it.
+fn is_up_to_date(file: &Path, generated: &str) {
+    if std::env::var_os("TWOLANE_WRITE_DOCS").is_some() {
+        fs::write(file, generated).expect("written");
+    }
+    let found = fs::read_to_string(file).unwrap_or_default();
+    let name = file.display();
+    assert!(found == generated, "{name} is old: make docs");
+}
+
+#[test]
+fn the_schema_and_the_page_say_what_the_reference_says() {
+    let entries = comments::entries(&reference());
+    assert!(entries.len() > 100, "only {} keys were read", entries.len());
+    let described = schema::described(&schema_file(), &entries);
+    is_up_to_date(&root().join("schema.json"), &schema::written(&described));
+    let page = page::written(&entries, &described);
+    is_up_to_date(&root().join("../docs/configuration.md"), &page);
+}
+
+#[test]
+fn the_schema_knows_every_key_and_no_other() {
+    let mut known = Vec::new();
+    schema::keys(&schema_file(), &mut known);
+    assert!(known.len() > 100, "only {} keys", known.len());
+    for key in known {
+        let named =
+            reference().contains(&format!("{key}:")) || reference().contains(&format!("`{key}`"));
+        assert!(named, "the reference does not name {key}");
+    }
+}
+
+#[test]
+fn f224_every_file_that_we_hand_out_is_valid_and_names_the_schema() {
+    for (name, text) in files() {
+        assert_eq!(objection(&VALIDATOR, &text), None, "{name}");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("# yaml-language-server: $schema="));
+        let named = Path::new(&name)
+            .parent()
+            .expect("a folder")
+            .join(line.unwrap_or("nothing"));
+        assert!(
+            named.ends_with("schema.json") && named.exists(),
+            "{name} names the schema"
+        );
+    }
+}
+
+/// What only `check` can know: the environment, and what keys mean together.
+const BEYOND: [&str; 4] = [
+    "unknown pool `",
+    "reachable from other machines without a token",
+    "unknown node `",
+    "a certificate and its key go together",
+];
+
+#[test]
+fn f224_what_the_schema_refuses_check_refuses_and_the_reverse_where_it_can() {
+    let (mut refused, mut wrong) = (0, Vec::new());
+    for (name, text) in files() {
+        let value: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
+        for (broken, what) in schema::mutations(&value) {
+            let text = serde_yaml::to_string(&broken).expect("YAML");
+            let by_check = examine(&text).err().map(|all| all.list[0].to_string());
+            let told = match (objection(&VALIDATOR, &text), by_check) {
+                (Some(objection), None) => format!("only the schema: {objection}"),
+                (None, Some(first)) if !BEYOND.iter().any(|known| first.contains(known)) => {
+                    format!("only check: {first}")
+                }
+                (Some(_), Some(_)) => {
+                    refused += 1;
+                    continue;
+                }
+                _ => continue,
+            };
+            wrong.push(format!("{name}: {what}: {told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused > 1000, "only {refused} mistakes were tried");
 }
 
 #[test]

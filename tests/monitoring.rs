@@ -206,7 +206,8 @@ async fn busy_gateway() -> (Vec<Daemon>, tempfile::TempDir, Gateway) {
     fs::write(&file, listed.concat()).unwrap();
     let yaml = format!(
         "nodes: []\ndiscover: {{ file: \"{}\", allow: [127.0.0.0/8] }}\nmax_in_flight: 20\n\
-         shadow: round_robin\nlearn: {{ min_samples: 1 }}\n",
+         shadow: round_robin\nlearn: {{ min_samples: 1 }}\n\
+         expects: {{ plugins: [{PLUGIN}] }}\n",
         file.display()
     );
     let gateway = Gateway::before(&[], &yaml).await;
@@ -219,7 +220,7 @@ async fn busy_gateway() -> (Vec<Daemon>, tempfile::TempDir, Gateway) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_of_the_rules_and_of_the_dashboard_is_on_the_live_page() {
+async fn f232_every_metric_of_the_rules_and_of_the_dashboard_is_on_the_live_page() {
     let dashboard: Value = serde_json::from_str(&text("deploy/grafana/twolane.json")).unwrap();
     let mut expressions = Vec::new();
     expressions_of(&dashboard, &mut expressions);

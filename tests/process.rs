@@ -459,7 +459,7 @@ async fn f083_an_admin_port_open_to_others_needs_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_ok_and_prints_no_secret() {
+async fn f219_check_says_ok_and_prints_no_secret() {
     let folder = folder();
     let token = "correct-horse-battery";
     let text = format!("nodes: [127.0.0.1:1, 127.0.0.1:2]\nadmin: {{ token: {token} }}\n");

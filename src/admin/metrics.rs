@@ -3,7 +3,7 @@
 use super::reply;
 use super::routes::{Answer, Asked};
 use crate::dify;
-use crate::model::{Class, clock};
+use crate::model::{Class, NodeId, clock};
 use crate::nodes::{Node, Pace, Plugin, Presence};
 use crate::observe::{Gauges, KnownState, Looking, NodeState, OperationState, PoolState, Shown};
 use crate::upstream::{Live, Pool, Standing};
@@ -56,7 +56,18 @@ fn known(live: &Live, now: Instant) -> KnownState {
         operations: dify::labels().filter_map(operation).collect(),
         changes: live.learner.changes(),
         divergence: divergence(live, now),
+        missing: missing(live),
     }
+}
+
+/// Each node of whom plugins are expected, and how many it lacks.
+fn missing(live: &Live) -> Vec<(NodeId, usize)> {
+    let snapshot = live.snapshot();
+    let settings = snapshot.config.pools.iter().zip(snapshot.pools());
+    let expecting = settings.filter(|(settings, _)| settings.expects.is_some());
+    let nodes = expecting.flat_map(|(_, pool)| pool.nodes().to_vec());
+    let row = |node: Arc<Node>| (node.id().clone(), live.roll.missing(node.id()));
+    nodes.map(row).collect()
 }
 
 /// How many plugins some nodes have and others of the same pool said they have not.

@@ -33,6 +33,7 @@ mod node_metrics;
 mod openapi;
 mod operations;
 mod overview;
+mod plugins;
 mod pools;
 mod register;
 mod reply;

@@ -2,7 +2,8 @@
 
 use super::{
     Hands, Validate, actions, config, decisions, explain, health, history, log_level, metrics,
-    node_metrics, openapi, operations, overview, pools, register, reply, seed_pages, status, ui,
+    node_metrics, openapi, operations, overview, plugins, pools, register, reply, seed_pages,
+    status, ui,
 };
 use crate::upstream::{Errands, Live};
 use http::{Method, Response};
@@ -151,6 +152,7 @@ pub(super) static ROUTES: &[Route] = &[
     delete("/api/v1/operations/{key}", operations::forget),
     put("/api/v1/operations/{key}/pin", operations::pin),
     delete("/api/v1/operations/{key}/pin", operations::unpin),
+    get("/api/v1/plugins", plugins::page),
     get("/api/v1/decisions", decisions::last),
     get("/api/v1/decisions/{request}", decisions::of),
     row(Method::POST, "/api/v1/explain", Page::Now(explain::answer)),

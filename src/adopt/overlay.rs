@@ -56,13 +56,20 @@ fn write_override(plan: &Plan, to: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+/// Nobody else reaches the data port: the override publishes it to no one.
+const TRUSTED: &str = "\
+# Where Docker puts containers, and so Dify's nginx: what it says about callers of webhooks is taken.
+# Narrow it if your networks are others, and before you publish port 5002 to anybody.
+trusted_proxies: [172.16.0.0/12, 192.168.0.0/16]
+";
+
 /// The gateway's configuration.
 #[must_use]
 pub fn gateway_yaml(plan: &Plan) -> String {
     let (daemon, port) = (&plan.daemon, plan.port);
     let (read, deadline) = (plan.read_timeout().as_secs(), plan.deadline().as_secs());
     let debugging = plan.debugging;
-    format!(
+    let mut text = format!(
         "{MARK} Change it as you like: it is read again within seconds.\n\
          # Every key, its default and the reason for it: conf/reference.yaml.\n\
          discover:\n  \
@@ -77,5 +84,9 @@ pub fn gateway_yaml(plan: &Plan) -> String {
            read: {read}s\n\
          shutdown:\n  \
            deadline: {deadline}s\n"
-    )
+    );
+    if plan.behind_nginx {
+        text.push_str(TRUSTED);
+    }
+    text
 }

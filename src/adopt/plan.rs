@@ -15,6 +15,9 @@ pub(super) const LONGEST_DEFAULT: u64 = 600;
 /// The name of our service, and so of our host.
 pub(super) const GATEWAY: &str = "twolane";
 
+/// Dify's own proxy.
+const NGINX: &str = "nginx";
+
 /// What the operator wants.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -45,6 +48,8 @@ pub struct Plan {
     pub replicas: u64,
     /// The image of the gateway.
     pub image: String,
+    /// Dify's nginx is there, and will say who calls webhooks.
+    pub behind_nginx: bool,
     /// What the operator should know.
     pub notes: Vec<String>,
 }
@@ -71,6 +76,7 @@ impl Plan {
             longest: Duration::from_secs(longest),
             replicas: wish.replicas,
             image: wish.image.clone(),
+            behind_nginx: plain.service(NGINX).is_some(),
             notes: notes(dify, daemon),
             daemon: daemon.name.to_owned(),
         }
@@ -126,7 +132,7 @@ fn notes(dify: &Dify, daemon: Service<'_>) -> Vec<String> {
             daemon.name
         ));
     }
-    if dify.plain.service("nginx").is_some() {
+    if dify.plain.service(NGINX).is_some() {
         notes.push(
             "nginx sends webhooks (/e/) to the daemons by their own name, past the gateway; in \
              nginx/conf.d/default.conf.template put http://twolane:5002 there"

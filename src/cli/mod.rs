@@ -6,6 +6,7 @@ mod explain;
 mod figures;
 mod online;
 mod operate;
+mod plugins;
 mod serve;
 mod show;
 #[cfg(all(test, feature = "tui"))]
@@ -54,10 +55,12 @@ pub fn main_with(builder: Builder) -> ExitCode {
         Command::Status(what) => status::status(from, &builder, &what),
         #[cfg(feature = "tui")]
         Command::Top(what) => top::top(from, &builder, &what),
+        Command::Plugins(what) => plugins::plugins(from, &builder, &what),
         Command::Health(what) => ask::health(from, &builder, &what),
         Command::Reload(what) => ask::reload(from, &builder, &what),
         Command::Init(what) => adopt::init(&what),
         Command::Doctor(what) => adopt::doctor(from, &builder, &what),
+        Command::Schema => words::schema(&builder),
         Command::Completions { shell } => words::completions(shell),
         Command::Man => words::man(),
     }

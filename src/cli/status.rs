@@ -120,7 +120,10 @@ fn others(overview: &Value, to: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_table<const N: usize>(table: &[[String; N]], to: &mut String) -> std::fmt::Result {
+pub(super) fn write_table<const N: usize>(
+    table: &[[String; N]],
+    to: &mut String,
+) -> std::fmt::Result {
     let width = |column: usize| {
         let cells = table.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)

@@ -63,6 +63,8 @@ pub(super) enum Command {
     /// The same, second by second, in the whole terminal
     #[cfg(feature = "tui")]
     Top(Admin),
+    /// Do the plugins that pools expect run on every node? Exit code 0 when all do, else 1
+    Plugins(Plugins),
     /// Is the running gateway well? Exit code 0 or 1, for Docker's HEALTHCHECK
     Health(Health),
     /// Have the running gateway read its configuration again, and say what changed
@@ -71,6 +73,8 @@ pub(super) enum Command {
     Init(Init),
     /// Find the classic mistakes in the configuration, a Dify and Kubernetes manifests
     Doctor(Doctor),
+    /// Print the JSON schema of the configuration, for editors
+    Schema,
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -83,6 +87,20 @@ pub(super) enum Command {
 /// Where the running gateway is.
 #[derive(Debug, Args)]
 pub(super) struct Admin {
+    /// The gateway's admin listener [default: admin.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// The expected plugins.
+#[derive(Debug, Args)]
+pub(super) struct Plugins {
+    /// How it is written
+    #[arg(short, long, value_enum, default_value_t = Style::Text)]
+    pub(super) output: Style,
+    /// Return only when all of them run
+    #[arg(long)]
+    pub(super) wait: bool,
     /// The gateway's admin listener [default: admin.listen of the configuration]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<SocketAddr>,

@@ -1,11 +1,19 @@
-//! What may be typed, told to shells and to `man`?
+//! What may be typed, told to shells, to `man` and to editors?
 
 use super::out;
 use super::typed::Typed;
+use crate::config;
+use crate::server::Builder;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::Write;
 use std::process::ExitCode;
+
+/// The schema of the configuration, to standard output.
+pub(super) fn schema(builder: &Builder) -> ExitCode {
+    out(&config::schema(&builder.known()));
+    ExitCode::SUCCESS
+}
 
 /// The completions of a shell, to standard output.
 pub(super) fn completions(shell: Shell) -> ExitCode {

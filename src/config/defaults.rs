@@ -153,6 +153,7 @@ impl Config {
             waiting: Waiting::default(),
             nodes: nodes.into_iter().collect(),
             discover: None,
+            expects: None,
         };
         Self {
             listen: vec![LISTEN],

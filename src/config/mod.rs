@@ -15,6 +15,7 @@ mod defaults;
 mod diff;
 mod discover;
 mod edits;
+mod expects;
 mod file;
 mod files;
 mod finding;
@@ -31,6 +32,7 @@ mod print_pool;
 mod probe;
 mod problem;
 mod resolve;
+mod schema;
 mod sections;
 mod share;
 mod shutdown;
@@ -48,6 +50,7 @@ pub use credentials::{Identity, Unusable, authorities};
 pub use diff::{Change, diff};
 pub use discover::{DifyRedis, Discover, Encryption, Sentinels};
 pub use edits::{Edit, Edits};
+pub use expects::{Expected, Expects};
 pub use file::read_foreign;
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgorithm, HashBy, HashPart, RingRules};
@@ -65,6 +68,7 @@ pub use pool::{
 pub use print::masked;
 pub use print_pool::node_json;
 pub use problem::{Problem, Problems, Severity};
+pub use schema::schema;
 pub use sections::{
     Admin, Config, Cooldown, Health, Kinds, Learn, Loops, Reload, Retry, State, Tcp, Timeouts,
 };

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::application::PoolKind;
 use super::discover::Discover;
+use super::expects::Expects;
 use super::hash::{HashBy, RingRules};
 use crate::model::{Class, NodeId, Role, Secret};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Pool {
     pub nodes: Vec<NodeEntry>,
     /// Where more nodes come from; none = nowhere.
     pub discover: Option<Discover>,
+    /// Plugins that every node should run; none = nobody looks.
+    pub expects: Option<Expects>,
 }
 
 /// How many requests may be on one node, and how long the others wait for it. Nothing is limited

@@ -1,5 +1,6 @@
 //! How would an operator write a pool, its nodes, and what leads to it?
 
+use super::expects::Expects;
 use super::pool::{MaxInFlight, NodeEntry, Pool, RouteEntry, RuleEntry, Waiting, When};
 use super::print::{list, maybe, secret, table, text, time, whole};
 use super::print_discover::discover;
@@ -34,6 +35,10 @@ pub(super) fn pool(pool: &Pool) -> Tree {
         (
             "discover",
             pool.discover.as_ref().map_or(Tree::Null, discover),
+        ),
+        (
+            "expects",
+            pool.expects.as_ref().map_or(Tree::Null, Expects::tree),
         ),
     ])
 }

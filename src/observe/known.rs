@@ -12,6 +12,7 @@ pub(super) struct Known {
     long: IntGaugeVec,
     changes: [IntCounter; Class::ALL.len()],
     divergence: IntGauge,
+    missing: IntGaugeVec,
 }
 
 impl Known {
@@ -41,6 +42,12 @@ impl Known {
                 "twolane_plugin_set_divergence",
                 "Plugins that run on one node and are known not to run on another of its pool.",
             )?,
+            missing: gauges(
+                into,
+                "twolane_plugins_missing",
+                "Plugins that are expected on the node and do not run there.",
+                &["node"],
+            )?,
         })
     }
 
@@ -58,5 +65,11 @@ impl Known {
         }
         let many = i64::try_from(state.divergence).unwrap_or(i64::MAX);
         self.divergence.set(many);
+        self.missing.reset();
+        for (node, missing) in &state.missing {
+            let missing = i64::try_from(*missing).unwrap_or(i64::MAX);
+            let gauge = self.missing.with_label_values(&[node.as_str()]);
+            gauge.set(missing);
+        }
     }
 }

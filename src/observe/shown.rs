@@ -94,6 +94,8 @@ pub struct KnownState {
     pub changes: [u64; Class::ALL.len()],
     /// Plugins that run on a node and are known not to run on another.
     pub divergence: usize,
+    /// How many of the expected plugins do not run on a node, where some are expected.
+    pub missing: Vec<(NodeId, usize)>,
 }
 
 /// One operation, all plugins together.

@@ -3,7 +3,7 @@
 use super::reload::Reloader;
 use super::{fleet, state};
 use crate::model::clock;
-use crate::upstream::{Live, Prober};
+use crate::upstream::{Live, Prober, RollCall};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 pub(super) fn spawn(live: &Arc<Live>, reloader: &Arc<Reloader>, stop: &watch::Receiver<bool>) {
     tokio::spawn(check(Arc::clone(live), stop.clone()));
     tokio::spawn(Prober::new(Arc::clone(live)).run(stop.clone()));
+    tokio::spawn(RollCall::new(Arc::clone(live)).run(stop.clone()));
     tokio::spawn(fleet::exchange(Arc::clone(live), stop.clone()));
     tokio::spawn(observe(Arc::clone(live), stop.clone()));
     tokio::spawn(save(Arc::clone(live), stop.clone()));

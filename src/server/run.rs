@@ -95,12 +95,14 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
         live.snapshot().nodes().len()
     );
     systemd::ready();
+    let phases = server.watch_execution_phase();
     server.run(RunArgs {
         shutdown_signal: Box::new(Shutdown {
             live: Arc::clone(&live),
             stops: Mutex::new(Some(stops)),
             closing,
             succession,
+            phases,
         }),
     });
     state::save_all(&live);

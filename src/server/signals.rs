@@ -2,23 +2,25 @@
 //! a second one exits now.
 
 use super::reload::Reloader;
-use super::upgrade::{BOTH, Succession};
+use super::upgrade::Succession;
 use super::{state, systemd};
 use crate::admin::Hands;
 use crate::admin::Validate;
 use crate::upstream::Live;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// How long nobody must have been inside before we believe that nobody comes: connections that
 /// were accepted in the last moment have not sent their header yet.
 const QUIET: Duration = Duration::from_millis(100);
+/// The same where a successor serves: nobody waits for our end.
+const QUIET_BEHIND: Duration = Duration::from_secs(1);
 
 /// Reloads on SIGHUP for as long as the process lives. Unhandled, it would end the process, and
 /// `kill -HUP` is an operator's reflex.
@@ -87,6 +89,8 @@ pub(super) struct Shutdown {
     /// Told when the listeners are about to close.
     pub(super) closing: watch::Sender<bool>,
     pub(super) succession: Succession,
+    /// How far Pingora is.
+    pub(super) phases: broadcast::Receiver<ExecutionPhase>,
 }
 
 #[async_trait]
@@ -137,8 +141,17 @@ impl Shutdown {
     fn leave_later(&self, stops: Stops) {
         self.live.lifecycle.note_succeeded();
         let (live, closing) = (Arc::clone(&self.live), self.closing.clone());
+        let mut phases = self.phases.resubscribe();
         tokio::spawn(async move {
-            tokio::time::sleep(BOTH).await;
+            // Pingora gives the listeners away, accepts for five seconds more, and closes them. By a
+            // clock of our own we might end before it did, with connections that nobody had read.
+            loop {
+                match phases.recv().await {
+                    Ok(ExecutionPhase::ShutdownStarted) => break,
+                    Err(broadcast::error::RecvError::Closed) => break,
+                    _ => {}
+                }
+            }
             live.lifecycle.begin_drain();
             log::info!("succeeded, draining open={}", live.lifecycle.open());
             exit_at_once_on(stops, &live);
@@ -182,10 +195,15 @@ pub(super) async fn drained(live: &Live, mut closing: watch::Receiver<bool>) {
         std::future::pending::<()>().await;
     }
     let deadline = live.snapshot().config.shutdown.deadline;
+    let silence = if live.lifecycle.has_successor() {
+        QUIET_BEHIND
+    } else {
+        QUIET
+    };
     let quiet = async {
         loop {
             live.lifecycle.emptied().await;
-            tokio::time::sleep(QUIET).await;
+            tokio::time::sleep(silence).await;
             if live.lifecycle.open() == 0 {
                 return;
             }

@@ -20,8 +20,6 @@ const FLAG: &str = "--upgrade";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often we look whether it asks.
 const LOOK: Duration = Duration::from_millis(50);
-/// Pingora goes on accepting for so long after it gave the listeners away.
-pub(super) const BOTH: Duration = Duration::from_secs(5);
 
 /// Where a successor comes from, and where it asks for the listeners.
 #[derive(Debug)]

@@ -41,11 +41,17 @@ impl Lifecycle {
         self.succeeded.store(true, Ordering::Release);
     }
 
+    /// Whether a successor accepts as well.
+    #[must_use]
+    pub fn has_successor(&self) -> bool {
+        self.succeeded.load(Ordering::Acquire)
+    }
+
     /// Whether a client's connection may serve another request. One that is closed in the moment in
     /// which its client uses it again is an error for the client.
     #[must_use]
     pub fn keeps_connections(&self) -> bool {
-        !self.is_draining() && !self.succeeded.load(Ordering::Acquire)
+        !self.is_draining() && !self.has_successor()
     }
 
     /// Whether the end was announced.

@@ -4,6 +4,7 @@ use super::fleet::Fleet;
 use super::history::History;
 use super::installs::Installs;
 use super::lifecycle::Lifecycle;
+use super::roll::Roll;
 use super::sightings::Sightings;
 use super::snapshot::{Parts, Snapshot};
 use crate::admit::{Crowd, PSEUDONYM};
@@ -31,6 +32,8 @@ pub struct Live {
     pub crowd: Arc<Crowd>,
     /// How one would ask for them.
     pub sightings: Sightings,
+    /// Which expected plugins were found where.
+    pub roll: Roll,
     /// Where plugins were installed last.
     pub installs: Installs,
     /// What was learned.
@@ -128,6 +131,7 @@ impl Live {
             tunnels: Arc::default(),
             crowd: Arc::default(),
             sightings: Sightings::new(clock::now()),
+            roll: Roll::default(),
             installs: Installs::default(),
             learner,
             decisions,

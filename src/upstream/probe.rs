@@ -2,22 +2,17 @@
 //!
 //! A node without a plugin refuses and another one serves, which costs a request one more attempt
 //! and the daemon a stack trace in its log. So what requests have missed, and what may be missing on
-//! a node that came up, is asked for here; requests are sent there once it was found. The metrics
-//! page answers for every plugin at once where the daemon has one; else each is asked for by a call
-//! that no daemon lets through ([`readiness`]).
+//! a node that came up, is asked for here; requests are sent there once it was found. How
+//! one asks is in `question`.
 
-use super::errand::{Bounds, Errands};
+use super::errand::Errands;
 use super::live::Live;
-use super::sightings::{Sighting, Way};
+use super::question::{Manner, Page, ask_for, path, read_page};
+use super::sightings::Sighting;
 use super::snapshot::Snapshot;
 use super::watchlist::{Finding, Pace, Visit, Watchlist};
-use crate::dify::readiness::{self, Reading, Runtime};
 use crate::model::{NodeId, clock};
 use crate::nodes::Node;
-use bytes::Bytes;
-use http::HeaderValue;
-use pingora::Result;
-use pingora::http::RequestHeader;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +25,6 @@ const AT_ONCE: usize = 4;
 const RECENT: Duration = Duration::from_secs(3600);
 /// Nodes and plugins are looked through this often.
 const ROUND: Duration = Duration::from_secs(1);
-const LONGEST_REFUSAL: usize = 64 * 1024;
-/// With its histograms, a metrics page of a busy daemon has hundreds of kilobytes.
-const LONGEST_PAGE: usize = 4 << 20;
 
 /// Asks nodes for plugins.
 #[derive(Debug)]
@@ -51,16 +43,6 @@ struct Brought {
     node: Arc<Node>,
     page: bool,
     found: Vec<(Arc<Sighting>, Finding)>,
-}
-
-/// How one asks.
-#[derive(Clone)]
-struct Manner {
-    /// The node's own key, where it is configured.
-    own: Option<HeaderValue>,
-    timeout: Duration,
-    /// Tells patched daemons (seed 000) to answer for themselves.
-    marks: bool,
 }
 
 impl Prober {
@@ -175,28 +157,23 @@ fn round_every(snapshot: &Snapshot) -> Duration {
     (absent / 5).clamp(Duration::from_millis(20), ROUND)
 }
 
-fn path(sighting: &Sighting) -> String {
-    let probe = readiness::PROBE;
-    match &sighting.way {
-        Way::Identifier(_) => format!("/v2/invoke/{probe}"),
-        Way::Tenant(tenant) => format!("/plugin/{tenant}/{probe}"),
-    }
-}
-
 /// Finds out what can be found out on one node.
 async fn pay(errands: Arc<Errands>, visit: Visit, page: bool, manner: Manner) -> Brought {
     let Visit { node, asks } = visit;
-    let runtimes = if page {
-        read_page(&errands, &node, &manner).await
+    let read = if page {
+        Some(read_page(&errands, &node, &manner).await)
     } else {
         None
     };
     let mut brought = Brought {
-        page: !page || runtimes.is_some(),
+        page: !matches!(read, Some(Page::Missing)),
         found: Vec::new(),
         node,
     };
-    let runtimes = runtimes.unwrap_or_default();
+    let runtimes = match read {
+        Some(Page::Read(runtimes)) => runtimes,
+        _ => HashMap::new(),
+    };
     for ask in asks {
         let runtime = runtimes.get(&*ask.sighting.plugin).copied();
         let finding = match ask.settle(runtime) {
@@ -211,87 +188,4 @@ async fn pay(errands: Arc<Errands>, visit: Visit, page: bool, manner: Manner) ->
         }
     }
     brought
-}
-
-/// The runtimes on the node's metrics page; `None` when there is no such page.
-async fn read_page(
-    errands: &Errands,
-    node: &Node,
-    manner: &Manner,
-) -> Option<HashMap<String, Runtime>> {
-    let fetch = async {
-        let request = begin("GET", readiness::METRICS)?;
-        let bounds = manner.bounds(LONGEST_PAGE);
-        errands.visit(node, request, Bytes::new(), bounds).await
-    };
-    match fetch.await {
-        Ok((200, page)) => Some(readiness::read_metrics(&String::from_utf8_lossy(&page))),
-        Ok(_no_such_page) => None,
-        Err(error) => {
-            log::debug!("no metrics page node={} error={error}", node.id());
-            // Perhaps the next time.
-            Some(HashMap::new())
-        }
-    }
-}
-
-async fn ask_for(errands: &Errands, node: &Node, sighting: &Sighting, manner: &Manner) -> Finding {
-    let ask = async {
-        let request = question(sighting, manner)?;
-        let bounds = manner.bounds(LONGEST_REFUSAL);
-        let body = readiness::PROBE_BODY;
-        errands
-            .visit(node, request, Bytes::from_static(body), bounds)
-            .await
-    };
-    match ask.await {
-        Ok((status, body)) => match readiness::read_probe(status, &body) {
-            Reading::Present => Finding::Present,
-            Reading::Absent => Finding::Absent,
-            Reading::WrongKey => Finding::WrongKey,
-            Reading::NotNow => Finding::NoAnswer,
-            Reading::Unknown => Finding::Unknown,
-        },
-        Err(error) => {
-            log::debug!("no answer to a probe node={} error={error}", node.id());
-            Finding::NoAnswer
-        }
-    }
-}
-
-fn question(sighting: &Sighting, manner: &Manner) -> Result<RequestHeader> {
-    let mut request = begin("POST", &path(sighting))?;
-    match &sighting.way {
-        Way::Identifier(identifier) => {
-            request.insert_header("X-Plugin-Unique-Identifier", &**identifier)?;
-        }
-        Way::Tenant(_) => request.insert_header("X-Plugin-ID", &*sighting.plugin)?,
-    }
-    if let Some(key) = &manner.own {
-        request.insert_header("X-Api-Key", key.clone())?;
-    } else if let Some(key) = &sighting.key {
-        request.insert_header("X-Api-Key", key.expose())?;
-    }
-    request.insert_header("Content-Type", "application/json")?;
-    if manner.marks {
-        request.insert_header("X-Plugin-Forwarded", "true")?;
-    }
-    Ok(request)
-}
-
-fn begin(method: &str, path: &str) -> Result<RequestHeader> {
-    let mut request = RequestHeader::build(method, path.as_bytes(), None)?;
-    request.insert_header("User-Agent", "twolane-probe")?;
-    Ok(request)
-}
-
-impl Manner {
-    const fn bounds(&self, longest: usize) -> Bounds {
-        Bounds {
-            timeout: self.timeout,
-            longest,
-            // Rounds are far apart; a connection serves for the questions of one.
-            idle: ROUND,
-        }
-    }
 }

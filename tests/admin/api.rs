@@ -324,7 +324,7 @@ async fn f190_health_is_the_seeds_and_503_when_a_pool_has_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f191_status_counts_as_the_seed_does() {
+async fn f191_f227_status_counts_as_the_seed_does() {
     let rig = Rig::new(2, "").await;
     for _ in 0..3 {
         rig.call(json!({})).await;

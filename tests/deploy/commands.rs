@@ -4,7 +4,7 @@ use super::support::gateway::yaml;
 use super::support::program::{Serving, command, errors, output, said};
 use std::net::SocketAddr;
 use std::path::Path;
-use twolane::demo::daemon::{Daemon, Settings};
+use twolane::demo::daemon::{Daemon, Plugin, Settings};
 
 async fn node() -> Daemon {
     Daemon::start(Settings::default()).await.unwrap()
@@ -87,6 +87,31 @@ async fn f109_check_online_dials_everybody_and_names_who_does_not_answer() {
         "{told}"
     );
     assert!(row("redis").unwrap_or_default().contains("fails"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f248_plugins_says_what_is_missing_and_waits_for_it() {
+    let (folder, node) = (tempfile::tempdir().unwrap(), node().await);
+    node.put_plugin(Plugin::absent("acme/slow"));
+    let more = "expects: { plugins: [acme/slow], every: 100ms }\ncooldown: { absent: 100ms }\n\
+                health: { interval: 100ms }\n";
+    let text = yaml(&[(node.id().to_owned(), node.addr())], more);
+    let serving = Serving::with_file(folder.path(), &text).await;
+    let plugins = async |words: &[&str]| at(folder.path(), serving.admin, words).await;
+    super::support::eventually("it is missed", async || {
+        let (code, told) = plugins(&["plugins"]).await;
+        code == Some(1) && told.contains("absent")
+    })
+    .await;
+    let waits = plugins(&["plugins", "--wait"]);
+    let comes = async { node.put_plugin(Plugin::running("acme/slow")) };
+    let ((code, told), ()) = tokio::join!(waits, comes);
+    assert!(code == Some(0) && told.contains("present"), "{told}");
+    let admin = serving.admin.to_string();
+    let words = ["plugins", "-o", "json", "--admin", &admin];
+    let ran = output(command(folder.path(), &words)).await;
+    let roll: serde_json::Value = serde_json::from_str(&said(&ran)).unwrap();
+    assert_eq!((&roll["missing"], &roll["unknown"]), (&0.into(), &0.into()));
 }
 
 #[tokio::test]

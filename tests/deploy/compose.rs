@@ -111,6 +111,36 @@ fn known() -> Known {
 }
 
 #[tokio::test]
+async fn what_nginx_says_of_callers_is_taken_and_nobody_outside_reaches_the_port() {
+    let (_folder, docker) = dify("dify-1.13");
+    assert!(init(&docker, &[]).await.status.success());
+    let text = std::fs::read_to_string(docker.join("twolane.yaml")).unwrap();
+    let config = config::load(&text, "twolane.yaml", &known(), &|_| None).unwrap();
+    for container in ["172.18.0.5", "192.168.16.2"] {
+        assert!(config.trusts(container.parse().unwrap()), "{container}");
+    }
+    assert!(!config.trusts("203.0.113.9".parse().unwrap()), "the world");
+    let merged = Dify::read(&docker).unwrap();
+    let gateway = merged.merged.service("twolane").unwrap();
+    let ports = merged.ports(gateway);
+    assert!(
+        ports.iter().all(|port| port.ends_with(":5003")),
+        "{ports:?}"
+    );
+    change(
+        &docker.join("docker-compose.yaml"),
+        "  nginx:\n",
+        "  proxy:\n",
+    );
+    assert!(init(&docker, &[]).await.status.success());
+    let text = std::fs::read_to_string(docker.join("twolane.yaml")).unwrap();
+    assert!(
+        !text.contains("trusted_proxies"),
+        "nobody is there to be taken at his word"
+    );
+}
+
+#[tokio::test]
 async fn f246_the_configuration_that_is_written_waits_longer_than_a_plugin_may_run() {
     let (_folder, docker) = dify("dify-1.17");
     assert!(init(&docker, &[]).await.status.success());

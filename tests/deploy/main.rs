@@ -11,7 +11,9 @@ mod compose;
 mod docs;
 mod doctor;
 mod files;
+mod helm;
 mod kubernetes;
+mod typed;
 mod upgrade;
 mod verify;
 

@@ -3,7 +3,7 @@
 
 use super::support::client::Dify;
 use super::support::gate::{Gate, HOLD};
-use super::support::program::{Serving, command};
+use super::support::program::{Serving, command, free};
 use super::support::stream::Stream;
 use super::support::{eventually, within};
 use serde_json::json;
@@ -15,12 +15,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const PLUGIN: &str = "langgenius/openai";
-
-/// Ports that stay the same in a successor, which a port 0 does not.
-fn free() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 async fn serving(folder: &Path, gate: &Gate) -> Serving {
     let (data, admin, node) = (free(), free(), gate.addr);
@@ -36,7 +30,7 @@ async fn serving(folder: &Path, gate: &Gate) -> Serving {
 
 /// Streams that stand still after their first event.
 async fn held(serving: &Serving, gate: &Gate, count: usize) -> Vec<Stream> {
-    let mut streams = Vec::new();
+    let (mut streams, before) = (Vec::new(), gate.held());
     for _ in 0..count {
         let opened = serving
             .dify()
@@ -46,7 +40,7 @@ async fn held(serving: &Serving, gate: &Gate, count: usize) -> Vec<Stream> {
         within("its first event", stream.next()).await.unwrap();
         streams.push(stream);
     }
-    eventually("all are held", async || gate.held() == count).await;
+    eventually("all are held", async || gate.held() == before + count).await;
     streams
 }
 
@@ -162,6 +156,69 @@ async fn f220_a_successor_takes_over_under_load_and_nobody_notices() {
     assert_eq!(load.stop().await, Vec::<String>::new(), "no call failed");
     let alive = serving.ask("/livez").await.expect("the new one answers");
     assert_eq!(alive.status, 200);
+}
+
+/// Whether a process still does anything: one that ended and was not fetched does not.
+fn works(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+/// Whether it handles SIGQUIT by now; unhandled, it would end it.
+fn catches_quit(pid: &str) -> bool {
+    const QUIT: u64 = 3;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let bits = caught.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> (QUIT - 1) & 1 == 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f220_twenty_successors_in_a_row_cost_no_call_and_no_stream() {
+    const TIMES: usize = 20;
+    let (folder, gate) = (tempfile::tempdir().unwrap(), Gate::start("g1").await);
+    let mut serving = serving(folder.path(), &gate).await;
+    let mut streams = held(&serving, &gate, 5).await;
+    let load = Load::start(serving.data, 10, Duration::from_millis(20));
+    let (mut successors, mut all) = (Vec::new(), pids(&serving.program.log()));
+    for round in 1..=TIMES {
+        load.more(50).await;
+        let told = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -QUIT {}", all[round - 1]))
+            .status();
+        assert!(told.unwrap().success(), "{} is there", all[round - 1]);
+        eventually("a successor serves", async || {
+            pids(&serving.program.log()).len() == round + 1
+        })
+        .await;
+        all = pids(&serving.program.log());
+        successors.push(Successor(all[round].clone()));
+        // Its predecessor may still accept for some seconds: so much the harder.
+        eventually("it may be succeeded itself", async || {
+            catches_quit(&all[round])
+        })
+        .await;
+        // One more stream for each generation to end in peace.
+        streams.extend(held(&serving, &gate, 1).await);
+    }
+    eventually("all but the last have handed over", async || {
+        let log = serving.program.log();
+        log.matches("succeeded, draining").count() == TIMES
+    })
+    .await;
+    load.more(50).await;
+    assert!(serving.program.runs(), "the first still has its streams");
+    gate.open();
+    expect_ends(streams).await;
+    assert!(serving.program.exit().await.success(), "the first ends");
+    eventually("only the last one is left", async || {
+        all.iter().filter(|pid| works(pid)).count() == 1
+    })
+    .await;
+    assert!(works(&all[TIMES]), "and it is the last");
+    load.more(100).await;
+    assert_eq!(load.stop().await, Vec::<String>::new(), "no call failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,7 @@ async fn a_connection_reset_or_closed_before_a_byte_costs_few_and_none_runs_twic
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_resets_what_it_has_read_rests_and_nothing_runs_twice() {
+async fn f265_a_node_that_resets_what_it_has_read_rests_and_nothing_runs_twice() {
     let _alone = alone().await;
     let rig = Rig::new(3, CHECKS).await;
     rig.warm().await;

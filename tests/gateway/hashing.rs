@@ -109,7 +109,7 @@ async fn f169_a_request_without_a_key_goes_anywhere_or_is_refused_as_the_pool_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_address_and_a_plugin_are_keys_too() {
+async fn f231_a_client_address_and_a_plugin_are_keys_too() {
     for by in ["address", "plugin"] {
         let yaml = format!("{UNCHECKED}strategy: consistent_hash\nhash: {by}\n");
         let rig = Rig::new(4, &yaml).await;

@@ -41,6 +41,25 @@ async fn f049_a_tenants_writing_calls_meet_on_one_node_and_tenants_are_spread() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f252_f263_what_articles_invent_gets_the_daemons_own_404() {
+    let nodes = daemons(2).await;
+    let gateway = before(&nodes, "").await;
+    for (method, target) in [
+        ("POST", "/invoke/langgenius-openai"),
+        ("POST", "/internal/preload"),
+        ("GET", "/internal/plugins"),
+        ("POST", "/internal/sync"),
+    ] {
+        let through = gateway.dify().raw(method, target, &[], b"").await.unwrap();
+        let direct = Dify::new(nodes[0].addr(), None);
+        let direct = direct.raw(method, target, &[], b"").await.unwrap();
+        assert_eq!(through.status, 404, "{target}");
+        assert_eq!(through.text(), direct.text(), "{target}: untouched");
+        assert!(through.header("X-Twolane-Error").is_none(), "not ours");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_writer_moves_when_its_node_is_out_and_comes_home() {
     let nodes = daemons(3).await;
     let gateway = before(&nodes, "health: { enabled: false }\n").await;

@@ -9,6 +9,7 @@ mod choosing;
 mod connecting;
 mod counters;
 mod debug;
+mod expects;
 mod explain;
 mod failing;
 mod forward;

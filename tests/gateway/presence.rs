@@ -18,7 +18,7 @@ fn only_on(nodes: &[twolane::demo::daemon::Daemon], at: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_on_one_of_three_nodes_a_thousand_calls_no_error_each_once() {
+async fn f222_f237_a_plugin_on_one_of_three_nodes_a_thousand_calls_no_error_each_once() {
     let nodes = daemons(3).await;
     only_on(&nodes, 1);
     let all: Vec<_> = nodes.iter().collect();

@@ -147,7 +147,7 @@ async fn f167_f170_json_of_every_size_is_told_by_its_user_and_arrives_unchanged(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f168_f170_uploads_from_1_kb_to_50_mb_arrive_unchanged() {
+async fn f168_f170_f234_uploads_from_1_kb_to_50_mb_arrive_unchanged() {
     let apis = apis("").await;
     for kib in [1, 10, 63, 64, 100, 500, 1000, 5000, 50_000] {
         let user = format!("user-{kib}");
@@ -205,7 +205,7 @@ async fn f167_chunks_and_a_client_that_waits_for_leave_are_told_by_their_user_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f165_f169_what_holds_no_id_is_a_400_where_one_is_wanted_and_never_a_500() {
+async fn f165_f169_f233_what_holds_no_id_is_a_400_where_one_is_wanted_and_never_a_500() {
     let apis = apis("").await;
     let broken: [(&str, &str, &[u8]); 8] = [
         ("/v1/x?user_id", "application/json", b"{\"user\":null}"),

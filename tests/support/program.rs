@@ -36,6 +36,17 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// An address where nobody listens, for a port that must stay the same in a successor. Below what the
+/// system gives to clients: one of those may take any port that was free a moment ago.
+pub fn free() -> SocketAddr {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(12_000..32_000));
+    let free = ports.find_map(|port| {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).ok()?;
+        listener.local_addr().ok()
+    });
+    free.expect("ports do not end")
+}
+
 /// Runs the program to its end.
 pub async fn output(mut command: Command) -> Output {
     let ran = tokio::task::spawn_blocking(move || command.output());

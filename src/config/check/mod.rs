@@ -8,6 +8,7 @@ mod debug;
 mod dify_env;
 mod discover;
 mod env;
+mod expects;
 mod hash;
 mod learn;
 mod limits;

@@ -1,14 +1,14 @@
 //! Pools and routes.
 
 use super::nodes::Roster;
-use super::{Around, applications, discover, hash, own, sections, waiting};
+use super::{Around, applications, discover, expects, hash, own, sections, waiting};
 use crate::config::defaults;
 use crate::config::pool::{Pool, RouteEntry};
 use crate::config::table::{Table, Value};
 use crate::config::tree::Tree;
 
 /// Top-level keys that are short for one pool.
-const SHORT: [&str; 7] = [
+const SHORT: [&str; 8] = [
     "nodes",
     "strategy",
     "fail_open",
@@ -16,6 +16,7 @@ const SHORT: [&str; 7] = [
     "shadow",
     "discover",
     hash::KEY,
+    "expects",
 ];
 
 /// Every pool: those of the list, or the one that top-level `nodes` is short for.
@@ -30,8 +31,8 @@ pub(super) fn pools(root: &Table<'_>, around: &Around<'_>, roster: &mut Roster) 
     for value in short.into_iter().chain(caps).chain(own).flatten() {
         value.wrong(
             "stands beside `pools`",
-            "top-level nodes, discover, strategy, shadow, fail_open, use_all_backups, hash, kind, \
-             upstream_key, health_path and caps are short for one pool: move them into it",
+            "top-level nodes, discover, strategy, shadow, fail_open, use_all_backups, hash, \
+             expects, kind, upstream_key, health_path and caps are short for one pool: move them into it",
         );
     }
     let items = list.list().unwrap_or_default();
@@ -99,6 +100,9 @@ fn pool(
         waiting: waiting::waiting(&table, (&nodes, discover.as_ref()), around),
         nodes,
         discover,
+        expects: table
+            .value("expects")
+            .and_then(|value| expects::expects(&value)),
     })
 }
 
@@ -128,7 +132,16 @@ fn short_pool(
     around: &Around<'_>,
     roster: &mut Roster,
 ) -> Pool {
-    let [nodes, word, fail_open, use_all_backups, beside, found, by] = values;
+    let [
+        nodes,
+        word,
+        fail_open,
+        use_all_backups,
+        beside,
+        found,
+        by,
+        expected,
+    ] = values;
     let flag =
         |value: Option<Value<'_>>, default| value.and_then(|value| value.flag()).unwrap_or(default);
     let nodes = nodes.filter(|value| !matches!(value.tree, Tree::List(list) if list.is_empty()));
@@ -159,6 +172,7 @@ fn short_pool(
         waiting: waiting::waiting(root, (&nodes, discover.as_ref()), around),
         nodes,
         discover,
+        expects: expected.and_then(|value| expects::expects(&value)),
     }
 }
 

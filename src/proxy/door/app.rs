@@ -31,6 +31,9 @@ pub struct Door {
     proxy: Arc<HttpProxy<Proxy>>,
 }
 
+/// A client that connected in the last moment has so long to begin its request.
+const LAST: Duration = Duration::from_secs(1);
+
 /// What a client did.
 enum Next {
     /// It sent a head.
@@ -123,7 +126,7 @@ impl Door {
             let came = tokio::select! {
                 biased;
                 came = timeout(patience, more(guarded)) => came,
-                _ = closing.wait_for(|closing| *closing) => return Next::Gone,
+                () = closed(closing, first) => return Next::Gone,
             };
             if !matches!(came, Ok(Ok(1..))) {
                 return Next::Gone;
@@ -161,6 +164,15 @@ impl Door {
                 }
             }
         }
+    }
+}
+
+/// The listener has closed. Who has just connected has a request on its way and is read yet: its
+/// connection was taken by us, and no successor will ever see it.
+async fn closed(closing: &mut ShutdownWatch, first: bool) {
+    let _ = closing.wait_for(|closing| *closing).await;
+    if first {
+        tokio::time::sleep(LAST).await;
     }
 }
 
