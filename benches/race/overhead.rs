@@ -5,10 +5,9 @@
 //! both. Compared are the medians, and the p99, of whole calls; never the best of several runs.
 
 use super::lanes::Lane;
-use super::{header_name, process, serve, wire};
-use crate::node::{Kind, Task};
+use super::process;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use twolane::model::clock;
 
@@ -22,15 +21,12 @@ const OWED: [(&str, f64, Duration); 2] = [
 
 pub(crate) fn run() {
     let folder = tempfile::tempdir().expect("there is room for a file");
-    let ports = process::free(2);
-    let (front, nodes) = ports.split_at(1);
-    let header = header_name();
-    let _nodes = process::nodes(Kind::Slots { slots: 8 }, &header, nodes);
-    process::wait_for(nodes);
-    let _proxy = Lane::Twolane.start(front[0], nodes, 1.0, folder.path());
-    process::wait_for(front);
-    let call = call(&header);
-    let mut ways = [nodes[0], front[0]].map(connect);
+    let front = process::free(1);
+    let node = node();
+    let _proxy = Lane::Twolane.start(front[0], &[node], 1.0, folder.path());
+    process::wait_for(&front);
+    let call = call();
+    let mut ways = [node, front[0]].map(connect);
     let mut took = [Vec::new(), Vec::new()];
     for n in 0..CALLS {
         // Who begins alternates.
@@ -63,22 +59,68 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// A tool's call with a body of a KiB that takes the node no time.
-fn call(header: &str) -> Vec<u8> {
+/// A node that sends back what it gets, at once; a thread for each connection.
+fn node() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || echo(stream));
+        }
+    });
+    address
+}
+
+fn echo(mut stream: TcpStream) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    loop {
+        let message = message(&mut stream)?;
+        let body = if message.starts_with(b"GET /health") {
+            br#"{"status":"ok"}"#
+        } else {
+            &message[head(&message)?..]
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).ok()?;
+    }
+}
+
+/// Where the head of a message ends.
+fn head(message: &[u8]) -> Option<usize> {
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map(|end| end + 4)
+}
+
+/// A whole request or answer; nobody sends the next one before it is over.
+fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut held = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        if let Some(end) = head(&held) {
+            let text = String::from_utf8_lossy(&held[..end]).to_ascii_lowercase();
+            let length = text.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
+            if held.len() >= end + length.unwrap_or(0) {
+                return Some(held);
+            }
+        }
+        let read = stream.read(&mut part).ok().filter(|read| *read > 0)?;
+        held.extend(&part[..read]);
+    }
+}
+
+/// A tool's call with a body of a KiB.
+fn call() -> Vec<u8> {
     let start = r#"{"user_id":"5f1c","data":{"provider":"google","tool":"echo","tool_parameters":{"text":""#;
     let end = r#""}}}"#;
     let body = format!("{start}{}{end}", "x".repeat(1024 - start.len() - end.len()));
-    let task = Task {
-        plugin: 0,
-        head: 0.0,
-        wait: 0.0,
-        tail: 0.0,
-    };
     let head = format!(
         "POST /plugin/t/dispatch/tool/invoke HTTP/1.1\r\nHost: daemon:5002\r\n\
-         X-Plugin-ID: langgenius/echo\r\nContent-Type: application/json\r\n{header}: {}\r\n\
+         X-Plugin-ID: langgenius/echo\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n",
-        serve::written(&task),
         body.len()
     );
     [head, body].concat().into_bytes()
@@ -92,16 +134,12 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 fn ask(stream: &mut TcpStream, call: &[u8]) {
     stream.write_all(call).expect("it is sent");
-    let mut answer = Vec::new();
-    let mut part = [0; 4096];
-    while !answer.ends_with(wire::END.as_bytes()) {
-        let read = stream.read(&mut part).expect("it answers");
-        assert!(read > 0, "the connection is kept");
-        answer.extend(&part[..read]);
-    }
-    assert!(
-        answer.starts_with(b"HTTP/1.1 200"),
-        "{}",
-        String::from_utf8_lossy(&answer)
+    let answer = message(stream).expect("it answers");
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert_eq!(
+        answer.len() - head(&answer).expect("a head"),
+        1024,
+        "all of it comes back"
     );
 }
