@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to build and test twolane on Debian or Ubuntu, and says so.
 # What is named behind it is installed as well: `setup.sh haproxy`. promtool, amtool and nginx are put
-# into .tools, and nothing of theirs is started; helm's SDK into .tools/helm.
+# into .tools/usr, and nothing of theirs is started; helm's SDK into .tools/helm.
 set -eu
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -3,7 +3,7 @@
 //! Every proxy has one thread, keeps its connections on both sides, holds nothing back and waits for
 //! no acknowledgement. None writes an access log, as the gateway does not by default.
 
-use super::process::{Child, answers, free, streams};
+use super::process::{Child, answers, free, room};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ fn haproxy(at: SocketAddr, daemons: &[SocketAddr]) -> String {
         .zip(daemons)
         .map(|(n, at)| format!("    server d{n} {at}\n"))
         .collect();
-    let most = streams(10_000) + 20;
+    let most = room(10_000) + 20;
     format!(
         "global\n    nbthread 1\n    maxconn {most}\n\
          defaults\n    mode http\n    option http-no-delay\n    http-reuse always\n\

@@ -109,14 +109,20 @@ pub(crate) async fn answers(at: SocketAddr) {
 
 /// As many streams as `wanted`, or as one proxy has descriptors for, which are two each. Raises the
 /// limit for what is started from here on.
-pub(crate) fn streams(wanted: usize) -> usize {
+pub(crate) fn room(wanted: usize) -> usize {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the kernel says so");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("as high as it may be");
     let most = usize::try_from(hard.saturating_sub(SPARE) / 2).unwrap_or(wanted);
-    if most < wanted {
-        println!("{most} streams in place of {wanted}: a process may open {hard} files here");
-    }
     wanted.min(most)
+}
+
+/// The same, and says so where there is no room for all.
+pub(crate) fn streams(wanted: usize) -> usize {
+    let room = room(wanted);
+    if room < wanted {
+        println!("{room} streams in place of {wanted}: a process may open no more files here");
+    }
+    room
 }
 
 /// Returns as soon as it is so; false when it is not within a minute.

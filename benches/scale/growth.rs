@@ -13,8 +13,9 @@ use twolane::nodes::{Lease, Node, Plugins};
 use twolane::observe::Metrics;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-const STEPS: usize = 20_000;
-const ROUNDS: usize = 7;
+/// The kernel counts a thread's time every few milliseconds.
+const STEPS: usize = 1_000_000;
+const ROUNDS: usize = 5;
 /// Flat or logarithmic: a thousand times the rows may cost so many times as much.
 const OWED: f64 = 4.0;
 

@@ -86,7 +86,7 @@ impl Door {
         let mut announced = closing.clone();
         // Asked for once, and not with every request.
         let mut over = pin!(announced.wait_for(|closing| *closing));
-        let mut closed = false;
+        let mut is_over = false;
         let mut silence = Silence::new(Terms::of(&self.live.snapshot().config).within);
         let mut guarded = Box::new(Guarded::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
@@ -100,11 +100,13 @@ impl Door {
                 || poll_fn(|cx| match guarded.poll_more(cx) {
                     Poll::Ready(came) => Poll::Ready(matches!(came, Ok(1..))),
                     Poll::Pending => {
-                        if !closed && over.as_mut().poll(cx).is_ready() {
-                            closed = true;
-                            silence.begin(LAST);
+                        if !is_over && over.as_mut().poll(cx).is_ready() {
+                            is_over = true;
+                            // Who has just connected has a request on its way and is read yet:
+                            // its connection was taken by us, and no successor will ever see it.
+                            silence.begin(LAST.min(terms.within));
                         }
-                        ready((closed && !first) || silence.poll_over(cx))
+                        ready((is_over && !first) || silence.poll_over(cx))
                     }
                 })
                 .await;
