@@ -10,74 +10,26 @@
     reason = "criterion's macros write undocumented functions"
 )]
 
+#[path = "rig/pool.rs"]
+mod pool;
+
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use pingora::upstreams::peer::HttpPeer;
+use pool::{crowd, snapshot};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use twolane::config::{self, Strategies};
+use twolane::config::Strategies;
 use twolane::learn::{Classifier, Learner, Running};
 use twolane::model::{
     Basis, Class, Dice, LearnRules, NodeId, Operation, Outcome, Request, RequestId, Sample,
     Verdict, clock,
 };
-use twolane::nodes::{
-    Candidates, ComebackRules, Lease, Node, Plugins, Roster, Screening, Tried, screen,
-};
-use twolane::observe::access::Sinks;
+use twolane::nodes::{Candidates, ComebackRules, Lease, Plugins, Screening, Tried, screen};
 use twolane::observe::{Brief, Decision, Decisions, Metrics};
 use twolane::select::{self, Guarded, Strategy};
-use twolane::server::known;
-use twolane::upstream::discovery::Sources;
-use twolane::upstream::{Ask, Checks, Limiters, Own, Parts, Pick, Pool, Rooms, Snapshot};
-
-/// A pool of so many nodes; nothing listens there, and nobody looks.
-async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
-    let list: Vec<_> = (0..nodes)
-        .map(|n| format!("127.0.0.1:{}", 20_000 + n))
-        .collect();
-    let text = format!(
-        "strategy: {strategy}\nhealth: {{ enabled: false }}\nnodes: [{}]\n",
-        list.join(", ")
-    );
-    let config = match config::load(&text, "bench.yaml", &known(), &|_| None) {
-        Ok(config) => config,
-        Err(problems) => panic!("{}", problems.render()),
-    };
-    let roster = Arc::new(Roster::default());
-    let metrics = Metrics::new().expect("every family has a name of its own");
-    let parts = Parts {
-        checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
-        roster,
-        sources: Sources::default(),
-        rooms: Rooms::default(),
-        limiters: Limiters::default(),
-        sinks: Sinks::new(metrics.access().clone()),
-        metrics,
-        own: Own::default(),
-    };
-    Snapshot::compile(config, 1, &parts)
-        .await
-        .expect("the configuration was checked")
-}
-
-/// Requests on the nodes, so that their loads differ.
-fn crowd(nodes: &[Arc<Node>], plugins: &Plugins) -> Vec<Lease> {
-    let mut held = Vec::new();
-    for (at, node) in nodes.iter().enumerate() {
-        let plugin = plugins.find(Some(["a/b", "c/d", "e/f"][at % 3]));
-        for n in 0..=at % 5 {
-            let class = if n % 3 == 2 {
-                Class::Long
-            } else {
-                Class::Short
-            };
-            held.push(Lease::take(node, &plugin, class, clock::now()));
-        }
-    }
-    held
-}
+use twolane::upstream::{Ask, Pick, Pool};
 
 /// A learner that knows how long the operation takes, so that nodes are compared, and learns no more.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to build and test twolane on Debian or Ubuntu, and says so.
-# What is named behind it is installed as well: `setup.sh haproxy`. promtool and amtool are put into
-# .tools/usr/bin, and nothing of theirs is started; helm's SDK into .tools/helm.
+# What is named behind it is installed as well: `setup.sh haproxy`. promtool, amtool and nginx are put
+# into .tools/usr, and nothing of theirs is started; helm's SDK into .tools/helm.
 set -eu
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -17,6 +17,7 @@ need c++ g++
 need make make
 need redis-server redis-server
 need openssl openssl
+need valgrind valgrind
 # A clock that is wrong, for one process.
 need faketime faketime
 # Names of a test's own, for one process.
@@ -24,9 +25,10 @@ ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing="$missing libnss-wrap
 unpacked="" sdk=""
 for wanted in "$@"; do
     case "$wanted" in
-    # Installed, their packages would start a server; the tests need the tools alone.
+    # Installed, their packages would start a server; the tests need the programs alone.
     promtool) unpack="prometheus" ;;
     amtool) unpack="prometheus-alertmanager" ;;
+    nginx) unpack="nginx" ;;
     chromedriver)
         need chromedriver chromium-driver
         continue
@@ -46,7 +48,7 @@ for wanted in "$@"; do
         continue
         ;;
     esac
-    command -v "$wanted" >/dev/null 2>&1 || [ -x ".tools/usr/bin/$wanted" ] \
+    command -v "$wanted" >/dev/null 2>&1 || ls .tools/usr/*bin/"$wanted" >/dev/null 2>&1 \
         || unpacked="$unpacked $unpack"
 done
 [ -n "$missing$unpacked$sdk" ] || exit 0
@@ -70,7 +72,11 @@ if [ -n "$unpacked" ]; then
     # shellcheck disable=SC2086 # a list of package names
     (cd .tools/debs && { apt-get download -qq $unpacked || { $as_root apt-get update -qq && apt-get download -qq $unpacked; }; })
     for package in .tools/debs/*.deb; do
-        dpkg-deb --fsys-tarfile "$package" | tar -x -C .tools --wildcards './usr/bin/*tool'
+        case "$package" in
+        */nginx_*) program='./usr/sbin/nginx' ;;
+        *) program='./usr/bin/*tool' ;;
+        esac
+        dpkg-deb --fsys-tarfile "$package" | tar -x -C .tools --wildcards "$program"
     done
     rm -r .tools/debs
 fi

@@ -13,9 +13,6 @@
 )]
 #![allow(clippy::unwrap_used, reason = "the parts of tests that it uses do")]
 
-#[path = "../through/bare.rs"]
-#[allow(dead_code, reason = "of use to the bench it comes from")]
-mod bare;
 /// What lies between the gateway and Redis.
 #[path = "../../tests/fleet/wire.rs"]
 #[allow(
@@ -24,30 +21,20 @@ mod bare;
     reason = "of use to the test it comes from"
 )]
 mod between;
-#[path = "../through/caller.rs"]
-#[allow(dead_code, reason = "of use to the bench it comes from")]
-mod caller;
-#[path = "../through/daemon.rs"]
-mod daemon;
-#[path = "../through/figures.rs"]
-mod figures;
-#[path = "../through/process.rs"]
-#[allow(dead_code, reason = "of use to the bench it comes from")]
-mod process;
 #[path = "../../tests/fleet/redis.rs"]
 #[allow(dead_code, reason = "of use to the test it comes from")]
 mod redis;
+#[path = "../rig/mod.rs"]
+mod rig;
 #[path = "../../tests/support/mod.rs"]
 mod support;
-#[path = "../through/wire.rs"]
-mod wire;
 
 mod faults;
 
-use caller::{Call, Callers};
 use faults::{FAULTS, Fault, Scene};
-use figures::{median, setting};
-use process::{Child, free};
+use rig::caller::{Call, Callers};
+use rig::figures::{median, setting};
+use rig::process::{self, Child, free};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;

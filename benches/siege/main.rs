@@ -12,20 +12,21 @@
     reason = "a measurement is printed for who runs it"
 )]
 
-#[path = "../through/daemon.rs"]
-mod daemon;
-#[path = "../through/wire.rs"]
-mod wire;
+#[path = "../rig/mod.rs"]
+mod rig;
 
+use rig::daemon;
+use rig::figures::median;
+use rig::process::{answers, free, until};
+use rig::wire::whole;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use wire::whole;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const CALL: &[u8] =
     b"POST /plugin/t/dispatch/tool/invoke HTTP/1.1\r\nHost: d\r\nX-Plugin-ID: a/b\r\n\
@@ -193,19 +194,8 @@ fn quantile(sorted: &[u64], share: f64) -> u64 {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
-}
-
 async fn measure() {
-    let ports: Vec<_> = (0..=DAEMONS)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
-        .collect();
-    let ports: Vec<_> = ports
-        .iter()
-        .map(|port| port.local_addr().expect("bound"))
-        .collect();
+    let ports = free(DAEMONS + 1);
     let _daemons = Part::start("daemons", &ports[1..]);
     for port in &ports[1..] {
         answers(*port).await;
@@ -221,11 +211,11 @@ async fn measure() {
     for round in 1..=number("SIEGE_ROUNDS", 7) {
         let calm = ask(ports[0], during).await;
         let siege = Part::start("attackers", &ports[..1]);
-        until(|| gateway.descriptors() >= before + attackers * 9 / 10).await;
+        assert!(until(|| gateway.descriptors() >= before + attackers * 9 / 10).await);
         let besieged = ask(ports[0], during).await;
         let most = gateway.resident_mib();
         drop(siege);
-        until(|| gateway.descriptors() <= before + 2 * CLIENTS).await;
+        assert!(until(|| gateway.descriptors() <= before + 2 * CLIENTS).await);
         let figures = [&calm, &besieged].map(|all| [quantile(all, 0.5), quantile(all, 0.99)]);
         for (at, ratios) in ratios.iter_mut().enumerate() {
             ratios.push(figures[1][at] as f64 / figures[0][at] as f64);
@@ -242,21 +232,4 @@ async fn measure() {
     }
     let [p50, p99] = ratios.map(median);
     println!("{attackers} attackers, microseconds; median ratio of p50 {p50:.2}, of p99 {p99:.2}");
-}
-
-async fn answers(at: SocketAddr) {
-    while TcpStream::connect(at).await.is_err() {
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(60), met)
-        .await
-        .expect("what was waited for happens");
 }

@@ -1,6 +1,8 @@
 //! Who reads streams, several at once.
 
-use super::{daemon, event};
+use super::GAP;
+use super::rig::daemon::Wish;
+use super::rig::event;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,8 +36,13 @@ pub(crate) async fn all(at: SocketAddr, streams: usize, events: usize, round: us
 async fn one(at: SocketAddr, events: usize, seed: u64) -> Seen {
     let mut stream = TcpStream::connect(at).await.expect("it listens");
     stream.set_nodelay(true).expect("a connected socket");
-    let request = request(events, seed);
-    stream.write_all(&request).await.expect("it is sent");
+    let wish = Wish {
+        events,
+        gap: GAP,
+        seed,
+        hold: false,
+    };
+    stream.write_all(&wish.request()).await.expect("it is sent");
     let mut seen = Seen::default();
     let (mut held, mut first) = (Vec::with_capacity(16 * 1024), true);
     while seen.delays.len() < events || !held.ends_with(b"0\r\n\r\n") {
@@ -55,17 +62,4 @@ async fn one(at: SocketAddr, events: usize, seed: u64) -> Seen {
     }
     assert_eq!(seen.delays.len(), events, "none is lost or doubled");
     seen
-}
-
-/// A model's call, as Dify writes it.
-fn request(events: usize, seed: u64) -> Vec<u8> {
-    let body = r#"{"data":{"provider":"openai","model_type":"llm","model":"gpt-4o","credentials":{},"prompt_messages":[],"stream":true},"user_id":"5f1c"}"#;
-    let wish = daemon::WISH;
-    format!(
-        "POST /plugin/t/dispatch/llm/invoke HTTP/1.1\r\nHost: daemon:5002\r\nX-Api-Key: key\r\n\
-         X-Plugin-ID: langgenius/openai\r\nContent-Type: application/json\r\n\
-         {wish}: {events} {seed}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }

@@ -12,46 +12,30 @@
     reason = "a measurement is printed for who runs it"
 )]
 
-/// In every part, so that both proxies have it or neither.
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+#[path = "../rig/mod.rs"]
+mod rig;
 
-#[path = "../through/bare.rs"]
-mod bare;
 mod caller;
-mod daemon;
-mod event;
-#[path = "../through/figures.rs"]
-mod figures;
-#[path = "../through/process.rs"]
-mod process;
-#[path = "../through/wire.rs"]
-mod wire;
 
 use caller::Seen;
-use figures::{median, setting};
-use process::{Child, free};
-use std::net::SocketAddr;
+use rig::daemon;
+use rig::figures::{median, setting};
+use rig::lanes::{self, Lane};
+use rig::owed;
+use rig::process::{self, Child, free};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// However slow the machine is, it ends.
-const LONGEST: Duration = Duration::from_secs(300);
 const DAEMONS: usize = 3;
-/// Streams at once.
-const STREAMS: [usize; 3] = [2, 5, 20];
+/// Streams at once; the last make 15,000 events in a second.
+const STREAMS: [usize; 4] = [2, 5, 20, 75];
+/// Between two events of a stream, in the mean.
+const GAP: Duration = Duration::from_millis(5);
 /// What is promised of an event, at the 99th percentile.
 const PROMISE: Duration = Duration::from_millis(1);
 
 /// Who passes streams on: the first is nobody, the second is what the others are compared to.
-const LANES: [&str; 3] = ["direct", "bare", "twolane"];
-
-struct Lane {
-    name: &'static str,
-    at: SocketAddr,
-    child: Option<Child>,
-}
+const LANES: [&str; 5] = ["direct", "bare", "twolane", "nginx", "haproxy"];
 
 /// One lane's figures of one round, in microseconds.
 struct Figures {
@@ -65,36 +49,14 @@ struct Figures {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("--as") => process::play(&arguments.collect::<Vec<_>>()),
-        // `cargo bench` says --bench; `cargo test --benches` does not, and only wants to know
-        // that this starts.
-        Some("--bench") => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime starts");
-            let measured =
-                runtime.block_on(async { tokio::time::timeout(LONGEST, measure()).await });
-            if measured.is_err() {
-                println!("not measured: it took longer than {LONGEST:?}");
-                return ExitCode::FAILURE;
-            }
-        }
-        _ => {}
-    }
-    ExitCode::SUCCESS
+    process::main(measure)
 }
 
 async fn measure() {
     let rounds = setting("STREAM_ROUNDS", 9).max(1);
     let events = setting("STREAM_EVENTS", 200).max(1);
     let lanes = start().await;
-    println!(
-        "{rounds} rounds, {events} events a stream, {:?} apart in the mean",
-        daemon::GAP
-    );
+    println!("{rounds} rounds, {events} events a stream, {GAP:?} apart in the mean");
     let only = setting("STREAM_STREAMS", 0);
     let cells = STREAMS.into_iter().filter(|_| only == 0).chain(Some(only));
     for streams in cells.filter(|&streams| streams > 0) {
@@ -114,23 +76,15 @@ async fn measure() {
     }
 }
 
+/// The daemons are a thread of this process, so that one clock says when an event was made and read.
 async fn start() -> Vec<Lane> {
-    let ports = free(DAEMONS + LANES.len());
-    let (daemons, free) = ports.split_at(DAEMONS);
-    let listen = daemons.to_vec();
+    let daemons = free(DAEMONS);
+    let listen = daemons.clone();
     std::thread::spawn(move || daemon::run(&listen));
-    for &daemon in daemons {
+    for &daemon in &daemons {
         process::answers(daemon).await;
     }
-    let mut lanes = Vec::new();
-    for (&name, &at) in LANES.iter().zip(free) {
-        let passed = name != "direct";
-        let at = if passed { at } else { daemons[0] };
-        let child = passed.then(|| Child::start(name, &[at], daemons));
-        process::answers(at).await;
-        lanes.push(Lane { name, at, child });
-    }
-    lanes
+    lanes::start(&LANES, &daemons).await
 }
 
 async fn one_round(lane: &Lane, streams: usize, events: usize, round: usize) -> Figures {
@@ -195,5 +149,22 @@ fn print(lanes: &[Lane], streams: usize, all: &[Vec<Figures>], events: usize) {
             share(|it| it.late),
             share(|it| it.together),
         );
+        if *name == "twolane" {
+            let ratio = median(pairs(lane, 1, cpu, |own, bare| own / bare));
+            keep(streams, ratio, median(of(lane, |it| it.p99)));
+        }
+    }
+}
+
+/// What is owed of an event. With few streams, each event finds a sleeping processor: what is compared
+/// then is how that wakes up.
+fn keep(streams: usize, ratio: f64, p99: f64) {
+    if streams >= 20 {
+        let what = format!("processor time of an event / bare Pingora, {streams} streams");
+        owed::at_most("stream", &what, ratio, 1.0, "");
+    }
+    if streams == STREAMS[STREAMS.len() - 1] {
+        let what = "delay of an event at 15,000 a second, p99";
+        owed::at_most("stream", what, p99, 1000.0, " us");
     }
 }

@@ -12,33 +12,27 @@
     reason = "a measurement is printed for who runs it"
 )]
 
-/// In every part, so that both proxies have it or neither.
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+#[path = "../rig/mod.rs"]
+mod rig;
 
-mod bare;
-mod caller;
-mod daemon;
-mod figures;
-mod process;
-mod wire;
-
-use caller::{Call, Callers};
-use figures::{median, setting};
-use process::{Child, free};
-use std::net::SocketAddr;
+use rig::caller::{Call, Callers, paced};
+use rig::figures::{median, setting};
+use rig::lanes::{self, Lane};
+use rig::owed;
+use rig::process::{self, Child, free};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// However slow the machine is, it ends.
-const LONGEST: Duration = Duration::from_secs(300);
 /// Connections that are kept busy while throughput is measured.
 const CONNECTIONS: usize = 32;
 const DAEMONS: usize = 3;
+/// What a request may cost, as a share of what it costs the bare proxy.
+const OWED: f64 = 1.10;
+/// What may be added at half load, at the 99th percentile, in microseconds.
+const OWED_P99: f64 = 300.0;
 
-/// Who serves in a measurement.
-const LANES: [&str; 4] = ["direct", "bare", "timed", "twolane"];
+/// Who serves in a measurement: the first is nobody, the second is what others are compared to.
+const LANES: [&str; 6] = ["direct", "bare", "timed", "twolane", "nginx", "haproxy"];
 
 /// One lane's figures of one round.
 struct Figures {
@@ -51,26 +45,7 @@ struct Figures {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("--as") => process::play(&arguments.collect::<Vec<_>>()),
-        // `cargo bench` says --bench; `cargo test --benches` does not, and only wants to know
-        // that this starts.
-        Some("--bench") => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime starts");
-            let measured =
-                runtime.block_on(async { tokio::time::timeout(LONGEST, measure()).await });
-            if measured.is_err() {
-                println!("not measured: it took longer than {LONGEST:?}");
-                return ExitCode::FAILURE;
-            }
-        }
-        _ => {}
-    }
-    ExitCode::SUCCESS
+    process::main(measure)
 }
 
 async fn measure() {
@@ -78,40 +53,33 @@ async fn measure() {
     // As many on each connection.
     let each = setting("THROUGH_REQUESTS", 15_000).div_ceil(CONNECTIONS);
     let requests = each * CONNECTIONS;
-    let ports = free(DAEMONS + LANES.len());
-    let (daemons, lanes) = ports.split_at(DAEMONS);
-    let _daemons = Child::start("daemons", daemons, &[]);
-    for &daemon in daemons {
+    let daemons = free(DAEMONS);
+    let _daemons = Child::start("daemons", &daemons, &[]);
+    for &daemon in &daemons {
         process::answers(daemon).await;
     }
-    let mut children = Vec::new();
-    for (name, &at) in LANES.iter().zip(lanes) {
-        if *name == "direct" {
-            children.push((*name, daemons[0], None));
-        } else {
-            children.push((*name, at, Some(Child::start(name, &[at], daemons))));
-            process::answers(at).await;
-        }
-    }
+    let lanes = lanes::start(&LANES, &daemons).await;
     println!("{rounds} rounds, {requests} requests each, {CONNECTIONS} connections");
     for call in [Call::list(), Call::invoke()] {
-        let mut all: Vec<Vec<Figures>> = LANES.iter().map(|_| Vec::new()).collect();
+        let mut all: Vec<Vec<Figures>> = lanes.iter().map(|_| Vec::new()).collect();
         // Round 0 opens connections and warms caches; it does not count.
         for round in 0..=rounds {
-            for (lane, (_, at, child)) in children.iter().enumerate() {
-                let figures = one_round(&call, *at, child.as_ref(), requests).await;
+            for (at, lane) in lanes.iter().enumerate() {
+                let figures = one_round(&call, lane, requests).await;
                 if round > 0 {
-                    all[lane].push(figures);
+                    all[at].push(figures);
                 }
             }
         }
-        print(&call, &all);
+        print(&call, &lanes, &all);
+        half(&call, &lanes, &all, rounds);
     }
 }
 
-async fn one_round(call: &Call, at: SocketAddr, child: Option<&Child>, requests: usize) -> Figures {
+async fn one_round(call: &Call, lane: &Lane, requests: usize) -> Figures {
+    let child = lane.child.as_ref();
     let cpu = || child.map_or(Duration::ZERO, Child::cpu);
-    let mut callers = Callers::connect(at, CONNECTIONS).await;
+    let mut callers = Callers::connect(lane.at, CONNECTIONS).await;
     let before = cpu();
     let took = callers.all(call, requests).await;
     let spent = cpu().saturating_sub(before);
@@ -126,7 +94,7 @@ async fn one_round(call: &Call, at: SocketAddr, child: Option<&Child>, requests:
     }
 }
 
-fn print(call: &Call, all: &[Vec<Figures>]) {
+fn print(call: &Call, lanes: &[Lane], all: &[Vec<Figures>]) {
     let of =
         |lane: usize, pick: fn(&Figures) -> f64| all[lane].iter().map(pick).collect::<Vec<_>>();
     println!("\n{}", call.name());
@@ -136,28 +104,53 @@ fn print(call: &Call, all: &[Vec<Figures>]) {
     );
     let bare = of(1, |figures| figures.cpu);
     let (p50, p99) = (of(0, |figures| figures.p50), of(0, |figures| figures.p99));
-    for (lane, name) in LANES.iter().enumerate() {
-        // Rounds are compared pair by pair: a noisy minute is in both.
-        let pairs = |own: Vec<f64>, other: &[f64], how: fn(f64, f64) -> f64| {
-            median(
-                own.iter()
-                    .zip(other)
-                    .map(|(own, other)| how(*own, *other))
-                    .collect(),
-            )
-        };
+    for (lane, Lane { name, .. }) in lanes.iter().enumerate() {
         let cpu = of(lane, |figures| figures.cpu);
+        let ratio = pairs(cpu.clone(), &bare, |own, bare| own / bare);
         println!(
-            "{name:<8} {:>10.1} {:>12.3} {:>10.0} {:>9.0} {:>9.0} {:>10.0} {:>10.0}",
-            median(cpu.clone()),
-            pairs(cpu, &bare, |own, bare| own / bare),
+            "{name:<8} {:>10.1} {ratio:>12.3} {:>10.0} {:>9.0} {:>9.0} {:>10.0} {:>10.0}",
+            median(cpu),
             median(of(lane, |figures| figures.per_second)),
             median(of(lane, |figures| figures.p50)),
             median(of(lane, |figures| figures.p99)),
-            pairs(of(lane, |figures| figures.p50), &p50, |own, direct| own
-                - direct),
-            pairs(of(lane, |figures| figures.p99), &p99, |own, direct| own
-                - direct),
+            pairs(of(lane, |it| it.p50), &p50, |own, direct| own - direct),
+            pairs(of(lane, |it| it.p99), &p99, |own, direct| own - direct),
         );
+        if *name == "twolane" {
+            let what = format!("processor time / bare Pingora, {}", call.name());
+            owed::at_most("through", &what, ratio, OWED, "");
+        }
+    }
+}
+
+/// Rounds are compared pair by pair: a noisy minute is in both.
+fn pairs(own: Vec<f64>, other: &[f64], how: fn(f64, f64) -> f64) -> f64 {
+    let pairs = own.iter().zip(other);
+    median(pairs.map(|(own, other)| how(*own, *other)).collect())
+}
+
+/// How long requests take that come at fixed times, half as many as the gateway served when it was
+/// kept busy.
+fn half(call: &Call, lanes: &[Lane], all: &[Vec<Figures>], rounds: usize) {
+    let own = lanes.iter().position(|lane| lane.name == "twolane");
+    let full = &all[own.expect("it is built in")];
+    let rate = median(full.iter().map(|figures| figures.per_second).collect()) / 2.0;
+    let mut p99: Vec<Vec<f64>> = lanes.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (at, lane) in lanes.iter().enumerate() {
+            let mut took = paced(lane.at, call, rate, CONNECTIONS);
+            took.sort_unstable();
+            p99[at].push(took[(took.len() - 1) * 99 / 100].as_secs_f64() * 1e6);
+        }
+    }
+    let direct = p99[0].clone();
+    println!("at {rate:.0} requests a second: p99 us, and added to direct");
+    for (lane, p99) in lanes.iter().zip(p99) {
+        let added = pairs(p99.clone(), &direct, |own, direct| own - direct);
+        println!("{:<8} {:>10.0} {added:>12.0}", lane.name, median(p99));
+        if lane.name == "twolane" {
+            let what = format!("added p99 at half load, {}", call.name());
+            owed::at_most("through", &what, added, OWED_P99, " us");
+        }
     }
 }

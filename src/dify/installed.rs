@@ -9,8 +9,10 @@ pub const LONGEST: usize = 16 * 1024;
 /// Whether a request makes a node begin to run plugins that it names in its body.
 #[must_use]
 pub fn names_plugins(method: &str, path: &str) -> bool {
-    let action = path.split_once("/management/install/");
-    method == "POST" && action.is_some_and(|(_, rest)| matches!(rest, "identifiers" | "upgrade"))
+    // Most calls are told by the first letter of their method or the last of their path.
+    let action = || path.split_once("/management/install/");
+    let may = method == "POST" && (path.ends_with("/identifiers") || path.ends_with("/upgrade"));
+    may && action().is_some_and(|(_, rest)| matches!(rest, "identifiers" | "upgrade"))
 }
 
 /// The plugins that such a body names, as `author/name`. None of a body that is no JSON: then the node

@@ -49,12 +49,41 @@ impl GivenId {
     }
 }
 
+impl RequestId {
+    /// As it is written. Every request's answer says it, so no formatter is asked.
+    #[must_use]
+    pub fn text(&self) -> GivenId {
+        let (gateway, number) = match self {
+            Self::Given(given) => return *given,
+            Self::Own { gateway, number } => (*gateway, *number),
+        };
+        let mut bytes = [0; GivenId::LONGEST];
+        hex(gateway.into(), &mut bytes[..8]);
+        bytes[8] = b'-';
+        let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+        let (mut rest, own) = (number, &mut bytes[9..9 + digits]);
+        for place in own.iter_mut().rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        GivenId {
+            length: 9 + digits as u8,
+            bytes,
+        }
+    }
+}
+
+/// Fills the place with the last hexadecimal digits of a number.
+pub(super) fn hex(mut number: u64, into: &mut [u8]) {
+    for place in into.iter_mut().rev() {
+        *place = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Own { gateway, number } => write!(f, "{gateway:08x}-{number}"),
-            Self::Given(given) => f.write_str(given.as_str()),
-        }
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -90,5 +119,10 @@ mod tests {
             number: 17,
         };
         assert_eq!(own.to_string(), "000000ab-17");
+        for number in [0, 9, 10, u64::MAX] {
+            let gateway = 0xfedc_ba98;
+            let own = RequestId::Own { gateway, number };
+            assert_eq!(own.to_string(), format!("fedcba98-{number}"));
+        }
     }
 }

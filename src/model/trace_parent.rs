@@ -1,6 +1,7 @@
 //! Which trace does a request belong to? The header `traceparent` of W3C Trace Context, level 1.
 
 use super::Dice;
+use super::request_id::hex;
 
 /// Of version 00: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 const LENGTH: usize = 55;
@@ -29,10 +30,13 @@ pub fn is_trace_parent(text: &[u8]) -> bool {
 
 /// The first word of a trace that nobody samples yet.
 #[must_use]
-pub fn begin_trace(dice: &mut Dice) -> String {
-    // Neither may be all zeros.
-    let (trace, parent) = (dice.u128(1..), dice.u64(1..));
-    format!("00-{trace:032x}-{parent:016x}-00")
+pub fn begin_trace(dice: &mut Dice) -> [u8; LENGTH] {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    // Neither the trace nor the parent may be all zeros.
+    hex(dice.u64(1..), &mut text[3..19]);
+    hex(dice.u64(..), &mut text[19..35]);
+    hex(dice.u64(1..), &mut text[36..52]);
+    text
 }
 
 #[cfg(test)]
@@ -75,7 +79,7 @@ mod tests {
         let mut dice = Dice::with_seed(1);
         for _ in 0..1000 {
             let begun = begin_trace(&mut dice);
-            assert!(is_trace_parent(begun.as_bytes()), "{begun}");
+            assert!(is_trace_parent(&begun), "{begun:?}");
         }
     }
 }

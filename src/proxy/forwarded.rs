@@ -2,28 +2,27 @@
 
 use super::Ctx;
 use crate::admit::client;
-use http::header;
-use pingora::Result;
-use pingora::http::RequestHeader;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora_proxy::Session;
 use std::net::IpAddr;
 
-const FOR: &str = "X-Forwarded-For";
-const PROTO: &str = "X-Forwarded-Proto";
-const HOST: &str = "X-Forwarded-Host";
-const REAL_IP: &str = "X-Real-IP";
+// Made once: a name given as text is parsed and copied at every use.
+static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// What strangers may not say; daemons and plugins take their word for these. All lower case.
-const CLAIMS: [&str; 9] = [
-    "dify-hook-url",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-original-host",
-    "x-real-ip",
+/// What strangers may not say; daemons and plugins take their word for these.
+static CLAIMS: [HeaderName; 9] = [
+    HeaderName::from_static("dify-hook-url"),
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-real-ip"),
 ];
 
 /// The address at the other end of the connection.
@@ -34,47 +33,70 @@ pub(super) fn peer(session: &Session) -> Option<IpAddr> {
 /// The client's own address, through proxies that may be believed.
 pub(super) fn client_of(session: &Session, ctx: &Ctx) -> Option<IpAddr> {
     let config = &ctx.snapshot.config;
-    let lines = session.req_header().headers.get_all("x-forwarded-for");
+    let lines = session.req_header().headers.get_all(&FOR);
     let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
     let trusts = |address| config.trusts(address);
     Some(client(peer(session)?, lines.into_iter().rev(), trusts))
 }
 
-pub(super) fn write(session: &Session, request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+pub(super) fn write(session: &Session, headers: &mut HeaderMap, ctx: &Ctx) {
     let peer = peer(session);
     let trusted = peer.is_some_and(|peer| ctx.snapshot.config.trusts(peer));
     if !trusted {
-        let said = |name: &&str| request.headers.contains_key(*name);
-        let claims: Vec<_> = CLAIMS.iter().filter(|name| said(name)).collect();
-        for name in claims {
-            request.remove_header(*name);
+        // Looked for in one go: nearly nobody sends any.
+        while let Some(found) = headers.keys().find_map(claim) {
+            headers.remove(found);
         }
     }
-    if let Some(peer) = peer {
-        let address = peer.to_string();
-        if !request.headers.contains_key("x-real-ip") {
-            let client = client_of(session, ctx).filter(|_| trusted);
-            let client = client.map_or_else(|| address.clone(), |client| client.to_string());
-            request.insert_header(REAL_IP, client)?;
-        }
-        let lines = request.headers.get_all("x-forwarded-for").iter();
-        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
-        let chain = match lines.as_slice() {
-            [] => address,
-            lines => format!("{}, {address}", lines.join(", ")),
+    if let Some(address) = peer.and_then(text) {
+        let chain = if trusted {
+            believed(session, headers, (ctx, &address))
+        } else {
+            headers.insert(&REAL_IP, address.clone());
+            Some(address)
         };
-        request.insert_header(FOR, chain)?;
+        if let Some(chain) = chain {
+            headers.insert(&FOR, chain);
+        }
     }
-    if !request.headers.contains_key("x-forwarded-proto") {
+    if !trusted || !headers.contains_key(&PROTO) {
         let encrypted = session
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
-        request.insert_header(PROTO, if encrypted { "https" } else { "http" })?;
+        let word = if encrypted { "https" } else { "http" };
+        headers.insert(&PROTO, HeaderValue::from_static(word));
     }
-    if !request.headers.contains_key("x-forwarded-host")
-        && let Some(host) = request.headers.get(header::HOST).cloned()
+    if (!trusted || !headers.contains_key(&HOST))
+        && let Some(host) = headers.get(header::HOST).cloned()
     {
-        request.insert_header(HOST, host)?;
+        headers.insert(&HOST, host);
     }
-    Ok(())
+}
+
+/// Behind a proxy that may be believed: its client's address, and the chain that it told, with the
+/// proxy's own address behind it.
+fn believed(
+    session: &Session,
+    headers: &mut HeaderMap,
+    (ctx, address): (&Ctx, &HeaderValue),
+) -> Option<HeaderValue> {
+    if !headers.contains_key(&REAL_IP) {
+        let client = client_of(session, ctx).and_then(text);
+        headers.insert(&REAL_IP, client.unwrap_or_else(|| address.clone()));
+    }
+    let address = address.to_str().ok()?;
+    let lines = headers.get_all(&FOR).iter();
+    let mut chain: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
+    chain.push(address);
+    HeaderValue::try_from(chain.join(", ")).ok()
+}
+
+fn claim(name: &HeaderName) -> Option<&'static HeaderName> {
+    // All of them begin so, and few others.
+    let may = matches!(name.as_str().as_bytes().first(), Some(b'x' | b'f' | b'd'));
+    CLAIMS.iter().find(|claim| may && *claim == name)
+}
+
+fn text(address: IpAddr) -> Option<HeaderValue> {
+    HeaderValue::try_from(address.to_string()).ok()
 }

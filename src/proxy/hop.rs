@@ -1,37 +1,48 @@
 //! What of an answer is meant for us alone, or cannot be read by its client?
 
-use http::{StatusCode, Version, header};
+use super::plain;
+use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 /// Fields between two neighbours (RFC 9110, section 7.6.1); `Connection` itself is written anew by
 /// Pingora, which for requests does all of this.
-const ONE_HOP: [&str; 5] = ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
+static ONE_HOP: [HeaderName; 5] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+];
 
 /// Takes them out, and those that the node's `Connection` names.
-pub(super) fn strip(response: &mut ResponseHeader) {
-    if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        return;
+pub(super) fn strip(response: &mut ResponseHeader) -> Result<()> {
+    let of_one_hop = |name: &HeaderName| ONE_HOP.contains(name) || name == header::CONNECTION;
+    // Looked for in one go: most answers have none.
+    let switched = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    if switched || !response.headers.keys().any(of_one_hop) {
+        return Ok(());
     }
-    let nominated: Vec<_> = response
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        // These are what an honest node says there; a body must not lose its framing.
-        .filter(|name| !["close", "content-length", "transfer-encoding"].contains(&name.as_str()))
-        .collect();
-    let there = |name: &&str| response.headers.contains_key(*name);
-    let fixed: Vec<_> = ONE_HOP.iter().copied().filter(there).collect();
-    for name in fixed
-        .into_iter()
-        .chain(nominated.iter().map(String::as_str))
-    {
-        response.remove_header(name);
-    }
+    plain::response(response, |headers| {
+        let nominated: Vec<_> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .map(|name| name.trim().to_ascii_lowercase())
+            // These are what an honest node says there; a body must not lose its framing.
+            .filter(|name| {
+                !["close", "content-length", "transfer-encoding"].contains(&name.as_str())
+            })
+            .collect();
+        for name in &ONE_HOP {
+            headers.remove(name);
+        }
+        for name in &nominated {
+            headers.remove(name.as_str());
+        }
+    })
 }
 
 /// Refuses an answer whose end can be read in two ways: what is behind it would be taken for the

@@ -20,6 +20,7 @@ mod keep;
 mod limited;
 mod logging;
 mod noted;
+mod plain;
 mod request_body_filter;
 mod request_filter;
 mod response_filter;

@@ -1,6 +1,7 @@
 //! What does the client see besides the node's own answer? Nothing, unless asked for.
 
-use super::{Ctx, hop, tracing};
+use super::{Ctx, hop, plain, tracing};
+use http::{HeaderMap, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
@@ -13,27 +14,38 @@ pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ct
     if interim {
         return Ok(());
     }
-    tracing::tell_client(response, ctx)?;
-    if !ctx.snapshot.config.debug_headers && !ctx.names.is_watched() {
+    if !ctx.names.is_told() && !ctx.snapshot.config.debug_headers && !ctx.names.is_watched() {
         return Ok(());
     }
+    plain::response(response, |headers| {
+        tracing::tell_beside(headers, ctx);
+        if ctx.snapshot.config.debug_headers || ctx.names.is_watched() {
+            explain(headers, ctx);
+        }
+    })
+}
+
+/// What became of the request, for whoever wants to know.
+fn explain(headers: &mut HeaderMap, ctx: &Ctx) {
+    let mut say = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
     let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());
-    response.insert_header("X-Twolane-Attempts", attempts.to_string())?;
+    say("x-twolane-attempts", &attempts.to_string());
     if let Some(id) = ctx.id {
-        response.insert_header("X-Twolane-Request-Id", id.to_string())?;
+        say("x-twolane-request-id", id.text().as_str());
     }
     if !ctx.waited.is_zero() {
-        let waited = ctx.waited.as_millis();
-        response.insert_header("X-Twolane-Waited-Ms", waited.to_string())?;
+        say("x-twolane-waited-ms", &ctx.waited.as_millis().to_string());
     }
     if let Some(routed) = &ctx.routed {
-        let verdict = &routed.verdict;
-        response.insert_header("X-Twolane-Class", verdict.class.word())?;
-        response.insert_header("X-Twolane-Basis", verdict.basis.word())?;
+        say("x-twolane-class", routed.verdict.class.word());
+        say("x-twolane-basis", routed.verdict.basis.word());
     }
     if let Some(attempt) = &ctx.attempt {
-        response.insert_header("X-Twolane-Node", attempt.lease.node().id().as_str())?;
-        response.insert_header("X-Twolane-Why", attempt.why.word())?;
+        say("x-twolane-node", attempt.lease.node().id().as_str());
+        say("x-twolane-why", attempt.why.word());
     }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::model::{NodeId, Request, RequestId, begin_trace, is_trace_parent};
 use crate::observe::Ending;
 use crate::upstream::Live;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use log::Level;
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 static WATCHED: HeaderName = HeaderName::from_static("x-twolane-trace");
 static ONLY: HeaderName = HeaderName::from_static("x-twolane-node");
 
@@ -34,6 +35,11 @@ impl Names {
     /// Whether its sender has shown the admin token, to see what becomes of it.
     pub(super) const fn is_watched(&self) -> bool {
         self.watched
+    }
+
+    /// Whether the client is told a name.
+    pub(super) const fn is_told(&self) -> bool {
+        self.told.is_some()
     }
 
     /// The only node that it may go to, where its sender may say so and does.
@@ -74,7 +80,7 @@ pub(super) fn begin(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
         if tracing.request_id {
             ctx.names.told = match (id, given) {
                 (RequestId::Given(_), Some(given)) => Some(given.clone()),
-                _ => HeaderValue::try_from(id.to_string()).ok(),
+                _ => HeaderValue::from_str(id.text().as_str()).ok(),
             };
         }
     }
@@ -82,7 +88,7 @@ pub(super) fn begin(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
         let given = request.headers.get(&TRACEPARENT);
         if !given.is_some_and(|value| is_trace_parent(value.as_bytes())) {
             let begun = begin_trace(&mut fastrand::Rng::new());
-            ctx.names.begun = HeaderValue::try_from(begun).ok();
+            ctx.names.begun = HeaderValue::from_bytes(&begun).ok();
         }
     }
 }
@@ -97,28 +103,34 @@ fn is_watched(request: &RequestHeader, config: &Config) -> bool {
 }
 
 /// What the node is told.
-pub(super) fn tell_node(request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
     if let (Some(told), Some(RequestId::Own { .. })) = (&ctx.names.told, ctx.id) {
-        request.insert_header("X-Request-Id", told.clone())?;
+        headers.insert(&REQUEST_ID, told.clone());
     }
     if let Some(begun) = &ctx.names.begun {
-        request.insert_header("traceparent", begun.clone())?;
+        headers.insert(&TRACEPARENT, begun.clone());
         // It belongs to the trace that came, which was none.
-        request.remove_header("tracestate");
+        headers.remove(&TRACESTATE);
     }
     if ctx.snapshot.config.admin.token.is_some() {
         // Whatever it holds, it was meant for us.
-        request.remove_header(&WATCHED);
-        request.remove_header(&ONLY);
+        headers.remove(&WATCHED);
+        headers.remove(&ONLY);
     }
-    Ok(())
 }
 
-/// What the client is told.
+/// What the client is told in an answer of our own.
 pub(super) fn tell_client(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
     match &ctx.names.told {
         Some(told) => response.insert_header("X-Request-Id", told.clone()),
         None => Ok(()),
+    }
+}
+
+/// The same in a node's answer.
+pub(super) fn tell_beside(headers: &mut HeaderMap, ctx: &Ctx) {
+    if let Some(told) = &ctx.names.told {
+        headers.insert(&REQUEST_ID, told.clone());
     }
 }
 

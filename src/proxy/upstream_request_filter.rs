@@ -1,14 +1,16 @@
 //! What does the node see besides the client's own request?
 
-use super::{Ctx, forwarded, tracing};
+use super::{Ctx, forwarded, plain, tracing};
 use crate::upstream::Live;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
 /// Tells patched daemons (seed 000) not to forward again.
-pub(super) const FORWARDED: &str = "X-Plugin-Forwarded";
+static FORWARDED: HeaderName = HeaderName::from_static("x-plugin-forwarded");
+/// As many fields may come from us.
+const OURS: usize = 8;
 
 pub(super) fn run(
     live: &Live,
@@ -16,7 +18,6 @@ pub(super) fn run(
     request: &mut RequestHeader,
     ctx: &mut Ctx,
 ) -> Result<()> {
-    forwarded::write(session, request, ctx)?;
     // There is a connection: somebody is there.
     if let Some(attempt) = &mut ctx.attempt {
         attempt.lease.note_reached();
@@ -24,34 +25,36 @@ pub(super) fn run(
             turn.begin();
         }
     }
-    credential(request, ctx)?;
-    tracing::tell_node(request, ctx)?;
-    if !ctx.snapshot.config.loops.marks {
-        return Ok(());
-    }
+    plain::request(request, |headers| {
+        headers.reserve(OURS);
+        forwarded::write(session, headers, ctx);
+        credential(headers, ctx);
+        tracing::tell_node(headers, ctx);
+        if ctx.snapshot.config.loops.marks {
+            mark(live, session, headers);
+        }
+    })
+}
+
+fn mark(live: &Live, session: &Session, headers: &mut HeaderMap) {
     // Exactly one, whatever the client sent.
-    request.insert_header(FORWARDED, HeaderValue::from_static("true"))?;
-    // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen. The
-    // name is text, because Pingora keeps that without a copy.
+    headers.insert(&FORWARDED, HeaderValue::from_static("true"));
+    // RFC 9110, section 7.6.3: each intermediary appends itself, so that loops can be seen.
     let version = session.req_header().version;
-    request.append_header("via", live.identity.via(version))?;
-    Ok(())
+    headers.append(header::VIA, live.identity.via(version));
 }
 
 /// What an application's client sent to tell who it is, is for us; the node is sent its own key, the
 /// one of this attempt's node. Where none is configured the client's goes on as it came.
-fn credential(request: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
-    let Some(routed) = &ctx.routed else {
-        return Ok(());
-    };
+fn credential(headers: &mut HeaderMap, ctx: &Ctx) {
+    let Some(routed) = &ctx.routed else { return };
     if routed.continued {
-        request.remove_header(&header::EXPECT);
+        headers.remove(&header::EXPECT);
     }
     if let (Some(came), Some(attempt)) = (&routed.credential, &ctx.attempt)
         && let Some((name, key)) = routed.pool.upstream_key(attempt.lease.node().id())
     {
-        request.remove_header(came);
-        request.insert_header(name, key)?;
+        headers.remove(came);
+        headers.insert(name, key);
     }
-    Ok(())
 }

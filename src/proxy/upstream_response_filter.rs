@@ -18,7 +18,7 @@ pub(super) fn run(
         return Ok(());
     }
     hop::check_framing(session, response)?;
-    hop::strip(response);
+    hop::strip(response)?;
     if let (Some(attempt), Some(routed)) = (&mut ctx.attempt, &ctx.routed) {
         attempt.status = Some(response.status.as_u16());
         let now = clock::now();

@@ -79,10 +79,7 @@ impl Embedded {
         live.lifecycle.note_ready();
         chores::spawn(&live, &reloader, &stopped);
 
-        let mut data_service = services::data(&conf, &live, &credentials, tls.clone());
-        data.iter()
-            .chain(&tls)
-            .for_each(|address| data_service.add_tcp(&address.to_string()));
+        let data_service = services::data(&conf, &live, &credentials, (&data, &tls));
         let hands: Arc<dyn Hands> = Arc::clone(&reloader) as _;
         let mut admin_service = services::admin(Admin::new(Arc::clone(&live), hands));
         admin_service.add_tcp(&admin.to_string());

@@ -165,11 +165,8 @@ fn add_services(
     ports: &Ports,
 ) {
     let conf = &server.configuration;
-    let mut data = services::data(conf, live, credentials, ports.tls.clone());
-    for address in ports.data.iter().chain(&ports.tls) {
-        data.add_tcp(&address.to_string());
-    }
-    server.add_service(data);
+    let addresses = (&ports.data[..], &ports.tls[..]);
+    server.add_service(services::data(conf, live, credentials, addresses));
     let hands: Arc<dyn Hands> = reloader;
     let mut admin = services::admin(Admin::new(Arc::clone(live), hands));
     admin.add_tcp(&ports.admin.to_string());

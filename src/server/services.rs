@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::proxy::{Door, Proxy, Seats};
 use crate::upstream::{Live, Tcp};
 use pingora::apps::HttpServerOptions;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use pingora_proxy::http_proxy;
@@ -43,12 +44,12 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
 /// What a data listener drives: seats, TLS where that is spoken, and HTTP.
 pub(super) type Data = Seats<Handshakes<Door>>;
 
-/// The data listeners' service, without an address yet.
+/// The data listeners' service, for clients without TLS and with it.
 pub(super) fn data(
     conf: &Arc<ServerConf>,
     live: &Arc<Live>,
     credentials: &Arc<Credentials>,
-    tls: Vec<SocketAddr>,
+    (plain, tls): (&[SocketAddr], &[SocketAddr]),
 ) -> Service<Data> {
     let mut proxy = http_proxy(conf, Proxy::new(Arc::clone(live)));
     let mut options = HttpServerOptions::default();
@@ -60,9 +61,16 @@ pub(super) fn data(
     proxy.server_options = Some(options);
     let door = Door::new(Arc::clone(live), proxy);
     let credentials = Arc::clone(credentials);
-    let door = Handshakes::new(door, Arc::clone(live), credentials, tls);
+    let door = Handshakes::new(door, Arc::clone(live), credentials, tls.to_vec());
     let door = Seats::new(door, Arc::clone(live), descriptors::connections());
-    Service::new("data".to_owned(), door)
+    let mut service = Service::new("data".to_owned(), door);
+    for address in plain.iter().chain(tls) {
+        // Pingora's 64 KiB for reading would stay with the connection for its life. The door reads
+        // heads into a buffer of its own, TLS and HTTP/2 have theirs, and bodies need none.
+        let buffers = L4BufferSettings::default().read(0);
+        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+    }
+    service
 }
 
 /// The admin listener's service, without an address yet. One thread: it answers when the data

@@ -2,28 +2,26 @@
 
 use super::refuse::refuse;
 use super::stream::{Guarded, returned};
+use super::waits::Silence;
 use crate::admit::wire::{Fault, Head, HeadRules, PaceRules};
 use crate::config::Config;
 use crate::model::clock;
 use crate::proxy::Proxy;
 use crate::upstream::Live;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use std::fmt;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, timeout, timeout_at};
-
-/// What a head usually fits into.
-const ROOM: usize = 4 * 1024;
-/// A buffer that a large head has blown up is not kept for the next one.
-const KEPT: usize = 16 * 1024;
+use tokio::time::{Instant, timeout_at};
 
 /// The data listener: what Pingora drives for each connection.
 pub struct Door {
@@ -36,8 +34,8 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// What a client did.
 enum Next {
-    /// It sent a head.
-    Head,
+    /// It sent this head.
+    Head(BytesMut),
     /// It left, or said nothing for too long.
     Gone,
     /// It sent something else.
@@ -81,30 +79,50 @@ impl Door {
 
     /// One HTTP/1 connection, message by message.
     async fn serve(&self, stream: Stream, closing: &ShutdownWatch) -> Option<()> {
-        let mut closing = closing.clone();
+        let mut announced = closing.clone();
+        // Asked for once, and not with every request.
+        let mut over = pin!(announced.wait_for(|closing| *closing));
+        let mut is_over = false;
+        let mut silence = Silence::new(Terms::of(&self.live.snapshot().config).within);
         let mut guarded = Box::new(Guarded::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
         loop {
-            match self.next(&mut guarded, kept.is_none(), &mut closing).await {
-                Next::Head => {}
+            let terms = Terms::of(&self.live.snapshot().config);
+            // A client that connects has something to say; one that has said it may think.
+            let first = kept.is_none();
+            silence.begin(if first { terms.within } else { terms.idle });
+            let begun = guarded.has_more()
+                || poll_fn(|cx| match guarded.poll_more(cx) {
+                    Poll::Ready(came) => Poll::Ready(matches!(came, Ok(1..))),
+                    Poll::Pending => {
+                        if !is_over && over.as_mut().poll(cx).is_ready() {
+                            is_over = true;
+                            // Who has just connected has a request on its way and is read yet:
+                            // its connection was taken by us, and no successor will ever see it.
+                            silence.begin(LAST.min(terms.within));
+                        }
+                        ready((is_over && !first) || silence.poll_over(cx))
+                    }
+                })
+                .await;
+            let next = if begun {
+                next(&mut guarded, &terms).await
+            } else {
+                Next::Gone
+            };
+            let head = match next {
+                Next::Head(head) => head,
                 Next::Gone => return None,
                 Next::Refused(fault) => {
                     self.live.parts.metrics.rejected(fault.reason);
                     log::debug!("turned away reason={fault}");
-                    refuse(guarded, fault).await;
+                    // Boxed: it has a buffer, which connections that are served need not hold.
+                    Box::pin(refuse(guarded, fault)).await;
                     return None;
                 }
-            }
-            let mut session = ServerSession::new_http1(guarded);
-            match kept.take() {
-                Some(settings) => settings.apply_to_session(&mut session),
-                // The head is here already; how long the connection is kept, a hook decides.
-                None => session.set_keepalive(Some(1)),
-            }
-            if *closing.borrow() {
-                session.set_keepalive(None);
-            }
-            let reused = self.proxy.process_new_http(session, &closing).await?;
+            };
+            let session = session((guarded, head), kept.take(), closing);
+            let reused = self.proxy.process_new_http(session, closing).await?;
             let (stream, settings) = reused.consume();
             guarded = returned(stream)?;
             if !guarded.is_between_messages() {
@@ -113,75 +131,72 @@ impl Door {
             kept = settings;
         }
     }
+}
 
-    /// Awaits the next head.
-    async fn next(&self, guarded: &mut Guarded, first: bool, closing: &mut ShutdownWatch) -> Next {
-        let terms = Terms::of(&self.live.snapshot().config);
-        if guarded.came.is_empty() {
-            if guarded.came.capacity() > KEPT {
-                guarded.came = bytes::BytesMut::new();
-            }
-            // A client that connects has something to say; one that has said it may think.
-            let patience = if first { terms.within } else { terms.idle };
-            let came = tokio::select! {
-                biased;
-                came = timeout(patience, more(guarded)) => came,
-                () = closed(closing, first) => return Next::Gone,
-            };
-            if !matches!(came, Ok(Ok(1..))) {
-                return Next::Gone;
-            }
+/// One message as Pingora drives it. The head is handed over as it is: read from the connection it
+/// would be copied into 4 KiB, which stay with the request. Apart from `serve`, whose future would
+/// keep room for the session while the request runs.
+fn session(
+    (guarded, head): (Box<Guarded>, BytesMut),
+    kept: Option<HttpPersistentSettings>,
+    closing: &ShutdownWatch,
+) -> ServerSession {
+    let mut session = ServerSession::new_http1(guarded);
+    match kept {
+        Some(settings) => settings.apply_to_session(&mut session),
+        // The head is here already; how long the connection is kept, a hook decides.
+        None => session.set_keepalive(Some(1)),
+    }
+    session.set_pipelined_prefix(head);
+    if *closing.borrow() {
+        session.set_keepalive(None);
+    }
+    session
+}
+
+/// Awaits the rest of a head that has begun.
+async fn next(guarded: &mut Guarded, terms: &Terms) -> Next {
+    let deadline = Instant::from_std(clock::now() + terms.within);
+    let mut head = Head::default();
+    let mut blank = true;
+    loop {
+        // RFC 9112, section 2.2: an empty line before a request is overlooked, once.
+        if blank && guarded.came.starts_with(b"\r\n") {
+            bytes::Buf::advance(&mut guarded.came, 2);
+            blank = false;
         }
-        let deadline = Instant::from_std(clock::now() + terms.within);
-        let mut head = Head::default();
-        let mut blank = true;
-        loop {
-            // RFC 9112, section 2.2: an empty line before a request is overlooked, once.
-            if blank && guarded.came.starts_with(b"\r\n") {
-                bytes::Buf::advance(&mut guarded.came, 2);
-                blank = false;
-            }
-            let blank_began = blank && guarded.came[..] == *b"\r";
-            if !guarded.came.is_empty() && !blank_began {
-                match head.read(&guarded.came, &terms.head) {
-                    Err(fault) => return Next::Refused(fault),
-                    Ok(Some(end)) => {
-                        guarded.begin(end, head.framing(), terms.pace);
-                        if head.asks_for_upgrade() {
-                            guarded.may_switch();
-                        }
-                        return Next::Head;
+        let blank_began = blank && guarded.came[..] == *b"\r";
+        if !guarded.came.is_empty() && !blank_began {
+            match head.read(&guarded.came, &terms.head) {
+                Err(fault) => return Next::Refused(fault),
+                Ok(Some(end)) => {
+                    let bytes = guarded.begin(end, head.framing(), terms.pace);
+                    if head.asks_for_upgrade() {
+                        guarded.may_switch();
                     }
-                    Ok(None) => {}
+                    return Next::Head(bytes);
                 }
+                Ok(None) => {}
             }
-            match timeout_at(deadline, more(guarded)).await {
-                Ok(Ok(1..)) => {}
-                Ok(_) => return Next::Gone,
-                Err(_) => {
-                    let fault = Fault::slow("the request's header took too long");
-                    return Next::Refused(fault);
-                }
+        }
+        match timeout_at(deadline, poll_fn(|cx| guarded.poll_more(cx))).await {
+            Ok(Ok(1..)) => {}
+            Ok(_) => return Next::Gone,
+            Err(_) => {
+                let fault = Fault::slow("the request's header took too long");
+                return Next::Refused(fault);
             }
         }
     }
 }
 
-/// The listener has closed. Who has just connected has a request on its way and is read yet: its
-/// connection was taken by us, and no successor will ever see it.
-async fn closed(closing: &mut ShutdownWatch, first: bool) {
-    let _ = closing.wait_for(|closing| *closing).await;
-    if first {
-        tokio::time::sleep(LAST).await;
+/// At the end of it, ready to say that nothing began.
+fn ready(over: bool) -> Poll<bool> {
+    if over {
+        Poll::Ready(false)
+    } else {
+        Poll::Pending
     }
-}
-
-async fn more(guarded: &mut Guarded) -> io::Result<usize> {
-    let Guarded { inner, came, .. } = guarded;
-    if came.capacity() == came.len() {
-        came.reserve(ROOM);
-    }
-    inner.read_buf(came).await
 }
 
 #[async_trait]

@@ -56,9 +56,16 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Seats<A> {
         stream: Stream,
         closing: &ShutdownWatch,
     ) -> Option<Stream> {
-        let _seat = self.take(&stream)?;
-        // HTTP keeps the connection until its end: nothing comes back to be seated twice.
-        self.behind.process_new(stream, closing).await
+        let seat = self.take(&stream)?;
+        let (behind, closing) = (Arc::clone(&self.behind), closing.clone());
+        // Pingora's own task has room for a handshake, 8 KiB that would stay with the connection for
+        // its life; this one holds what it needs.
+        tokio::spawn(async move {
+            let _seat = seat;
+            // HTTP keeps the connection until its end: nothing comes back to be seated twice.
+            behind.process_new(stream, &closing).await;
+        });
+        None
     }
 
     async fn cleanup(&self) {

@@ -12,6 +12,7 @@ use pingora::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Of what a client sends ahead of its turn, so much is taken in; then it is no longer read from,
 /// and its leaving is noticed at the end of the answer only.
 const AHEAD: usize = 16 * 1024;
+/// What a head usually fits into.
+const ROOM: usize = 4 * 1024;
 /// Read at once while nothing should come.
 const GLANCE: usize = 512;
 /// How an answer begins after which the connection speaks another protocol.
@@ -60,12 +63,17 @@ impl Guarded {
         self.ready == 0 && self.body.is_done() && !self.switched && self.fault.is_none()
     }
 
-    /// A head of so many bytes has come; it may be given on, and what belongs to it.
-    pub(super) fn begin(&mut self, head: usize, framing: Framing, rules: PaceRules) {
-        self.ready = head;
+    /// A head of so many bytes has come: it is taken out, and what belongs to it may be given on.
+    pub(super) fn begin(&mut self, head: usize, framing: Framing, rules: PaceRules) -> BytesMut {
+        self.ready = 0;
         self.body = Body::of(framing);
         self.patience = Patience::new(rules);
         self.may_switch = false;
+        if head == self.came.len() {
+            std::mem::take(&mut self.came)
+        } else {
+            self.came.split_to(head)
+        }
     }
 
     /// The request asks for another protocol, which its answer may begin.
@@ -73,11 +81,30 @@ impl Guarded {
         self.may_switch = true;
     }
 
+    /// Whether something has come that was not given on.
+    pub(super) fn has_more(&self) -> bool {
+        !self.came.is_empty()
+    }
+
+    /// Takes in more, how many bytes. It is read on the stack: a connection that is silent holds no
+    /// buffer.
+    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); ROOM];
+        let mut space = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut space))?;
+        self.came.extend_from_slice(space.filled());
+        Poll::Ready(Ok(space.filled().len()))
+    }
+
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
         let size = self.ready.min(buf.remaining());
         buf.put_slice(&self.came[..size]);
         self.came.advance(size);
         self.ready -= size;
+        if self.came.is_empty() {
+            // An answer may take minutes, and nothing more is expected until its end.
+            self.came = BytesMut::new();
+        }
     }
 
     /// The part of what already came that belongs to the message.
@@ -124,8 +151,8 @@ impl Guarded {
     /// is kept for its turn.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.came.len() < AHEAD {
-            let mut space = [0; GLANCE];
-            let mut glance = ReadBuf::new(&mut space);
+            let mut space = [MaybeUninit::uninit(); GLANCE];
+            let mut glance = ReadBuf::uninit(&mut space);
             ready!(Pin::new(&mut self.inner).poll_read(cx, &mut glance))?;
             if glance.filled().is_empty() {
                 return Poll::Ready(Ok(()));

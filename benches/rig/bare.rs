@@ -58,7 +58,7 @@ impl ProxyHttp for Bare {
 
 /// Serves until the process ends.
 pub(crate) fn run(listen: SocketAddr, daemons: &[SocketAddr], timed: bool) {
-    twolane::observe::init_log("warn", twolane::model::EventFormat::Text);
+    twolane::observe::init_log("off", twolane::model::EventFormat::Text);
     let conf = ServerConf {
         threads: 1,
         upstream_keepalive_pool_size: 512,

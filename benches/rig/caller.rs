@@ -1,8 +1,9 @@
 //! Who asks: connections that are kept, each with one request at a time.
 
 use super::wire::whole;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use twolane::model::clock;
@@ -116,4 +117,53 @@ impl Callers {
         }
         latencies
     }
+}
+
+/// For so long are requests paced.
+const PACED: Duration = Duration::from_millis(500);
+
+/// So many requests a second over so many connections, at times that are fixed from the start; how
+/// long each took. A connection has a thread of its own, which the kernel wakes within microseconds;
+/// timers of the runtime go by milliseconds, and would send bursts.
+pub(crate) fn paced(at: SocketAddr, call: &Call, rate: f64, connections: usize) -> Vec<Duration> {
+    let pause = Duration::from_secs_f64(connections as f64 / rate);
+    let begin = clock::now() + Duration::from_millis(20);
+    let count = (PACED.as_secs_f64() / pause.as_secs_f64()).ceil() as u32;
+    std::thread::scope(|scope| {
+        let one = |n: usize| {
+            let begin = begin + pause.mul_f64(n as f64 / connections as f64);
+            scope.spawn(move || each(at, call.bytes, (begin, pause, count)))
+        };
+        let threads: Vec<_> = (0..connections).map(one).collect();
+        let took = threads
+            .into_iter()
+            .flat_map(|it| it.join().expect("every call is answered"));
+        took.collect()
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, that no runtime needs"
+)]
+fn each(
+    at: SocketAddr,
+    bytes: &[u8],
+    (begin, pause, count): (Instant, Duration, u32),
+) -> Vec<Duration> {
+    let mut stream = std::net::TcpStream::connect(at).expect("it listens");
+    stream.set_nodelay(true).expect("a connected socket");
+    let (mut took, mut buffer) = (Vec::new(), vec![0; 4096]);
+    for n in 0..count {
+        std::thread::sleep((begin + pause * n).saturating_duration_since(clock::now()));
+        let sent = clock::now();
+        stream.write_all(bytes).expect("it is sent");
+        let mut held = 0;
+        while whole(&buffer[..held]).is_none() {
+            let read = stream.read(&mut buffer[held..]);
+            held += read.ok().filter(|read| *read > 0).expect("it is answered");
+        }
+        took.push(sent.elapsed());
+    }
+    took
 }
