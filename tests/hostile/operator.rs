@@ -32,10 +32,6 @@ fn row_31_no_value_of_the_configuration_breaks_a_line_of_http() {
             "by",
         ),
         (
-            "pools: [{ name: a, upstream_key: \"0123456789abcdefBREAK\", nodes: [10.0.0.9:5002] }]\n",
-            "upstream_key",
-        ),
-        (
             "pools: [{ name: \"aBREAK\", nodes: [10.0.0.9:5002] }]\n",
             "name",
         ),

@@ -88,14 +88,17 @@ fn parse(came: &[u8]) -> Result<Option<Announcement>, &'static str> {
     if !may_be(TEXT) && !may_be(BINARY) {
         return Err("it begins otherwise");
     }
-    let parsed = HeaderResult::parse(came);
-    let line = came.len() > LINE || came.contains(&b'\n');
-    let over = if may_be(TEXT) {
-        line
-    } else {
-        came.len() > MOST
-    };
-    match parsed {
+    if may_be(TEXT) {
+        // Cut anywhere else, a line is malformed to its reader.
+        match came.iter().take(LINE).position(|byte| *byte == b'\n') {
+            None if came.len() < LINE => return Ok(None),
+            None => return Err("its line has no end"),
+            Some(_) => {}
+        }
+    } else if came.len() > MOST {
+        return Err("it is too long");
+    }
+    match HeaderResult::parse(came) {
         HeaderResult::V1(Ok(header)) => {
             let client = match header.addresses {
                 v1::Addresses::Unknown => None,
@@ -116,7 +119,7 @@ fn parse(came: &[u8]) -> Result<Option<Announcement>, &'static str> {
             };
             Ok(Some((header.len(), client)))
         }
-        incomplete if incomplete.is_incomplete() && !over => Ok(None),
+        HeaderResult::V2(error) if error.is_incomplete() => Ok(None),
         _ => Err("it is malformed"),
     }
 }
