@@ -167,7 +167,7 @@ fn gateway(listen: SocketAddr, daemons: &[SocketAddr], more: &str) {
     let nodes: Vec<_> = daemons.iter().map(ToString::to_string).collect();
     let text = format!(
         "listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nnodes: [{}]\n\
-         limits: {{ connection_requests: 1000000000, connections: {MANY}, \
+         limits: {{ connection_requests: 10000000, connections: {MANY}, \
          connections_per_address: {MANY} }}\n{more}",
         nodes.join(", ")
     );
