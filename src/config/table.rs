@@ -182,6 +182,20 @@ impl<'a> Value<'a> {
         items.filter(|item| !told(item)).collect()
     }
 
+    /// A name that rules, routes and metrics can carry.
+    pub(super) fn name(&self) -> Option<&'a str> {
+        let name = self.text()?;
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(sign) {
+            self.wrong(
+                "not a name",
+                "use letters, digits, `-`, `_` and `.`, at most 64",
+            );
+            return None;
+        }
+        Some(name)
+    }
+
     /// A text. Numbers are refused: `0815` would lose its zero on the way.
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.tree {

@@ -21,14 +21,14 @@ pub(super) fn count(
     session: &Session,
     ctx: &mut Ctx,
     incoming: &Incoming<'_>,
-    (place, user): (&Place, Option<&str>),
+    (place, tenant, user): (&Place, Option<&str>, Option<&str>),
 ) -> Result<(), Rejection> {
     let address = client_of(session, ctx);
     let now = clock::now();
     let snapshot = &ctx.snapshot;
     let of = Traits {
         address,
-        tenant: incoming.asked().tenant,
+        tenant,
         application: place.application.as_deref(),
         user,
         headers: incoming.headers,
@@ -62,5 +62,5 @@ pub(super) fn count_user(
         return Ok(());
     }
     let incoming = incoming(session.req_header(), None);
-    count(live, session, ctx, &incoming, (place, user))
+    count(live, session, ctx, &incoming, (place, None, user))
 }

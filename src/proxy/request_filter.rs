@@ -6,7 +6,7 @@ use super::forwarded::client_of;
 use super::keep::{self, Kept};
 use super::{limited, tracing};
 use crate::config::PoolKind;
-use crate::dify::{Kind, Names, describe, names_plugins};
+use crate::dify::{Kind, names_plugins};
 use crate::model::{Owner, Rejection, clock};
 use crate::observe::Ending;
 use crate::route::{Found, Treatment, stable_hash};
@@ -25,10 +25,10 @@ pub(super) static UNIQUE_IDENTIFIER: HeaderName =
 pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     let request = session.req_header();
     tracing::begin(live, request, ctx);
-    let (path, post) = (request.uri.path(), request.method == Method::POST);
-    // The kind is in the path alone; who asks for which plugin is looked up after the body was
-    // read, because what borrows from the header cannot be kept meanwhile.
-    let asked = describe(request.method.as_str(), path, Names::default());
+    let incoming = incoming(request, None);
+    // Described once before the body and once behind it: what borrows from the header cannot be kept
+    // meanwhile.
+    let asked = incoming.asked();
     let told_apart = ctx.snapshot.treatments.is_on();
     // Answers of our own are rare and large as futures; boxed, they do not make this one large,
     // which is allocated for every request.
@@ -38,16 +38,16 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
         return Ok(true);
     }
     let treatment = ctx.snapshot.treatments.of(&asked);
-    let keeps = told_apart && post && asked.kind == Kind::Dispatch;
-    let incoming = incoming(request, None);
+    let keeps = told_apart && asked.kind == Kind::Dispatch && request.method == Method::POST;
     if let Err(rejection) = incoming.check(&live.identity.name, &ctx.snapshot, &treatment) {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
     }
-    let place = incoming.place(&ctx.snapshot, &incoming.asked());
+    let place = incoming.place(&ctx.snapshot, &asked);
     // Nothing is counted where nothing is limited; strangers are counted too.
+    let of = (&place, asked.tenant, None);
     if !ctx.snapshot.limits.is_empty()
-        && let Err(rejection) = limited::count(live, session, ctx, &incoming, (&place, None))
+        && let Err(rejection) = limited::count(live, session, ctx, &incoming, of)
     {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);

@@ -81,15 +81,7 @@ fn application(item: &Value<'_>, pools: &[Pool], before: &[Application]) -> Opti
 }
 
 fn application_name(value: &Value<'_>, before: &[Application]) -> Option<String> {
-    let name = value.text()?;
-    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(sign) {
-        value.wrong(
-            "not a name",
-            "use letters, digits, `-`, `_` and `.`, at most 64",
-        );
-        return None;
-    }
+    let name = value.name()?;
     if before.iter().any(|application| application.name == name) {
         value.wrong(
             format!("a second application named {}", value.shown()),

@@ -107,15 +107,7 @@ fn pool(
 }
 
 fn pool_name(value: &Value<'_>, before: &[Pool]) -> Option<String> {
-    let name = value.text()?;
-    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(sign) {
-        value.wrong(
-            "not a name",
-            "use letters, digits, `-`, `_` and `.`, at most 64",
-        );
-        return None;
-    }
+    let name = value.name()?;
     if before.iter().any(|pool| pool.name == name) {
         value.wrong(
             format!("a second pool named {}", value.shown()),
