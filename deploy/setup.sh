@@ -69,8 +69,10 @@ fi
 if [ -n "$unpacked" ]; then
     echo "unpacking into .tools:$unpacked"
     mkdir -p .tools/debs
+    # Without the option apt warns, where root downloads into a folder of root's.
     # shellcheck disable=SC2086 # a list of package names
-    (cd .tools/debs && { apt-get download -qq $unpacked || { $as_root apt-get update -qq && apt-get download -qq $unpacked; }; })
+    download() { (cd .tools/debs && apt-get -o APT::Sandbox::User=root download -qq $unpacked); }
+    download || { $as_root apt-get update -qq && download; }
     for package in .tools/debs/*.deb; do
         case "$package" in
         */nginx_*) program='./usr/sbin/nginx' ;;
