@@ -205,8 +205,6 @@ pub(super) struct SelectorConfig {
     pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
-    /// What the kernel may hold of an answer; none = as it likes.
-    pub(super) buffer: Option<usize>,
     pub(super) health: Health,
     pub(super) trust: Arc<Trust>,
 }
@@ -268,7 +266,8 @@ impl BackendSelection for Selector {
         for node in config.crew.load().iter() {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
-                chosen.peers.push(request_peer(node, config));
+                let peer = request_peer(node, &config.trust, &config.timeouts, &config.health);
+                chosen.peers.push(peer);
                 chosen.pingora.push(member.clone());
             }
         }

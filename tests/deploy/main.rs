@@ -13,6 +13,7 @@ mod doctor;
 mod files;
 mod helm;
 mod kubernetes;
+mod stopping;
 mod typed;
 mod upgrade;
 mod verify;
