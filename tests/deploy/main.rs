@@ -13,6 +13,8 @@ mod doctor;
 mod files;
 mod helm;
 mod kubernetes;
+mod machine;
+mod schemas;
 mod stopping;
 mod typed;
 mod upgrade;
