@@ -69,7 +69,7 @@ fn word<'a>(value: &'a serde_yaml::Value, key: &str) -> &'a str {
 }
 
 #[test]
-fn f254_f255_promtool_accepts_the_rules_and_each_alert_fires_when_it_should() {
+fn f151_f254_f255_promtool_accepts_the_rules_and_each_alert_fires_when_it_should() {
     accept(
         "promtool",
         &["check", "rules", "deploy/prometheus/rules.yml"],

@@ -6,7 +6,11 @@
 //! else runs on the machine disturbs both alike; what is compared is how long the same paced
 //! requests take. Afterwards the attackers must have left nothing behind.
 //!
-//! `SIEGE_ROUNDS`, `SIEGE_SECONDS` and `SIEGE_ATTACKERS` change how much is measured.
+//! Two controls tell the machine's part from the gateway's: the same attack on a process that only
+//! reads, beside a gateway that is left alone; and on a bare Pingora, whose clients are compared.
+//!
+//! `SIEGE_ROUNDS`, `SIEGE_SECONDS` and `SIEGE_ATTACKERS` change how much is measured;
+//! `SIEGE_BURST=1`: all bytes of a second come in one instant.
 #![allow(
     clippy::print_stdout,
     reason = "a measurement is printed for who runs it"
@@ -15,18 +19,19 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 
-use rig::daemon;
 use rig::figures::median;
 use rig::process::{answers, free, until};
 use rig::wire::whole;
+use rig::{bare, daemon};
+use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 
 const CALL: &[u8] =
     b"POST /plugin/t/dispatch/tool/invoke HTTP/1.1\r\nHost: d\r\nX-Plugin-ID: a/b\r\n\
@@ -37,6 +42,7 @@ const BODY: &[u8] = b"POST /x HTTP/1.1\r\nHost: d\r\nContent-Length: 100000\r\n\
 const CLIENTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 const DAEMONS: usize = 3;
+const SECOND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -84,11 +90,20 @@ impl Part {
 
     fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.0.id());
-        std::fs::read_dir(folder).map_or(0, Iterator::count)
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    /// The processor time of all its threads, in microseconds.
+    fn cpu(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("the part runs");
+        let spent = tasks
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+            .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok());
+        spent.sum::<u64>() / 1000
     }
 
     fn resident_mib(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()));
         let status = status.expect("the part runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<usize>().ok());
@@ -112,6 +127,8 @@ fn play(part: &str, addresses: &[SocketAddr]) {
     match part {
         "daemons" => daemon::run(addresses),
         "attackers" => runtime().block_on(attack(addresses[0])),
+        "reader" => runtime().block_on(only_read(addresses[0])),
+        "bare" => bare::run(addresses[0], &addresses[1..], false),
         _ => gateway(addresses[0], &addresses[1..]),
     }
 }
@@ -131,22 +148,35 @@ fn gateway(listen: SocketAddr, daemons: &[SocketAddr]) {
     ran.expect("the gateway starts");
 }
 
+/// Takes whatever comes, and does nothing with it.
+async fn only_read(at: SocketAddr) {
+    let listener = TcpListener::bind(at).await.expect("the port is free");
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(
+            async move { while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {} },
+        );
+    }
+}
+
 async fn attack(at: SocketAddr) {
     let mut attackers = JoinSet::new();
+    let burst = number("SIEGE_BURST", 0) > 0;
+    let begin = Instant::now();
     for n in 0..number("SIEGE_ATTACKERS", 2000) {
         let beginning = if n % 2 == 0 { HEAD } else { BODY };
         attackers.spawn(async move {
-            // Spread over the second: two thousand bytes in one instant would be measured as a
-            // stall of the two cores that attackers, gateway and clients share.
-            sleep(Duration::from_micros(500 * n as u64)).await;
+            // Each has its moment of the second.
+            let moment = if burst { 0 } else { 500 * n as u64 };
+            let mut tick = interval_at(begin + Duration::from_micros(moment), SECOND);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
+                tick.tick().await;
                 let Ok(mut stream) = TcpStream::connect(at).await else {
-                    sleep(Duration::from_secs(1)).await;
                     continue;
                 };
                 let mut sent = stream.write_all(beginning).await;
                 while sent.is_ok() {
-                    sleep(Duration::from_secs(1)).await;
+                    tick.tick().await;
                     let heard = stream.try_read(&mut [0; 1]);
                     let quiet = heard.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
                     if !quiet {
@@ -198,42 +228,107 @@ fn quantile(sorted: &[u64], share: f64) -> u64 {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
-async fn measure() {
-    let ports = free(DAEMONS + 1);
-    let _daemons = Part::start("daemons", &ports[1..]);
-    for port in &ports[1..] {
-        answers(*port).await;
+/// One part under attack, and what its clients feel.
+struct Lane {
+    name: &'static str,
+    /// Who is attacked.
+    part: Part,
+    at: SocketAddr,
+    /// Where the clients ask.
+    asked: SocketAddr,
+    descriptors: usize,
+    memory: usize,
+    /// Round by round: p50 and p99, besieged over calm.
+    ratios: [Vec<f64>; 2],
+    /// What the attacked part spends on a byte, in microseconds.
+    byte: Vec<f64>,
+}
+
+impl Lane {
+    async fn new(name: &'static str, addresses: &[SocketAddr], asked: SocketAddr) -> Self {
+        let part = Part::start(name, addresses);
+        answers(addresses[0]).await;
+        ask(asked, 2 * SECOND).await;
+        Self {
+            name,
+            at: addresses[0],
+            asked,
+            descriptors: part.descriptors(),
+            memory: part.resident_mib(),
+            part,
+            ratios: [Vec::new(), Vec::new()],
+            byte: Vec::new(),
+        }
     }
-    let gateway = Part::start("twolane", &ports);
-    answers(ports[0]).await;
-    let during = Duration::from_secs(number("SIEGE_SECONDS", 8) as u64);
-    ask(ports[0], Duration::from_secs(2)).await;
-    let (before, memory) = (gateway.descriptors(), gateway.resident_mib());
-    let attackers = number("SIEGE_ATTACKERS", 2000);
-    let mut ratios = [Vec::new(), Vec::new()];
-    println!("round   calm p50   p99   siege p50   p99   ratio of p99");
-    for round in 1..=number("SIEGE_ROUNDS", 7) {
-        let calm = ask(ports[0], during).await;
-        let siege = Part::start("attackers", &ports[..1]);
-        assert!(until(|| gateway.descriptors() >= before + attackers * 9 / 10).await);
-        let besieged = ask(ports[0], during).await;
-        let most = gateway.resident_mib();
+
+    async fn round(&mut self, round: usize, attackers: usize, during: Duration) {
+        let spent = async || {
+            let before = self.part.cpu();
+            let took = ask(self.asked, during).await;
+            (took, self.part.cpu() - before)
+        };
+        let (calm, alone) = spent().await;
+        let siege = Part::start("attackers", &[self.at]);
+        // A proxy has another socket for each body, to a node.
+        let proxy = self.at == self.asked;
+        let sockets = attackers + if proxy { attackers / 2 } else { 0 };
+        let full = self.descriptors + sockets * 98 / 100;
+        assert!(until(|| self.part.descriptors() >= full).await);
+        sleep(SECOND).await;
+        let (besieged, attacked) = spent().await;
+        let most = self.part.resident_mib();
         drop(siege);
-        assert!(until(|| gateway.descriptors() <= before + 2 * CLIENTS).await);
+        let empty = self.descriptors + 2 * CLIENTS;
+        assert!(until(|| self.part.descriptors() <= empty).await);
         let figures = [&calm, &besieged].map(|all| [quantile(all, 0.5), quantile(all, 0.99)]);
-        for (at, ratios) in ratios.iter_mut().enumerate() {
+        for (at, ratios) in self.ratios.iter_mut().enumerate() {
             ratios.push(figures[1][at] as f64 / figures[0][at] as f64);
         }
+        let bytes = attackers as f64 * during.as_secs_f64();
+        self.byte
+            .push(attacked.saturating_sub(alone) as f64 / bytes);
         println!(
-            "{round:>5} {:>10} {:>5} {:>11} {:>5} {:>14.2}   {} MiB more",
+            "{round:>5} {:>10} {:>10} {:>5} {:>11} {:>5} {:>14.2}   {} MiB more",
+            self.name,
             figures[0][0],
             figures[0][1],
             figures[1][0],
             figures[1][1],
             figures[1][1] as f64 / figures[0][1] as f64,
-            most.saturating_sub(memory),
+            most.saturating_sub(self.memory),
         );
     }
-    let [p50, p99] = ratios.map(median);
-    println!("{attackers} attackers, microseconds; median ratio of p50 {p50:.2}, of p99 {p99:.2}");
+}
+
+async fn measure() {
+    let ports = free(DAEMONS + 3);
+    let (own, daemons) = ports.split_at(3);
+    let _daemons = Part::start("daemons", daemons);
+    for port in daemons {
+        answers(*port).await;
+    }
+    let to = |at: usize| [&own[at..=at], daemons].concat();
+    let mut lanes = [
+        Lane::new("twolane", &to(0), own[0]).await,
+        // Its clients ask the gateway, which has peace.
+        Lane::new("reader", &to(1), own[0]).await,
+        Lane::new("bare", &to(2), own[2]).await,
+    ];
+    let during = SECOND * u32::try_from(number("SIEGE_SECONDS", 8)).unwrap_or(8);
+    let attackers = number("SIEGE_ATTACKERS", 2000);
+    println!("round   attacked   calm p50   p99   siege p50   p99   ratio of p99");
+    for round in 1..=number("SIEGE_ROUNDS", 7) {
+        for lane in &mut lanes {
+            lane.round(round, attackers, during).await;
+        }
+    }
+    println!("{attackers} attackers, medians: ratios of p50 and p99, microseconds of CPU a byte");
+    for lane in lanes {
+        let [p50, p99] = lane.ratios.map(median);
+        println!(
+            "{:>16} {p50:>10.2} {p99:>5.2} {:>8.2}",
+            lane.name,
+            median(lane.byte)
+        );
+    }
 }

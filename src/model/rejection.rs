@@ -103,7 +103,7 @@ pub const TABLE: [Row; 21] = [
         "PluginDaemonUnauthorizedError",
         None,
     ),
-    row(Reason::Denied, 403, "denied", -403, BAD_REQUEST, None),
+    row(Reason::Denied, 404, "denied", -404, BAD_REQUEST, None),
     row(Reason::Loop, 508, "loop", -500, INTERNAL, None),
     row(
         Reason::BodyTooLarge,

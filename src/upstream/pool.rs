@@ -90,6 +90,7 @@ impl Pool {
             all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
+            buffer: config.limits.node_buffer,
             health: config::Health {
                 path: path.unwrap_or(&config.health.path).to_owned(),
                 ..config.health.clone()

@@ -6,12 +6,12 @@
 //! it is a connection that was not made, and the call goes to another node. A connection is kept
 //! and serves many calls, so the price, one short exchange, is paid once for all of them.
 
+use super::peer::reach;
 use crate::config::Health;
 use async_trait::async_trait;
 use pingora::connectors::l4::Connect;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::protocols::l4::ext;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -25,6 +25,8 @@ pub(super) struct Proven {
     question: RequestHeader,
     /// For the kernels.
     connect: Duration,
+    /// What the kernel may hold of answers.
+    buffer: Option<usize>,
     /// For the process.
     answer: Duration,
     /// False once the node closed a connection after its answer, as some do after every one: then
@@ -38,6 +40,7 @@ impl Proven {
         address: net::SocketAddr,
         connect: Duration,
         health: &Health,
+        buffer: Option<usize>,
     ) -> Option<Self> {
         if !health.enabled || !health.on_connect {
             return None;
@@ -50,15 +53,14 @@ impl Proven {
         Some(Self {
             question,
             connect,
+            buffer,
             answer: health.timeout,
             keeps: AtomicBool::new(true),
         })
     }
 
     async fn dial(&self, to: &net::SocketAddr) -> Result<Stream> {
-        let dialed = tokio::time::timeout(self.connect, ext::connect(to, None)).await;
-        let socket = dialed.or_err(ErrorType::ConnectTimedout, "no connection in time")??;
-        Ok(socket.into())
+        reach(to, self.connect, self.buffer).await
     }
 
     /// The stream again, after one answer on it; `None` when the node closes it after that. Which

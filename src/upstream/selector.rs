@@ -205,6 +205,8 @@ pub(super) struct SelectorConfig {
     pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
+    /// What the kernel may hold of an answer; none = as it likes.
+    pub(super) buffer: Option<usize>,
     pub(super) health: Health,
     pub(super) trust: Arc<Trust>,
 }
@@ -266,8 +268,7 @@ impl BackendSelection for Selector {
         for node in config.crew.load().iter() {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
-                let peer = request_peer(node, &config.trust, &config.timeouts, &config.health);
-                chosen.peers.push(peer);
+                chosen.peers.push(request_peer(node, config));
                 chosen.pingora.push(member.clone());
             }
         }

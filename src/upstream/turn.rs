@@ -6,17 +6,17 @@
 //! both connections are closed (0.9.1, `proxy_handle_upstream`; a bare proxy breaks one WebSocket
 //! in four hundred so). Here the node's answer waits on its connection until the end has gone on.
 
+use super::peer::reach;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::Result;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::TcpKeepalive;
-use pingora::protocols::l4::ext;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, OrErr};
+use pingora::{Error, ErrorType};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -51,6 +51,7 @@ impl Turn {
         let dial = Dial {
             by: options.custom_l4.take(),
             connect: options.connection_timeout.unwrap_or(Duration::MAX),
+            buffer: options.tcp_recv_buf,
             keepalive: options.tcp_keepalive.clone(),
             turn: Arc::clone(&turn),
         };
@@ -101,6 +102,7 @@ impl Turn {
 struct Dial {
     by: Option<Arc<dyn Connect + Send + Sync>>,
     connect: Duration,
+    buffer: Option<usize>,
     keepalive: Option<TcpKeepalive>,
     turn: Arc<Turn>,
 }
@@ -113,9 +115,7 @@ impl Dial {
         let Some(to) = to.as_inet() else {
             return Error::e_explain(ErrorType::ConnectError, "not an IP address");
         };
-        let dialed = tokio::time::timeout(self.connect, ext::connect(to, None)).await;
-        let socket = dialed.or_err(ErrorType::ConnectTimedout, "no connection in time")??;
-        Ok(socket.into())
+        reach(to, self.connect, self.buffer).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::rig::{Held, Rig, UNCHECKED, ask, class_of, node_of, nodes_yaml};
 use crate::support::client::expect_events;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, parse, yaml};
 use crate::support::within;
 use crate::{PLUGIN, daemons, sim};
 use serde_json::json;
@@ -335,5 +335,27 @@ async fn f002_every_strategy_serves() {
             rig.ledger().duplicates().is_empty(),
             "{strategy}: nothing runs twice"
         );
+    }
+}
+
+/// A filter of candidates without code: a node behind a list of tenants is in a pool of its own, to
+/// which a rule sends those on the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn f142_a_tenant_that_is_not_on_the_list_never_gets_the_node_behind_it() {
+    let nodes = daemons(2).await;
+    let (open, listed) = (nodes[0].addr(), nodes[1].addr());
+    let pools = format!(
+        "{UNCHECKED}pools:\n\
+         - {{ name: everybody, nodes: [{{ id: n1, address: \"{open}\" }}] }}\n\
+         - {{ name: listed, nodes: [{{ id: n2, address: \"{listed}\" }}] }}\n\
+         rules: [{{ tenant: a, pool: listed }}, {{ tenant: b, pool: listed }}]\n"
+    );
+    let gateway = Gateway::start(parse(&yaml(&[], &pools))).await;
+    for (tenant, node) in [("a", "n2"), ("b", "n2"), ("stranger", "n1"), ("ab", "n1")] {
+        for _ in 0..5 {
+            let path = format!("/plugin/{tenant}/management/list");
+            let answer = within("an answer", gateway.dify().get(&path)).await;
+            assert_eq!((answer.status, node_of(&answer)), (200, node), "{tenant}");
+        }
     }
 }

@@ -141,7 +141,7 @@ async fn f128_f129_with_one_node_resting_the_other_serves_and_with_both_somebody
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f131_no_node_is_asked_twice_and_no_more_than_three() {
+async fn f131_f184_no_node_is_asked_twice_and_no_more_than_three() {
     let rig = rig(5, "").await;
     for node in &rig.nodes[..2] {
         node.stop(Stop::Cut).await;
@@ -159,7 +159,7 @@ async fn f131_no_node_is_asked_twice_and_no_more_than_three() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f133_a_call_that_may_have_run_is_not_repeated_and_a_read_is() {
+async fn f133_f183_a_call_that_may_have_run_is_not_repeated_and_a_read_is() {
     let rig = rig(2, "").await;
     rig.nodes[0].script("tool/invoke", Script::failing(Fail::Reset));
     assert_eq!(call(&rig.dify()).await.status, 502);

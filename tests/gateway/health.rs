@@ -69,7 +69,7 @@ async fn call(dify: &Dify, id: &str) -> Result<(), DifyError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f057_wrong_words_wrong_status_and_silence_are_all_unhealthy() {
+async fn f057_f187_wrong_words_wrong_status_and_silence_are_all_unhealthy() {
     let nodes = daemons(7).await;
     let gateway = by_hand(&nodes.iter().collect::<Vec<_>>(), "").await;
     round(&gateway).await;
@@ -129,7 +129,7 @@ async fn f239_two_failures_take_a_node_out_and_one_success_brings_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f239_fall_and_rise_are_what_the_file_says() {
+async fn f186_f239_fall_and_rise_are_what_the_file_says() {
     let nodes = daemons(1).await;
     let rules = "health: { interval: 1h, timeout: 200ms, fall: 3, rise: 2 }\n";
     let gateway = by_hand(&[&nodes[0]], rules).await;
@@ -188,7 +188,7 @@ async fn f056_a_single_early_failure_is_withdrawn_by_the_next_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f056_a_killed_node_goes_and_comes_back_by_itself() {
+async fn f056_f189_a_killed_node_goes_and_comes_back_by_itself() {
     let nodes = daemons(2).await;
     let gateway = Gateway::before(&[&nodes[0], &nodes[1]], "").await;
     nodes[0].stop(Stop::Cut).await;

@@ -166,6 +166,17 @@ async fn f058_f148_a_node_that_says_nothing_is_a_504_of_one_line() {
     rig.quiet().await;
 }
 
+/// Seed 002 cut calls off after 300 s of silence, though a daemon lets them run for 600; here, with
+/// every time two hundred times as short, a call that is silent for 310 s of 660.
+#[tokio::test(flavor = "multi_thread")]
+async fn f197_a_call_that_is_silent_for_five_minutes_is_waited_for() {
+    let scaled = format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 3300ms }}\n");
+    let rig = Rig::new(1, &scaled).await;
+    let silent = sim(json!({"ttfb_ms": 1550, "events": 1}));
+    let answer = ask(&rig.dify(), PLUGIN, silent).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f058_silence_in_the_middle_of_a_stream_is_a_broken_end() {
     let rig = Rig::new(

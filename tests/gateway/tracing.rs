@@ -83,7 +83,7 @@ async fn f215_our_own_answers_and_a_nodes_errors_carry_the_id_too() {
     let error = post(&rig, &id).await;
     assert_eq!(told(&error).as_deref(), Some("mine"), "{}", error.text());
     let denied = rig.dify().raw("GET", "/metrics", &id, b"").await.unwrap();
-    expect_rejection(&denied, 403, "denied");
+    expect_rejection(&denied, 404, "denied");
     assert_eq!(told(&denied).as_deref(), Some("mine"));
     rig.nodes[0].stop(Stop::Cut).await;
     let nobody = post(&rig, &id).await;

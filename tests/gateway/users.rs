@@ -251,3 +251,27 @@ async fn f164_a_call_of_a_plugin_is_told_by_the_daemons_user_id() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f194_debug_headers_are_on_or_off_and_never_name_a_user() {
+    for on in [true, false] {
+        let apis = apis(&format!("debug: {{ headers: {on} }}\n")).await;
+        let user = "alice@example.org";
+        let body = json!({"user": user, "query": "q"}).to_string();
+        let target = format!("/v1/chat-messages?user_id={user}");
+        for headers in [vec![JSON], vec![JSON, ("X-User-ID", user)]] {
+            let answer = apis.send(&target, &headers, body.as_bytes()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let ours = |name: &str| name.to_ascii_lowercase().starts_with("x-twolane-");
+            let shown: Vec<_> = answer
+                .headers
+                .iter()
+                .filter(|(name, _)| ours(name))
+                .collect();
+            assert_eq!(!shown.is_empty(), on, "{shown:?}");
+            assert_eq!(answer.header("X-Twolane-Node").is_some(), on);
+            let names = |(_, value): &(String, String)| value.contains("alice");
+            assert!(!answer.headers.iter().any(names), "{answer:?}");
+        }
+    }
+}

@@ -213,7 +213,7 @@ fn floods() -> Vec<Flood> {
             "empty data",
             &open,
             |_| frame(DATA, 0, 1, &[]),
-            30_000,
+            120,
             Some(CALM),
         ),
         flood(

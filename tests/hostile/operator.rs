@@ -98,9 +98,9 @@ async fn row_32_the_operators_pages_are_for_the_operator() {
     }
     // The data listener has none of them: some are denied, of others the node is asked.
     for (target, status) in [
-        ("/metrics", 403),
-        ("/debug/pprof", 403),
-        ("/admin", 403),
+        ("/metrics", 404),
+        ("/debug/pprof", 404),
+        ("/admin", 404),
         ("/-/reload", 200),
         ("/ui/", 200),
     ] {

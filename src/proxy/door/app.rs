@@ -5,7 +5,6 @@ use super::stream::{Guarded, returned};
 use super::waits::Silence;
 use crate::admit::wire::{Fault, Head, HeadRules, PaceRules};
 use crate::config::Config;
-use crate::model::clock;
 use crate::proxy::Proxy;
 use crate::upstream::Live;
 use async_trait::async_trait;
@@ -21,7 +20,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// The data listener: what Pingora drives for each connection.
 pub struct Door {
@@ -111,7 +109,7 @@ impl Door {
                 })
                 .await;
             let next = if begun {
-                next(&mut guarded, &terms).await
+                next(&mut guarded, &terms, &mut silence).await
             } else {
                 Next::Gone
             };
@@ -165,8 +163,8 @@ fn session(
 }
 
 /// Awaits the rest of a head that has begun.
-async fn next(guarded: &mut Guarded, terms: &Terms) -> Next {
-    let deadline = Instant::from_std(clock::now() + terms.within);
+async fn next(guarded: &mut Guarded, terms: &Terms, silence: &mut Silence) -> Next {
+    let mut waits = false;
     let mut head = Head::default();
     let mut blank = true;
     loop {
@@ -189,10 +187,20 @@ async fn next(guarded: &mut Guarded, terms: &Terms) -> Next {
                 Ok(None) => {}
             }
         }
-        match timeout_at(deadline, poll_fn(|cx| guarded.poll_more(cx))).await {
-            Ok(Ok(1..)) => {}
-            Ok(_) => return Next::Gone,
-            Err(_) => {
+        // Most heads come whole. The others have one alarm each, in however many pieces they drip.
+        if !waits {
+            silence.begin(terms.within);
+            waits = true;
+        }
+        let more = poll_fn(|cx| match guarded.poll_more(cx) {
+            Poll::Ready(came) => Poll::Ready(Some(came)),
+            Poll::Pending if silence.poll_over(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match more.await {
+            Some(Ok(1..)) => {}
+            Some(_) => return Next::Gone,
+            None => {
                 let fault = Fault::slow("the request's header took too long");
                 return Next::Refused(fault);
             }
