@@ -11,7 +11,7 @@ use lab::cells::{Cell, named, sweep};
 use lab::farm::{Discipline, Model};
 use lab::limits::{EVERYWHERE, MEASURES, Ratios};
 use lab::policy::Policy;
-use lab::race::{Bound, bound, isolation, race, scenario};
+use lab::race::{Bound, bound, isolation, isolation_bound, race, scenario};
 use lab::seed::{SCENARIOS, no_gain};
 use twolane::model::Threshold;
 
@@ -231,17 +231,24 @@ fn seed() {
 /// B6: the p99 of short calls beside a long load, as a share of the same calls alone.
 fn isolated() {
     let words = ["adaptive", "least_in_flight", "peer_round_robin", "seed"];
-    let mut names = vec!["bound"];
+    let mut names = vec!["owed"];
     names.extend(words);
+    names.extend(["one queue, in order", "one queue, short first"]);
     head("B6: short p99 beside long load / alone, s", &names);
     for model in [Model::F, Model::D] {
-        let shares = words.map(|word| {
-            let [both, alone] = isolation(model, &Policy::of(word), COUNT);
-            format!("{both:.2} / {alone:.2} = {:.2}", both / alone)
+        let told =
+            |[both, alone]: [f64; 2]| format!("{both:.2} / {alone:.2} = {:.2}", both / alone);
+        let shares = words.map(|word| told(isolation(model, &Policy::of(word), COUNT)));
+        // What shortest first does is known for workers alone.
+        let bounds = [Discipline::Own, Discipline::ShortestFirst].map(|order| match model {
+            Model::F => told(isolation_bound(model, Bound(order), COUNT)),
+            _ => "-".to_owned(),
         });
         row(
             model.word(),
-            std::iter::once("1.50".to_owned()).chain(shares),
+            std::iter::once("1.50".to_owned())
+                .chain(shares)
+                .chain(bounds),
         );
     }
 }

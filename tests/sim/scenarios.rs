@@ -1,9 +1,9 @@
 //! Are seed 000's scenarios kept, and are our claims about them no more than was measured?
 
-use crate::lab::farm::Model;
+use crate::lab::farm::{Discipline, Model};
 use crate::lab::figures::Figures;
 use crate::lab::policy::Policy;
-use crate::lab::race::{isolation, scenario};
+use crate::lab::race::{Bound, isolation, isolation_bound, scenario};
 use crate::lab::run::figures;
 use crate::lab::seed::{SCENARIOS, Scenario, slots};
 use crate::lab::trace::Trace;
@@ -36,7 +36,8 @@ fn f100_f101_f102_the_seeds_scenarios_gain_two_fifths_or_never_lose() {
 
 /// Short calls beside a long load, as a share of the same calls without it: B6, by operation. On daemons,
 /// where processes contend, they are nearly as quick; on nodes whose slots are what is short no placement
-/// reaches 1.5 without leaving slots empty, and a cap is what helps.
+/// reaches 1.5 without leaving slots empty: not even one queue before all slots does, in the order of arrival.
+/// The same queue with short calls first does, and that is what a cap makes.
 #[test]
 fn f039_f040_beside_a_long_load_short_calls_are_nearly_as_quick_as_alone() {
     let share = |[both, alone]: [f64; 2]| both / alone;
@@ -58,6 +59,21 @@ fn f039_f040_beside_a_long_load_short_calls_are_nearly_as_quick_as_alone() {
             "{own:?} {turns:?}"
         );
     }
+}
+
+#[test]
+fn f039_where_slots_are_short_no_placement_reaches_what_short_first_does() {
+    let bound = |order| {
+        let [both, alone] = isolation_bound(Model::F, Bound(order), COUNT);
+        both / alone
+    };
+    let arrival = bound(Discipline::Own);
+    let short_first = bound(Discipline::ShortestFirst);
+    println!("B6 F, one queue: in order {arrival:.2}, short first {short_first:.2}");
+    assert!(
+        arrival > 1.5 && short_first <= 1.5,
+        "{arrival} and {short_first}"
+    );
 }
 
 /// The race of `benches/race` without a cap, in virtual time: four nodes of eight slots, one plugin of

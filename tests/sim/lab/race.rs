@@ -1,7 +1,7 @@
 //! How do several rules compare on the same traces?
 
 use super::cells::Cell;
-use super::farm::{Discipline, Model};
+use super::farm::{Discipline, Farm, Model};
 use super::faults::Fault;
 use super::figures::Figures;
 use super::fleet::Fleet;
@@ -44,8 +44,24 @@ pub(crate) fn bound(cell: &Cell, count: u32, bound: Bound) -> Figures {
 
 /// The p99 of short calls beside the long load of B6, and without it: the mean over the seeds.
 pub(crate) fn isolation(model: Model, policy: &Policy, count: u32) -> [f64; 2] {
+    isolation_on(model, policy, count, Farm::clone)
+}
+
+/// The same where all nodes are one, with one queue. In the order of arrival: no placement can do better that
+/// sends every call at once, however much it knows. Shortest first: what waiting at the gateway can bring.
+pub(crate) fn isolation_bound(model: Model, bound: Bound, count: u32) -> [f64; 2] {
+    let one = Policy::of("round_robin");
+    isolation_on(model, &one, count, |farm| farm.merged(bound.0))
+}
+
+fn isolation_on(
+    model: Model,
+    policy: &Policy,
+    count: u32,
+    nodes: impl Fn(&Farm) -> Farm,
+) -> [f64; 2] {
     Scenario::isolation().map(|it| {
-        let farm = it.farm_of(model);
+        let farm = nodes(&it.farm_of(model));
         let of = |seed| {
             let mut dice = Dice::with_seed(seed);
             let trace = Trace::of(it.operations(), &farm, it.load, (&mut dice, count));
