@@ -26,7 +26,7 @@ run: setup
 
 # The dashboard is tested in a real browser.
 test: setup
-	@sh deploy/setup.sh promtool amtool chromium chromedriver helm
+	@sh deploy/setup.sh promtool amtool chromium chromedriver helm linters
 	$(CARGO) test $(ARGS)
 
 lint: setup
@@ -60,11 +60,13 @@ docs: setup
 PROFILE ?= dist
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/twolane
 
-# The manual and the completions are the program's own words.
+# The manual and the completions are the program's own words. The configuration is away from its
+# schema there, and must name it by its path.
 deb: setup
 	@sh deploy/setup.sh dpkg-shlibdeps
 	$(CARGO) build --locked --bin twolane --profile $(PROFILE)
 	mkdir -p target/deb
+	sed 's|\$$schema=schema.json|$$schema=/usr/share/doc/twolane/schema.json|' conf/twolane.yaml >target/deb/twolane.yaml
 	$(BUILT) man >target/deb/twolane.1
 	for shell in bash zsh fish; do $(BUILT) completions $$shell >target/deb/twolane.$$shell || exit 1; done
 	$(CARGO) deb --no-build --profile $(PROFILE) --output target/deb/twolane.deb

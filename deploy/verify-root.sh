@@ -61,6 +61,20 @@ case "$what" in
     inside TWOLANE_NODES=127.0.0.1:6001 twolane check --config /etc/twolane/twolane.yaml >"$root/tmp/check.log" 2>&1 \
         || { cat "$root/tmp/check.log"; said no "its own configuration is refused"; }
     said ok "unit, manual, completions, conffile; twolane check accepts /etc/twolane/twolane.yaml"
+    # An editor finds the schema from where each file is.
+    schemas=0
+    for file in $(chroot "$root" dpkg-query -L twolane | grep '\.yaml$'); do
+        named=$(sed -n 's/^# yaml-language-server: $schema=//p' "$root$file")
+        case "$named" in
+        "") said no "$file names no schema" ;;
+        /*) found=$root$named ;;
+        *) found=$root$(dirname "$file")/$named ;;
+        esac
+        inside twolane schema | cmp -s - "$found" || said no "$file names a schema that is not there or another one: $named"
+        schemas=$((schemas + 1))
+    done
+    [ "$schemas" -gt 2 ] || said no "only $schemas configurations were found"
+    said ok "$schemas configurations name the schema where it is"
     after=$(chroot "$root" dpkg-query -W | wc -l)
     [ "$after" = $((before + 1)) ] || said no "$((after - before)) packages came with it"
     ;;

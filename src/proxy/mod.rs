@@ -34,5 +34,5 @@ mod wait;
 mod written;
 
 pub use ctx::Ctx;
-pub use door::{Announced, Door, Seats};
+pub use door::{Announced, Door, LAST, Seats};
 pub use hooks::Proxy;

@@ -11,6 +11,7 @@ mod descriptors;
 mod embedded;
 mod fleet;
 mod handshakes;
+mod listeners;
 mod panics;
 mod reload;
 mod run;

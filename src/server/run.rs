@@ -1,5 +1,6 @@
 //! How does the program run?
 
+use super::listeners::{Lent, Listeners};
 use super::reload::{Reloader, Written};
 use super::signals::{self, Shutdown, Signals};
 use super::tls::Credentials;
@@ -9,10 +10,9 @@ use crate::admin::{Admin, Hands};
 use crate::config::{Config, Loaded};
 use crate::upstream::Live;
 use parking_lot::Mutex;
-use pingora::server::configuration::Opt;
 use pingora::server::{RunArgs, Server};
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -53,12 +53,8 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let succession = Succession::new(file.clone());
     let upgrade = options.upgrade;
     let mut config = loaded.config;
-    if upgrade {
-        upgrade::usable(&config.shutdown.upgrade_socket).map_err(StartError::Other)?;
-    } else {
-        settle_ports(&mut config)?;
-    }
-    let mut server = server(&config, upgrade);
+    let opened = opened(&mut config, upgrade)?;
+    let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&config));
 
     let background = background().map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
@@ -84,10 +80,16 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     background.spawn(signals::reload_on_hangup(hangup, Arc::clone(&reloader)));
     background.spawn(signals::reopen_on_usr1(reopen, Arc::clone(&live)));
     start_background(&background, &live, &reloader, closed);
-    // Only now: whoever gives us its listeners may rely on us.
     server.bootstrap();
+    // Only now: whoever gives us its listeners may rely on us.
+    let listeners = Arc::new(opened.map_or_else(|| inherited(&live), Ok)?);
 
-    add_services(&mut server, &live, (reloader, &credentials), &ports);
+    add_services(
+        &mut server,
+        &live,
+        (reloader, &credentials),
+        (&ports, &listeners),
+    );
     log::info!(
         "serving gateway={} pid={} {ports} nodes={}",
         live.identity.name,
@@ -101,6 +103,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
             live: Arc::clone(&live),
             stops: Mutex::new(Some(stops)),
             closing,
+            listeners,
             succession,
             phases,
         }),
@@ -109,12 +112,22 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     Ok(())
 }
 
-fn server(config: &Config, upgrade: bool) -> Server {
-    let opt = Opt {
-        upgrade,
-        ..Opt::default()
-    };
-    Server::new_with_opt_and_conf(Some(opt), services::server_conf(config))
+/// Listeners of our own; none where another program will give us its own.
+fn opened(config: &mut Config, upgrade: bool) -> Result<Option<Listeners>, StartError> {
+    if upgrade {
+        upgrade::usable(&config.shutdown.upgrade_socket).map_err(StartError::Other)?;
+        return Ok(None);
+    }
+    Listeners::open(config).map(Some)
+}
+
+/// The listeners of the program that runs.
+fn inherited(live: &Live) -> Result<Listeners, StartError> {
+    let socket = &live.snapshot().config.shutdown.upgrade_socket;
+    Listeners::inherit(socket).map_err(|error| {
+        let socket = socket.display();
+        StartError::Other(format!("nobody gave us its listeners at {socket}: {error}"))
+    })
 }
 
 /// Background tasks have a thread of their own: they go on while the proxy is busy.
@@ -162,19 +175,20 @@ fn add_services(
     server: &mut Server,
     live: &Arc<Live>,
     (reloader, credentials): (Arc<Reloader>, &Arc<Credentials>),
-    ports: &Ports,
+    (ports, listeners): (&Ports, &Arc<Listeners>),
 ) {
     let conf = &server.configuration;
     let addresses = (&ports.data[..], &ports.tls[..]);
-    server.add_service(services::data(conf, live, credentials, addresses));
+    let data = services::data(conf, live, credentials, addresses);
+    server.add_service(Lent::new(data, listeners));
     let hands: Arc<dyn Hands> = reloader;
     let mut admin = services::admin(Admin::new(Arc::clone(live), hands));
     admin.add_tcp(&ports.admin.to_string());
-    server.add_service(admin);
+    server.add_service(Lent::new(admin, listeners));
     if let Some(address) = ports.tcp {
         let mut tcp = services::tcp(live);
         tcp.add_tcp(&address.to_string());
-        server.add_service(tcp);
+        server.add_service(Lent::new(tcp, listeners));
     }
 }
 
@@ -200,20 +214,4 @@ fn start_background(
         // Pingora's main thread sleeps through its whole grace period by now.
         std::process::exit(0);
     });
-}
-
-/// Pingora opens ports in a task that would wait half a minute for a taken one; an operator wants
-/// to know at once. Port 0 becomes the port that was free.
-fn settle_ports(config: &mut Config) -> Result<(), StartError> {
-    let admin = [&mut config.admin.listen];
-    let all = config
-        .listen
-        .iter_mut()
-        .chain(&mut config.tls.listen)
-        .chain(admin);
-    for address in all.chain(&mut config.tcp.listen) {
-        let free = TcpListener::bind(*address).and_then(|listener| listener.local_addr());
-        *address = free.map_err(|error| StartError::Listen(*address, error))?;
-    }
-    Ok(())
 }

@@ -1,11 +1,14 @@
 //! Which signals mean what? HUP reload, USR1 reopen the access log, TERM drain, INT fast, QUIT upgrade;
 //! a second one exits now.
 
+use super::listeners::Listeners;
 use super::reload::Reloader;
 use super::upgrade::Succession;
 use super::{state, systemd};
 use crate::admin::Hands;
 use crate::admin::Validate;
+use crate::model::clock;
+use crate::proxy::LAST;
 use crate::upstream::Live;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -16,11 +19,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 
-/// How long nobody must have been inside before we believe that nobody comes: connections that
-/// were accepted in the last moment have not sent their header yet.
+/// How long nobody must have been inside before we believe it: a connection that was accepted in
+/// the last moment has its seat a little later.
 const QUIET: Duration = Duration::from_millis(100);
-/// The same where a successor serves: nobody waits for our end.
-const QUIET_BEHIND: Duration = Duration::from_secs(1);
 
 /// Reloads on SIGHUP for as long as the process lives. Unhandled, it would end the process, and
 /// `kill -HUP` is an operator's reflex.
@@ -88,6 +89,7 @@ pub(super) struct Shutdown {
     pub(super) stops: Mutex<Option<Stops>>,
     /// Told when the listeners are about to close.
     pub(super) closing: watch::Sender<bool>,
+    pub(super) listeners: Arc<Listeners>,
     pub(super) succession: Succession,
     /// How far Pingora is.
     pub(super) phases: broadcast::Receiver<ExecutionPhase>,
@@ -141,7 +143,7 @@ impl Shutdown {
     fn leave_later(&self, stops: Stops) {
         self.live.lifecycle.note_succeeded();
         let (live, closing) = (Arc::clone(&self.live), self.closing.clone());
-        let mut phases = self.phases.resubscribe();
+        let (mut phases, listeners) = (self.phases.resubscribe(), Arc::clone(&self.listeners));
         tokio::spawn(async move {
             // Pingora gives the listeners away, accepts for five seconds more, and closes them. By a
             // clock of our own we might end before it did, with connections that nobody had read.
@@ -152,6 +154,8 @@ impl Shutdown {
                     _ => {}
                 }
             }
+            // Nobody shall wait for us in a queue, should the successor end before we do.
+            listeners.close();
             live.lifecycle.begin_drain();
             log::info!("succeeded, draining open={}", live.lifecycle.open());
             exit_at_once_on(stops, &live);
@@ -172,6 +176,7 @@ impl Shutdown {
             () = stops.any() => return ShutdownSignal::FastShutdown,
         }
         exit_at_once_on(stops, &self.live);
+        self.listeners.settle().await;
         self.closing.send_replace(true);
         ShutdownSignal::GracefulTerminate
     }
@@ -189,22 +194,20 @@ fn exit_at_once_on(mut stops: Stops, live: &Arc<Live>) {
 }
 
 /// Waits until the listeners closed and then nobody is inside, or for the deadline. Pingora itself
-/// would sleep for its whole grace period.
+/// would sleep for its whole grace period. A connection that nobody has read from yet is somebody
+/// inside for as long as its client has to begin.
 pub(super) async fn drained(live: &Live, mut closing: watch::Receiver<bool>) {
     if closing.wait_for(|closing| *closing).await.is_err() {
         std::future::pending::<()>().await;
     }
     let deadline = live.snapshot().config.shutdown.deadline;
-    let silence = if live.lifecycle.has_successor() {
-        QUIET_BEHIND
-    } else {
-        QUIET
-    };
+    let begun_by = clock::now() + LAST + QUIET;
     let quiet = async {
         loop {
             live.lifecycle.emptied().await;
-            tokio::time::sleep(silence).await;
-            if live.lifecycle.open() == 0 {
+            tokio::time::sleep(QUIET).await;
+            let is_read = live.crowd.inside() == 0 || clock::now() >= begun_by;
+            if is_read && live.lifecycle.open() == 0 {
                 return;
             }
         }

@@ -231,7 +231,7 @@ async fn init_refuses_somebody_elses_override_and_a_folder_without_dify() {
 }
 
 #[test]
-fn the_development_stack_is_three_nodes_one_redis_and_two_gateways() {
+fn f112_the_development_stack_is_three_nodes_one_redis_and_two_gateways() {
     let stack = yaml("deploy/compose/development/compose.yaml");
     let services = stack["services"].as_object().unwrap();
     let names: Vec<_> = services.keys().map(String::as_str).collect();

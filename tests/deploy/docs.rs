@@ -77,3 +77,43 @@ fn every_link_in_a_document_leads_to_a_file() {
     }
     assert!(seen > 30, "only {seen} were seen");
 }
+
+/// What a page says to programs: its commands without their comments, its settings, its words in code,
+/// where its links lead, and how it is divided.
+fn said_to_programs(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let mut said = Vec::new();
+    for (at, part) in text.split("```").enumerate() {
+        let lines = part.lines().map(str::trim_end);
+        if at % 2 == 1 && !part.starts_with('\n') {
+            let bare = lines.map(|line| line.split('#').next().unwrap_or_default().trim_end());
+            said.extend(bare.filter(|line| !line.is_empty()).map(str::to_owned));
+        } else if at % 2 == 0 {
+            let headings = lines.filter(|line| line.starts_with('#'));
+            said.extend(headings.map(|line| line.chars().take_while(|one| *one == '#').collect()));
+            let links = part.split("](").skip(1);
+            let links = links.filter_map(|rest| rest.split(')').next());
+            let mut inline: Vec<_> = part.split('`').skip(1).step_by(2).chain(links).collect();
+            // The order of words within a paragraph is a language's own.
+            inline.sort_unstable();
+            said.extend(inline.into_iter().map(str::to_owned));
+        }
+    }
+    said
+}
+
+#[test]
+fn both_languages_say_the_same() {
+    let ours = said_to_programs("README.md");
+    let theirs = said_to_programs("README.zh-CN.md");
+    assert!(ours.len() > 200, "only {} were seen", ours.len());
+    let swap = |word: &String| word.replace("README.zh-CN.md", "README.md");
+    let (ours, theirs): (Vec<_>, Vec<_>) = (
+        ours.iter().map(swap).collect(),
+        theirs.iter().map(swap).collect(),
+    );
+    for (one, other) in ours.iter().zip(&theirs) {
+        assert_eq!(one, other, "README.md and README.zh-CN.md");
+    }
+    assert_eq!(ours.len(), theirs.len());
+}

@@ -1,5 +1,6 @@
 //! The image and the unit.
 
+use super::schemas::linter;
 use super::{root, yaml};
 use std::process::Command;
 
@@ -37,6 +38,17 @@ fn f218_the_image_is_pinned_rootless_and_asks_itself_for_its_health() {
 }
 
 #[test]
+fn the_image_is_written_as_hadolint_wants_it() {
+    let Some(mut hadolint) = linter("hadolint") else {
+        return;
+    };
+    let file = root().join("deploy/docker/Dockerfile");
+    let ran = hadolint.arg(file).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}");
+}
+
+#[test]
 fn f220_the_unit_checks_before_it_reloads_and_waits_for_streams() {
     let unit = lines("deploy/systemd/twolane.service");
     let reloads: Vec<_> = unit
@@ -63,6 +75,55 @@ fn f220_the_unit_checks_before_it_reloads_and_waits_for_streams() {
         .filter(|line| line.contains("twolane.service") && !line.contains("not executable"))
         .collect();
     assert!(mistakes.is_empty(), "{mistakes:?}");
+}
+
+/// A unit that may do little: systemd's own score, of 10 for one that may do everything.
+#[test]
+fn the_unit_gives_away_what_the_program_does_not_need() {
+    let mut security = Command::new("systemd-analyze");
+    security.args(["security", "--offline=true", "--threshold=20"]);
+    let ran = security
+        .arg(root().join("deploy/systemd/twolane.service"))
+        .output();
+    let Ok(ran) = ran else {
+        eprintln!("systemd-analyze is not there: the unit was not weighed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "over 2.0: {said}");
+    assert!(said.contains("Overall exposure level"), "{said}");
+}
+
+/// Whoever knew the daemon knows where the gateway listens.
+#[test]
+fn f238_the_data_port_is_the_daemons_own_everywhere() {
+    let config = twolane::config::Config::default_with([]);
+    assert_eq!(config.listen, ["0.0.0.0:5002".parse().unwrap()]);
+    let dockerfile = lines("deploy/docker/Dockerfile");
+    assert!(dockerfile.contains(&"EXPOSE 5002 5003 5012".to_owned()));
+    let service = super::documents("deploy/kubernetes/base/service.yaml");
+    let ports = service.iter().find_map(|one| one.pointer("/spec/ports/0"));
+    assert_eq!(ports.unwrap()["port"], 5002);
+    for version in ["dify-1.13", "dify-1.17"] {
+        let file = format!("deploy/compose/{version}/docker-compose.override.yaml");
+        let text = lines(&file).join("\n");
+        assert!(text.contains("http://twolane:5002"), "{file}");
+    }
+}
+
+#[test]
+fn f230_each_way_to_run_it_says_where_its_log_and_its_memory_are() {
+    for (folder, words) in [
+        ("docker", ["docker logs", "docker stats"]),
+        ("compose", ["docker compose logs", "docker stats"]),
+        ("kubernetes", ["kubectl logs", "kubectl top pod"]),
+        ("systemd", ["journalctl -u twolane", "systemctl status"]),
+    ] {
+        let page = lines(&format!("deploy/{folder}/README.md")).join("\n");
+        for word in words {
+            assert!(page.contains(word), "deploy/{folder}: {word}");
+        }
+    }
 }
 
 #[test]

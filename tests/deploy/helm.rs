@@ -37,7 +37,7 @@ fn ran(words: &[&str], values: &Value) -> Option<Output> {
 }
 
 /// The manifests of a release called twolane, with these values.
-fn rendered(values: &Value) -> Option<Vec<Value>> {
+pub(super) fn rendered(values: &Value) -> Option<Vec<Value>> {
     let output = ran(&["template", "twolane"], values)?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{values}: {said}");

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use twolane::config::{self, Known, OwnWords, read_foreign};
 
-const OVERLAYS: [&str; 3] = ["plain", "borispolonsky", "douban"];
+pub(super) const OVERLAYS: [&str; 3] = ["plain", "borispolonsky", "douban"];
 
-fn rendered(overlay: &str) -> Option<Vec<Value>> {
+pub(super) fn rendered(overlay: &str) -> Option<Vec<Value>> {
     let folder = root().join("deploy/kubernetes/overlays").join(overlay);
     let ran = Command::new("kubectl")
         .arg("kustomize")

@@ -112,7 +112,7 @@ impl Load {
 }
 
 /// Ends a successor, which is not our child, with the test.
-struct Successor(String);
+pub(super) struct Successor(pub(super) String);
 
 impl Drop for Successor {
     fn drop(&mut self) {
@@ -123,7 +123,7 @@ impl Drop for Successor {
     }
 }
 
-fn pids(log: &str) -> Vec<String> {
+pub(super) fn pids(log: &str) -> Vec<String> {
     let serving = log.lines().filter(|line| line.contains(" serving "));
     let pids = serving.filter_map(|line| line.split(" pid=").nth(1));
     pids.filter_map(|rest| rest.split(' ').next().map(str::to_owned))

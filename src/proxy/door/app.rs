@@ -30,7 +30,7 @@ pub struct Door {
 
 /// A client that connected in the last moment has so long to begin its request: no successor would
 /// ever see its connection.
-const LAST: Duration = Duration::from_secs(1);
+pub const LAST: Duration = Duration::from_secs(1);
 
 /// What a client did.
 enum Next {

@@ -26,7 +26,7 @@ mod stream;
 mod waits;
 
 pub use announced::Announced;
-pub use app::Door;
+pub use app::{Door, LAST};
 pub(super) use refuse::ALLOWED;
 pub use seats::Seats;
 pub(super) use stream::fault_of;
