@@ -53,11 +53,14 @@ impl Comeback {
         self.unproven.store(true, Ordering::Relaxed);
     }
 
-    /// The first plugin was found there: work begins only now, and with it the growth.
-    pub(super) fn note_proven(&self, now: Instant) {
-        if self.unproven.swap(false, Ordering::Relaxed) {
+    /// The first plugin was found there: work begins only now, and with it the growth. Says whether
+    /// it was the first.
+    pub(super) fn note_proven(&self, now: Instant) -> bool {
+        let first = self.unproven.swap(false, Ordering::Relaxed);
+        if first {
             self.grows.store(self.clock(now), Ordering::Relaxed);
         }
+        first
     }
 
     /// Milliseconds of the node's own clock at which it last came up; `None` when it was there from

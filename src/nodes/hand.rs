@@ -2,14 +2,13 @@
 
 /// The operator's hand on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Hand {
     /// Takes requests.
-    Ready = 0,
+    Ready,
     /// Takes nothing new; what runs there ends in peace.
-    Drain = 1,
+    Drain,
     /// Takes nothing, and is not expected to work.
-    Maint = 2,
+    Maint,
 }
 
 impl Hand {
@@ -29,13 +28,5 @@ impl Hand {
         [Self::Ready, Self::Drain, Self::Maint]
             .into_iter()
             .find(|hand| hand.word() == word)
-    }
-
-    pub(super) const fn from_bits(bits: u8) -> Self {
-        match bits {
-            1 => Self::Drain,
-            2 => Self::Maint,
-            _ => Self::Ready,
-        }
     }
 }

@@ -127,6 +127,11 @@ impl Node {
     /// otherwise since.
     pub fn hear_sights(&self, told: &[Told], now: Instant) {
         self.presences().hear(told, now);
+        let absences = told.iter().filter(|told| !told.sight.present);
+        let longest = absences.map(|told| told.sight.lasting.min(LONGEST)).max();
+        if let Some(lasting) = longest {
+            self.look_closely(now + lasting);
+        }
     }
 }
 

@@ -41,6 +41,7 @@ impl Lease {
         let own = node.runtime_in_flight(plugin.place());
         let met = (own, node.total_in_flight().saturating_sub(own));
         node.count_up(class, plugin.place());
+        node.count_taken();
         Self {
             met,
             reaching: false,

@@ -3,23 +3,21 @@
 use super::comeback::Comeback;
 use super::cooldown::Cooldown;
 use super::expected::Expected;
-use super::hand::Hand;
+use super::front::{Front, REPORTED, TOLD};
 use super::health_route::HealthRoutes;
 use super::marks::Marks;
-use super::others::Others;
+use super::others::{Others, Remote};
 use super::places::Places;
-use super::platform::Platform;
 use super::presence::Presences;
-use super::runtimes::Runtimes;
 use super::shown::Shown;
 use super::speed::Speed;
 use super::telling::Telling;
 use super::{CooldownRules, Plugins};
-use crate::model::{Class, NodeId, PluginPlace, Role};
+use crate::model::{Class, NodeId, Role};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// One plugin daemon. All counters are atomics: requests read and write them without a lock.
@@ -30,25 +28,19 @@ use std::time::{Duration, Instant};
 pub struct Node {
     id: NodeId,
     address: SocketAddr,
+    pub(super) since: Instant,
+    /// What every choice reads.
+    pub(super) front: Front,
     /// The name in its certificate; none = it is reached without TLS.
     pub(super) server_name: Option<Arc<str>>,
-    role: AtomicU8,
-    weight: AtomicU16,
-    hand: AtomicU8,
-    /// The verdict of the active checks. True until a first check said otherwise.
-    healthy: AtomicBool,
     /// Whether any check has ended yet.
     checked: AtomicBool,
     /// True while the verdict rests on a failed first check alone.
     doubted: AtomicBool,
-    /// Live leases by class.
-    in_flight: [AtomicU32; Class::ALL.len()],
-    /// When those of them that have an expected end should end.
+    /// When those of its leases that have an expected end should end.
     pub(super) expected: Expected,
     /// What other gateways and direct clients do there.
     others: Others,
-    /// Live leases by plugin: the contention inside one runtime.
-    pub(super) runtimes: Runtimes,
     /// What is known of each plugin's runtime here.
     pub(super) presences: Presences,
     /// Strikes, and the rest they led to.
@@ -63,12 +55,8 @@ pub struct Node {
     telling: Telling,
     /// How many requests it may have in flight.
     places: Places,
-    /// Where its plugins run.
-    pub(super) platform: Platform,
     /// Leases ever taken.
     taken: AtomicU64,
-    /// Live leases whose request has not reached the node yet.
-    reaching: AtomicU32,
     /// Attempts that failed on this node.
     failed: AtomicU64,
     /// Where it is asked whether it is well.
@@ -89,17 +77,13 @@ impl Node {
         Self {
             id,
             address,
+            since: now,
+            front: Front::new(role, weight),
             server_name: None,
-            role: AtomicU8::new(role as u8),
-            weight: AtomicU16::new(weight.max(1)),
-            hand: AtomicU8::new(Hand::Ready as u8),
-            healthy: AtomicBool::new(true),
             checked: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
-            in_flight: Default::default(),
             expected: Expected::default(),
             others: Others::new(now),
-            runtimes: Runtimes::new(),
             presences: Presences::new(Plugins::CAPACITY, now),
             cooldown: Cooldown::new(now),
             comeback: Comeback::new(now),
@@ -107,9 +91,7 @@ impl Node {
             marks: Marks::new(now),
             telling: Telling::new(now),
             places: Places::default(),
-            platform: Platform::default(),
             taken: AtomicU64::new(0),
-            reaching: AtomicU32::new(0),
             failed: AtomicU64::new(0),
             health_route: HealthRoutes::default(),
             shown: Shown::new(now),
@@ -140,44 +122,6 @@ impl Node {
         self.address
     }
 
-    /// Its part in the pool.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        Role::ALL[usize::from(self.role.load(Ordering::Relaxed)).min(Role::ALL.len() - 1)]
-    }
-
-    /// Its share of the work; at least 1.
-    #[must_use]
-    pub fn weight(&self) -> u16 {
-        self.weight.load(Ordering::Relaxed)
-    }
-
-    /// The operator's hand.
-    #[must_use]
-    pub fn hand(&self) -> Hand {
-        Hand::from_bits(self.hand.load(Ordering::Relaxed))
-    }
-
-    /// Sets the operator's hand.
-    pub fn set_hand(&self, hand: Hand) {
-        self.hand.store(hand as u8, Ordering::Relaxed);
-    }
-
-    pub(super) fn set_role(&self, role: Role) {
-        self.role.store(role as u8, Ordering::Relaxed);
-    }
-
-    /// Sets its share of the work; at least 1.
-    pub fn set_weight(&self, weight: u16) {
-        self.weight.store(weight.max(1), Ordering::Relaxed);
-    }
-
-    /// The verdict of the active checks.
-    #[must_use]
-    pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
-    }
-
     /// Whether any check has ended yet.
     #[must_use]
     pub fn is_checked(&self) -> bool {
@@ -199,10 +143,10 @@ impl Node {
     /// plugins run there is not known any more.
     pub fn set_healthy(&self, healthy: bool) {
         self.doubted.store(false, Ordering::Relaxed);
-        if !self.healthy.swap(healthy, Ordering::Relaxed) && healthy {
+        if self.turn_healthy(healthy) && healthy {
             self.presences.forget();
             self.cooldown.wake();
-            self.speed.forget();
+            self.speed.forget(&self.front.pace);
             self.marks.forget();
         }
     }
@@ -212,6 +156,7 @@ impl Node {
     /// than its share.
     pub fn note_came_up(&self, now: Instant) {
         self.comeback.note(now);
+        self.look_closely(now);
     }
 
     /// Its process is another one than before, although it may never have been seen down: what was
@@ -247,12 +192,6 @@ impl Node {
         self.set_healthy(true);
     }
 
-    /// Live leases of one class.
-    #[must_use]
-    pub fn in_flight(&self, class: Class) -> u32 {
-        self.in_flight[class.index()].load(Ordering::Relaxed)
-    }
-
     /// Live leases of every class.
     #[must_use]
     pub fn total_in_flight(&self) -> u32 {
@@ -282,7 +221,21 @@ impl Node {
     /// between must not look like a stranger's.
     pub fn note_reported(&self, running: u32, ours_before: u32, now: Instant) {
         let ours = self.total_in_flight().max(ours_before);
-        self.others.note_reported(running.saturating_sub(ours), now);
+        let beyond = running.saturating_sub(ours);
+        self.others.note_reported(beyond, now);
+        self.front.set(REPORTED, beyond > 0);
+    }
+
+    /// Takes what the other gateways hold there.
+    pub fn note_remote(&self, remote: &Remote) {
+        let told = self.others.note_remote(remote);
+        self.front.set(TOLD, told > 0);
+    }
+
+    /// The other gateways tell nothing any more.
+    pub fn forget_remote(&self) {
+        self.others.forget_remote();
+        self.front.set(TOLD, false);
     }
 
     /// What others do there, and how much of that may still be true.
@@ -295,6 +248,11 @@ impl Node {
     #[must_use]
     pub const fn speed(&self) -> &Speed {
         &self.speed
+    }
+
+    /// A request took `exp(residual)` times what is usual for its operation.
+    pub fn note_pace(&self, residual: f64, now: Instant) {
+        self.speed.note(residual, now, &self.front.pace);
     }
 
     /// What strategies note on it.
@@ -318,11 +276,18 @@ impl Node {
     /// Takes how long the node rests because of what happened to other gateways.
     pub fn note_resting_elsewhere(&self, now: Instant, lasting: Duration) {
         self.cooldown.rest_elsewhere(now, lasting);
+        if !lasting.is_zero() {
+            self.look_closely(now + lasting);
+        }
     }
 
     /// A failure that is the node's; returns the rest that begins with it, if one does.
     pub fn strike(&self, now: Instant, rules: &CooldownRules) -> Option<Duration> {
-        self.cooldown.strike(now, rules)
+        let rest = self.cooldown.strike(now, rules);
+        if let Some(rest) = rest {
+            self.look_closely(now + rest);
+        }
+        rest
     }
 
     /// The share of its latest requests that failed by its own fault.
@@ -339,6 +304,7 @@ impl Node {
     /// The node asked for a pause.
     pub fn rest(&self, now: Instant, lasting: Duration) {
         self.cooldown.rest(now, lasting);
+        self.look_closely(now + lasting);
     }
 
     /// Whether a line about its trouble may be written now: one in a second, with how many were left
@@ -355,7 +321,7 @@ impl Node {
 
     /// Requests that hold it and have not reached it yet: a moment each, unless nobody is there.
     pub(crate) const fn reaching(&self) -> &AtomicU32 {
-        &self.reaching
+        &self.front.reaching
     }
 
     /// Attempts that failed on this node.
@@ -364,16 +330,8 @@ impl Node {
         self.failed.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_up(&self, class: Class, plugin: PluginPlace) {
+    pub(super) fn count_taken(&self) {
         self.taken.fetch_add(1, Ordering::Relaxed);
-        self.in_flight[class.index()].fetch_add(1, Ordering::Relaxed);
-        self.runtimes.count_up(class, plugin);
-    }
-
-    pub(super) fn count_down(&self, class: Class, plugin: PluginPlace) {
-        let before = self.in_flight[class.index()].fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a lease ends once");
-        self.runtimes.count_down(class, plugin);
     }
 
     pub(super) const fn presences(&self) -> &Presences {
@@ -422,7 +380,7 @@ mod tests {
         assert_eq!(node.load(), 50);
         node.note_reported(1, 1, now);
         assert_eq!(node.load(), 0, "ours ended since the node counted it");
-        node.count_up(Class::Long, PluginPlace::NONE);
+        node.count_up(Class::Long, crate::model::PluginPlace::NONE);
         node.note_reported(50, 1, now);
         assert_eq!(node.load(), 50, "our own request is among the fifty");
     }

@@ -93,12 +93,13 @@ impl Others {
         u64::try_from(since).map_or(u64::MAX, |us| us.saturating_add(1))
     }
 
-    /// Takes what the other gateways hold. News that is older than what is known changes nothing.
-    pub fn note_remote(&self, remote: &Remote) {
+    /// Takes what the other gateways hold, and says how many that are now. News that is older than what
+    /// is known changes nothing.
+    pub(super) fn note_remote(&self, remote: &Remote) -> u32 {
         let as_of = self.clock(remote.as_of);
         let mut filled = self.filled.lock();
         if as_of < self.told.as_of.load(Ordering::Relaxed) {
-            return;
+            return self.told.total.load(Ordering::Relaxed);
         }
         for place in filled.drain(..) {
             self.told_runtimes[usize::from(place)].store(0, Ordering::Relaxed);
@@ -114,10 +115,11 @@ impl Others {
             0.0
         };
         self.told.set(remote.total, as_of, rate);
+        remote.total
     }
 
     /// Nobody tells any more: what the node itself reports counts again.
-    pub fn forget_remote(&self) {
+    pub(super) fn forget_remote(&self) {
         if self.told.as_of.load(Ordering::Relaxed) == 0 {
             return;
         }

@@ -39,7 +39,7 @@ pub(super) const STILL_PRESENT: u64 = TIME - 1;
 pub(super) const MISSES: u32 = 42;
 pub(super) const GENERATION: u32 = 48;
 /// An absence lasts at most so many times the first.
-const LONGEST: u32 = 12;
+pub(super) const LONGEST: u32 = 12;
 
 impl Presences {
     pub(super) fn new(places: u16, now: Instant) -> Self {

@@ -33,6 +33,12 @@ impl Runtimes {
         (self.word(plugin).load(Ordering::Relaxed) >> 32) as u32
     }
 
+    /// All, and the long ones.
+    pub(super) fn counts(&self, plugin: PluginPlace) -> (u32, u32) {
+        let word = self.word(plugin).load(Ordering::Relaxed);
+        (word as u32, (word >> 32) as u32)
+    }
+
     pub(super) fn count_up(&self, class: Class, plugin: PluginPlace) {
         self.word(plugin).fetch_add(one(class), Ordering::Relaxed);
     }

@@ -14,10 +14,22 @@ pub type Tried = SmallVec<[NodeId; 4]>;
 /// one, so no strategy is ever asked to choose from nothing.
 #[derive(Debug)]
 pub struct Candidates<'a> {
-    nodes: Row<'a>,
+    nodes: Kept<'a>,
     fail_open: bool,
     now: Instant,
     slow_start: Duration,
+}
+
+/// Who was kept.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies on the stack for one choice"
+)]
+#[derive(Debug)]
+enum Kept<'a> {
+    /// The whole pool: no list is made.
+    All(&'a [Arc<Node>]),
+    These(Row<'a>),
 }
 
 impl<'a> Candidates<'a> {
@@ -25,31 +37,59 @@ impl<'a> Candidates<'a> {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        match &self.nodes {
+            Kept::All(pool) => pool.len(),
+            Kept::These(row) => row.len(),
+        }
     }
 
     /// The candidate at a position.
     #[must_use]
     pub fn get(&self, at: usize) -> Option<&'a Arc<Node>> {
-        self.nodes.get(at).map(|(_, node)| *node)
+        match &self.nodes {
+            Kept::All(pool) => pool.get(at),
+            Kept::These(row) => row.get(at).map(|(_, node)| *node),
+        }
     }
 
     /// The candidates in pool order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a Arc<Node>> {
-        self.nodes.iter().map(|(_, node)| *node)
+        (0..self.len()).map(|at| match &self.nodes {
+            Kept::All(pool) => &pool[at],
+            Kept::These(row) => row[at].1,
+        })
+    }
+
+    /// Shows the candidates and their positions, one after the other.
+    pub(crate) fn each(&self, mut see: impl FnMut(usize, &'a Node)) {
+        match &self.nodes {
+            Kept::All(pool) => pool.iter().enumerate().for_each(|(at, node)| see(at, node)),
+            Kept::These(row) => {
+                let nodes = row.iter().enumerate();
+                nodes.for_each(|(at, (_, node))| see(at, node));
+            }
+        }
     }
 
     /// Where in its pool a candidate stands.
     #[must_use]
     pub fn pool_position(&self, at: usize) -> usize {
-        usize::from(self.nodes[at].0)
+        match &self.nodes {
+            Kept::All(_) => at,
+            Kept::These(row) => usize::from(row[at].0),
+        }
     }
 
     /// Where among the candidates a place of the pool stands, if its node is one of them.
     #[must_use]
     pub fn position_of(&self, pool_position: usize) -> Option<usize> {
-        let place = |(at, _): &(u16, _)| usize::from(*at).cmp(&pool_position);
-        self.nodes.binary_search_by(place).ok()
+        match &self.nodes {
+            Kept::All(pool) => (pool_position < pool.len()).then_some(pool_position),
+            Kept::These(row) => {
+                let place = |(at, _): &(u16, _)| usize::from(*at).cmp(&pool_position);
+                row.binary_search_by(place).ok()
+            }
+        }
     }
 
     /// The time of the choice.
@@ -100,6 +140,20 @@ impl Screening<'_> {
         self.limits
             .as_ref()
             .is_none_or(|(class, limits)| node.has_room(*class, self.plugin, limits))
+    }
+
+    fn candidates<'a>(&self, nodes: Kept<'a>, fail_open: bool) -> Candidates<'a> {
+        Candidates {
+            nodes,
+            fail_open,
+            now: self.now,
+            slow_start: self.comeback.slow_start,
+        }
+    }
+
+    /// Any node that may serve will do: none was tried, none must have room, or the plugin for certain.
+    fn wants_no_more_than_a_node(&self) -> bool {
+        self.tried.is_empty() && self.limits.is_none() && !self.once
     }
 }
 
@@ -179,6 +233,16 @@ pub fn screen<'a>(
     pool: &'a [Arc<Node>],
     request: &Screening<'_>,
 ) -> Result<Candidates<'a>, NoCandidate> {
+    if request.wants_no_more_than_a_node() && nothing_is_odd(pool) {
+        return Ok(request.candidates(Kept::All(pool), false));
+    }
+    look_closely(pool, request)
+}
+
+fn look_closely<'a>(
+    pool: &'a [Arc<Node>],
+    request: &Screening<'_>,
+) -> Result<Candidates<'a>, NoCandidate> {
     let mut refused = NoCandidate {
         total: u16::try_from(pool.len()).unwrap_or(u16::MAX),
         ..NoCandidate::default()
@@ -188,7 +252,9 @@ pub fn screen<'a>(
         regular: Row::with_capacity(pool.len()),
         ..Sorted::default()
     };
+    let grace = request.comeback.warmup.max(request.comeback.slow_start);
     for (at, node) in (0u16..).zip(pool) {
+        node.look_away(request.now, grace);
         match node.hand() {
             Hand::Maint => refused.maint += 1,
             Hand::Drain => refused.drain += 1,
@@ -219,12 +285,6 @@ pub fn screen<'a>(
         sick,
         ..
     } = sorted;
-    let candidates = |nodes, fail_open| Candidates {
-        nodes,
-        fail_open,
-        now: request.now,
-        slow_start: request.comeback.slow_start,
-    };
     let sick_too = if request.fail_open { sick } else { Row::new() };
     let mut rows = [regular, backup, warming, absent, sick_too].into_iter();
     let Some((at, mut nodes)) = (0..).zip(&mut rows).find(|(_, row)| !row.is_empty()) else {
@@ -238,7 +298,13 @@ pub fn screen<'a>(
             return Err(refused);
         }
     }
-    Ok(candidates(nodes, at == SICK))
+    Ok(request.candidates(Kept::These(nodes), at == SICK))
+}
+
+/// Does nothing speak against any of them? What is true of nearly every moment is found out by adding
+/// up one word of each.
+fn nothing_is_odd(pool: &[Arc<Node>]) -> bool {
+    !pool.is_empty() && pool.iter().fold(0, |odd, node| odd | node.front.odd()) == 0
 }
 
 /// Where the unhealthy stand among the rows.

@@ -31,6 +31,11 @@ const HALF_LIFE: Duration = Duration::from_secs(30);
 /// No node is taken for slower than this: it still gets work when others are full.
 const SLOWEST: f64 = 10.0;
 
+/// What [`Speed::note`] tells before anything is proven.
+pub(super) const fn unproven() -> Pair {
+    Pair::new(f32::INFINITY, f32::NEG_INFINITY)
+}
+
 /// One node's pace against what is usual.
 #[derive(Debug)]
 pub struct Speed {
@@ -73,8 +78,10 @@ impl Speed {
         }
     }
 
-    /// A request took `exp(residual)` times what is usual for its operation.
-    pub fn note(&self, residual: f64, now: Instant) {
+    /// A request took `exp(residual)` times what is usual for its operation. `seen` is told the mean, and
+    /// the mean less the errors that chance may explain: as long as the least mean of all nodes is no
+    /// less than anybody's second number, none of them is slow.
+    pub(super) fn note(&self, residual: f64, now: Instant, seen: &Pair) {
         let mut known = self.residuals.lock();
         let off = residual.clamp(-CUT, CUT) - known.mean;
         known.mean += NEW * off;
@@ -86,14 +93,19 @@ impl Speed {
             (known.variance + FLOOR) / known.samples
         };
         self.proven.set(known.mean as f32, error as f32);
+        if error.is_finite() {
+            let surely = known.mean - SIGMAS * error.sqrt();
+            seen.set(known.mean as f32, surely as f32);
+        }
         self.at.store(self.clock(now), Ordering::Relaxed);
     }
 
     /// It came back, and may be another machine: nothing is known.
-    pub(super) fn forget(&self) {
+    pub(super) fn forget(&self, seen: &Pair) {
         let mut known = self.residuals.lock();
         *known = Residuals::default();
         self.proven.set(0.0, f32::INFINITY);
+        seen.set(f32::INFINITY, f32::NEG_INFINITY);
     }
 
     /// What is proven; `None` while too little is known.
@@ -154,6 +166,7 @@ mod tests {
     struct Rig {
         now: Instant,
         nodes: Vec<Speed>,
+        seen: Vec<Pair>,
         dice: Dice,
     }
 
@@ -163,6 +176,7 @@ mod tests {
             Self {
                 now,
                 nodes: (0..nodes).map(|_| Speed::new(now)).collect(),
+                seen: (0..nodes).map(|_| unproven()).collect(),
                 dice: Dice::with_seed(seed),
             }
         }
@@ -172,9 +186,19 @@ mod tests {
             self.dice.f64() * 2.2 - 1.1
         }
 
+        fn note(&self, node: usize, residual: f64) {
+            self.nodes[node].note(residual, self.now, &self.seen[node]);
+        }
+
         fn slowness(&self, node: usize) -> f64 {
             let fastest = Pace::fastest(self.nodes.iter());
-            self.nodes[node].slowness(fastest, self.now)
+            let slowness = self.nodes[node].slowness(fastest, self.now);
+            let seen = self.seen.iter().map(Pair::get);
+            let (least, surely) = seen.fold((f32::INFINITY, f32::NEG_INFINITY), |so_far, it| {
+                (so_far.0.min(it.0), so_far.1.max(it.1))
+            });
+            assert!(surely > least || slowness == 1.0, "seen at a glance");
+            slowness
         }
     }
 
@@ -185,7 +209,7 @@ mod tests {
             for node in 0..2 {
                 let noise = rig.noise();
                 let slower = if node == 1 { 5f64.ln() } else { 0.0 };
-                rig.nodes[node].note(noise + slower, rig.now);
+                rig.note(node, noise + slower);
             }
             assert!(n >= 9 || rig.slowness(1) == 1.0, "after {n}");
         }
@@ -201,8 +225,8 @@ mod tests {
     fn what_was_proven_fades_until_the_node_is_tried_again() {
         let mut rig = Rig::new(2, 2);
         for _ in 0..200 {
-            rig.nodes[0].note(0.0, rig.now);
-            rig.nodes[1].note(1.0, rig.now);
+            rig.note(0, 0.0);
+            rig.note(1, 1.0);
         }
         let mut before = rig.slowness(1);
         assert!(before > 2.0);
@@ -217,13 +241,13 @@ mod tests {
     #[test]
     fn a_node_that_became_fast_is_believed_within_a_hundred_samples() {
         let rig = Rig::new(2, 3);
-        (0..200).for_each(|_| rig.nodes[0].note(0.0, rig.now));
-        (0..200).for_each(|_| rig.nodes[1].note(1.5, rig.now));
+        (0..200).for_each(|_| rig.note(0, 0.0));
+        (0..200).for_each(|_| rig.note(1, 1.5));
         assert!(rig.slowness(1) > 3.0);
-        (0..200).for_each(|_| rig.nodes[1].note(0.0, rig.now));
+        (0..200).for_each(|_| rig.note(1, 0.0));
         assert!(rig.slowness(1) < 1.1, "{}", rig.slowness(1));
-        (0..200).for_each(|_| rig.nodes[1].note(1.5, rig.now));
-        rig.nodes[1].forget();
+        (0..200).for_each(|_| rig.note(1, 1.5));
+        rig.nodes[1].forget(&rig.seen[1]);
         assert!(rig.slowness(1) == 1.0);
     }
 
@@ -237,7 +261,7 @@ mod tests {
             let mut rig = Rig::new(3, 0);
             let mut counts = [0; 3];
             for (node, residual) in residuals {
-                rig.nodes[node].note(residual, rig.now);
+                rig.note(node, residual);
                 counts[node] += 1;
             }
             rig.now += Duration::from_secs(seconds);
@@ -257,7 +281,7 @@ mod tests {
             for _ in 0..2000 {
                 for node in 0..3 {
                     let noise = rig.noise();
-                    rig.nodes[node].note(noise, rig.now);
+                    rig.note(node, noise);
                 }
                 wrong += u32::from((0..3).any(|node| rig.slowness(node) > 1.1));
             }

@@ -28,33 +28,35 @@
 
 use super::hindrance::Hindrance;
 use super::lanes::Lanes;
-use super::scan::{self, Field, Notes};
+use super::scan::{self, Best, Field, Notes};
 use super::{Choice, Ended, Insight, Preview, Strategy, Why};
 use crate::config::Strategies;
 use crate::learn::ln_seconds;
 use crate::model::{Class, Dice, Outcome, Request};
-use crate::nodes::{Candidates, Node, Pace};
+use crate::nodes::{Burden, Candidates, Glance, Node, Pace};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+/// Costs are counted in parts of a request: whole numbers are compared without rounding.
+const ONE: u64 = 1024;
 /// Weights while the lanes are apart.
 const APART: Weights = Weights {
-    plugin: 0.0,
-    long: 4.0,
-    both: 0.0,
+    plugin: 0,
+    long: 4 * ONE,
+    both: 0,
 };
 /// On a node whose plugins run elsewhere nothing contends but the calls it passes on.
 const ELSEWHERE: Weights = Weights {
-    plugin: 0.0,
-    long: 0.0,
-    both: 0.0,
+    plugin: 0,
+    long: 0,
+    both: 0,
 };
 /// With so many long requests fewer than the next, the short lane takes one.
 const SLACK: f64 = 3.0;
 /// A request that has not reached its node counts so many times more: where somebody is, that takes a
 /// moment; where nobody is, it is all that can be seen until patience ends.
-const REACHING: f64 = 4.0;
+const REACHING: u64 = 4;
 /// So many requests per node may have begun unseen before what is known of others counts less.
 const UNSEEN: f64 = 0.5;
 
@@ -68,12 +70,12 @@ pub(super) struct Adaptive {
     damping: AtomicU64,
 }
 
-/// How many times a request counts beyond once.
+/// How many times a request counts beyond once, in parts of [`ONE`].
 #[derive(Clone, Copy, Debug)]
 struct Weights {
-    plugin: f64,
-    long: f64,
-    both: f64,
+    plugin: u64,
+    long: u64,
+    both: u64,
 }
 
 /// One choice's view of the nodes.
@@ -90,14 +92,60 @@ impl Adaptive {
     pub(super) fn new(rules: &Strategies) -> Self {
         Self {
             together: Weights {
-                plugin: rules.plugin_weight,
-                long: rules.long_weight,
-                both: rules.plugin_long_weight,
+                plugin: parts(rules.plugin_weight),
+                long: parts(rules.long_weight),
+                both: parts(rules.plugin_long_weight),
             },
             lanes: Lanes::default(),
             hindrance: Hindrance::default(),
             damping: AtomicU64::new(1f64.to_bits()),
         }
+    }
+
+    /// How requests weigh, by what was measured.
+    fn weights(&self) -> Weights {
+        if self.lanes.apart() {
+            APART
+        } else if self.hindrance.alike() {
+            Weights {
+                plugin: 0,
+                both: 0,
+                ..self.together
+            }
+        } else {
+            self.together
+        }
+    }
+
+    /// The choice where nothing counts but the requests of each node: nobody is slow, grows, or serves
+    /// others. That is nearly always so, and can be told from one cache line of each. None: look closely.
+    fn at_a_glance(
+        &self,
+        request: &Request,
+        among: &Candidates<'_>,
+        field: &Field,
+        dice: &mut Dice,
+    ) -> Option<Choice> {
+        let lane = request.class == Class::Long && self.lanes.apart();
+        if lane || field.len() == 1 {
+            return None;
+        }
+        let weights = self.weights();
+        let (mut best, mut shown) = (Best::NONE, 0);
+        let (mut odd, mut least, mut surely) = (0, f32::INFINITY, f32::NEG_INFINITY);
+        field.each(among, |_, node| {
+            let node = node.glance(request.plugin);
+            odd |= node.odd;
+            least = if node.pace < least { node.pace } else { least };
+            surely = if node.surely > surely {
+                node.surely
+            } else {
+                surely
+            };
+            best.offer(shown, weights.cost(&node), node.weight);
+            shown += 1;
+        });
+        (odd == 0 && surely <= least).then(|| best.choose(field, dice))
     }
 
     fn view<'a>(&self, request: &'a Request, among: &Candidates<'_>, field: &Field) -> View<'a> {
@@ -115,17 +163,7 @@ impl Adaptive {
         let damping = known.map(|unseen| damping(field.len(), unseen));
         View {
             request,
-            weights: if self.lanes.apart() {
-                APART
-            } else if self.hindrance.alike() {
-                Weights {
-                    plugin: 0.0,
-                    both: 0.0,
-                    ..self.together
-                }
-            } else {
-                self.together
-            },
+            weights: self.weights(),
             damping,
             fastest,
             now,
@@ -136,19 +174,18 @@ impl Adaptive {
     fn decide(
         &self,
         request: &Request,
-        among: &Candidates<'_>,
+        (among, field): (&Candidates<'_>, &Field),
         dice: &mut Dice,
         see: impl Fn(usize, &Node, f64) -> f64,
     ) -> (Choice, Option<f64>) {
-        let field = Field::of(among, dice);
-        let view = self.view(request, among, &field);
+        let view = self.view(request, among, field);
         let lane = if request.class == Class::Long && self.lanes.apart() {
-            view.short_lane(among, &field, dice)
+            view.short_lane(among, field, dice)
         } else {
             None
         };
         let any_slow = Cell::new(false);
-        let choice = scan::cheapest(among, &field, dice, |at, node| {
+        let choice = scan::cheapest(among, field, dice, |at, node| {
             if lane == Some(at) {
                 return f64::INFINITY;
             }
@@ -158,7 +195,7 @@ impl Adaptive {
         });
         let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
             Why::ShortLane
-        } else if any_slow.get() && view.cheaper_if_none_were_slow(among, &field, (choice.at, lane))
+        } else if any_slow.get() && view.cheaper_if_none_were_slow(among, field, (choice.at, lane))
         {
             Why::SlowNodeAvoided
         } else {
@@ -177,9 +214,26 @@ fn damping(candidates: usize, unseen: f64) -> f64 {
     }
 }
 
+/// A weight in parts of [`ONE`].
+fn parts(weight: f64) -> u64 {
+    (weight * ONE as f64).round() as u64
+}
+
 impl Weights {
-    fn weigh(&self, total: u32, same: u32, long: u32) -> f64 {
-        f64::from(total) + self.plugin * f64::from(same) + self.long * f64::from(long)
+    /// What a node would cost the newcomer by our requests there.
+    fn cost(&self, node: &Glance) -> u64 {
+        let all = 1 + u64::from(node.all) + REACHING * u64::from(node.reaching);
+        ONE * all
+            + self.plugin * u64::from(node.same)
+            + self.long * u64::from(node.long)
+            + self.both * u64::from(node.same_long)
+    }
+
+    /// What it would cost more by what others do there.
+    fn burden(&self, others: &Burden) -> u64 {
+        ONE * u64::from(others.total)
+            + self.plugin * u64::from(others.same)
+            + self.long * u64::from(others.long)
     }
 }
 
@@ -192,19 +246,12 @@ impl View<'_> {
         } else {
             self.weights
         };
-        let long = node.in_flight(Class::Long);
-        let total = node.in_flight(Class::Short) + long;
-        let mut cost = 1.0 + weights.weigh(total, node.runtime_in_flight(plugin), long);
-        cost += REACHING * f64::from(node.reaching().load(Ordering::Relaxed));
-        // What is switched off is not looked up.
-        if weights.both > 0.0 {
-            cost += weights.both * f64::from(node.runtime_long(plugin));
-        }
+        let mut cost = weights.cost(&node.glance(plugin)) as f64;
         if let Some(damping) = self.damping {
             let others = node.others().burden(plugin, self.now);
-            cost += damping * weights.weigh(others.total, others.same, others.long);
+            cost += damping * weights.burden(&others) as f64;
         }
-        cost
+        cost / ONE as f64
     }
 
     fn slowness(&self, node: &Node) -> f64 {
@@ -281,7 +328,11 @@ impl View<'_> {
 
 impl Strategy for Adaptive {
     fn choose(&self, request: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
-        let (choice, damping) = self.decide(request, among, dice, |_, _, cost| cost);
+        let field = Field::of(among, dice);
+        let (choice, damping) = match self.at_a_glance(request, among, &field, dice) {
+            Some(choice) => (choice, None),
+            None => self.decide(request, (among, &field), dice, |_, _, cost| cost),
+        };
         let shown = damping.unwrap_or(1.0);
         self.damping.store(shown.to_bits(), Ordering::Relaxed);
         choice
@@ -294,7 +345,8 @@ impl Strategy for Adaptive {
         dice: &mut Dice,
     ) -> Option<Preview> {
         let notes = Notes::of(among);
-        let (choice, _damping) = self.decide(request, among, dice, |at, node, cost| {
+        let field = Field::of(among, dice);
+        let (choice, _damping) = self.decide(request, (among, &field), dice, |at, node, cost| {
             notes.note(at, node, cost)
         });
         Some(notes.preview(choice))
@@ -316,6 +368,73 @@ impl Strategy for Adaptive {
             lanes_apart: self.lanes.apart(),
             plugins_alike: self.hindrance.alike(),
             damping: Some(f64::from_bits(self.damping.load(Ordering::Relaxed))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::{Lease, Tried, screen};
+    use crate::select::rig::Rig;
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use std::time::Duration;
+
+    proptest! {
+        /// What is read from one cache line of each node says the same as a close look, by the same dice:
+        /// whatever runs there, whoever is slow, grows, rests or serves others, at whatever weights.
+        #[test]
+        fn a_glance_and_a_close_look_choose_alike(
+            weights in vec(1u16..5, 2..70), leases in vec((any::<usize>(), 0usize..3, any::<bool>(), any::<bool>()), 0..200),
+            paces in vec((any::<usize>(), 0f64..0.4), 0..60), odd in vec((any::<usize>(), 0u8..5), 0..2),
+            apart in any::<bool>(), seed in any::<u64>(), long in any::<bool>(), shift in 0u64..200,
+        ) {
+            let class = |long: bool| Class::ALL[usize::from(long)];
+            let mut rig = Rig::weighing(&weights);
+            let adaptive = Adaptive::new(&Strategies::default());
+            if apart {
+                rig.show_neighbours(&adaptive, 8.0);
+            }
+            let plugins: Vec<_> = ["p/0", "p/1", "p/2"].map(|name| rig.plugins.find(Some(name))).into();
+            let take = |&(node, plugin, long, reaching): &(usize, usize, bool, bool)| {
+                let node = &rig.pool[node % rig.pool.len()];
+                let lease = Lease::take(node, &plugins[plugin], class(long), rig.now);
+                if reaching { lease.reaching() } else { lease }
+            };
+            let _held: Vec<_> = leases.iter().map(take).collect();
+            for (node, residual) in paces {
+                let node = &rig.pool[node % rig.pool.len()];
+                (0..12).for_each(|_| node.note_pace(residual, rig.now));
+            }
+            for (node, what) in odd {
+                let node = &rig.pool[node % rig.pool.len()];
+                match what {
+                    0 => node.note_came_up(rig.now),
+                    1 => node.rest(rig.now, Duration::from_secs(20)),
+                    2 => node.note_reported(5, 0, rig.now),
+                    3 => node.note_serverless(true),
+                    _ => node.set_healthy(false),
+                }
+            }
+            rig.now += Duration::from_secs(shift);
+            rig.comeback.slow_start = Duration::from_secs(60);
+            let tried = Tried::new();
+            let request = Request::new(class(long), plugins[0].place());
+            let among = screen(&rig.pool, &rig.screening(&tried, request.plugin)).expect("most may serve");
+            let choose = |how: &dyn Fn(&Field, &mut Dice) -> Choice| {
+                let mut dice = Dice::with_seed(seed);
+                let field = Field::of(&among, &mut dice);
+                (how(&field, &mut dice), dice.u64(..))
+            };
+            let close = |field: &Field, dice: &mut Dice| {
+                adaptive.decide(&request, (&among, field), dice, |_, _, cost| cost).0
+            };
+            let quick = choose(&|field, dice| {
+                let glance = adaptive.at_a_glance(&request, &among, field, dice);
+                glance.unwrap_or_else(|| close(field, dice))
+            });
+            prop_assert_eq!(quick, choose(&close));
         }
     }
 }

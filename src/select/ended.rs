@@ -60,7 +60,7 @@ pub fn settle(
     };
     if let (Outcome::Answered, Some(expected)) = (outcome, ended.expected) {
         let residual = ln_seconds(ended.duration) - expected;
-        node.speed().note(residual, now);
+        node.note_pace(residual, now);
     }
     let sample = lease.settle(outcome, now);
     if let (Some(operation), Some(sample)) = (operation, sample) {

@@ -235,7 +235,7 @@ proptest! {
         let adaptive = strategy("adaptive");
         let start = rig.now;
         for (node, &total) in rig.pool.iter().zip(&theirs) {
-            node.others().note_remote(&Remote { total, long: 0, plugins: Vec::new(), as_of: start, rate });
+            node.note_remote(&Remote { total, long: 0, plugins: Vec::new(), as_of: start, rate });
         }
         let mut damping = |ms| {
             rig.now = start + Duration::from_millis(ms);

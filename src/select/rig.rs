@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{Strategies, TwoNodes};
 use crate::learn::Running;
-use crate::model::{Basis, Class, Operation, Outcome, Role, Sample, Verdict, clock};
+use crate::model::{Basis, Class, Operation, Outcome, PluginPlace, Role, Sample, Verdict, clock};
 use crate::nodes::{ComebackRules, CooldownRules, Lease, Node, Plugins, Screening, Tried, screen};
 use crate::observe::{Metrics, StrategyFailures};
 use std::sync::Arc;
@@ -47,6 +47,20 @@ impl Rig {
         }
     }
 
+    /// Asked for a plugin, with nothing else to consider.
+    pub(super) fn screening<'a>(&self, tried: &'a Tried, plugin: PluginPlace) -> Screening<'a> {
+        Screening {
+            tried,
+            plugin,
+            now: self.now,
+            fail_open: true,
+            all_backups: false,
+            limits: None,
+            once: false,
+            comeback: self.comeback,
+        }
+    }
+
     /// A lease on the node of that number, from 1.
     pub(super) fn lease(&self, node: usize, plugin: &str, class: Class) -> Lease {
         let plugin = self.plugins.find(Some(plugin));
@@ -61,17 +75,7 @@ impl Rig {
         tried: &Tried,
     ) -> Option<(usize, Why)> {
         let request = Request::new(class, self.plugins.find(Some(plugin)).place());
-        let screening = Screening {
-            tried,
-            plugin: request.plugin,
-            now: self.now,
-            fail_open: true,
-            all_backups: false,
-            limits: None,
-            once: false,
-            comeback: self.comeback,
-        };
-        let among = screen(&self.pool, &screening).ok()?;
+        let among = screen(&self.pool, &self.screening(tried, request.plugin)).ok()?;
         let choice = strategy.choose(&request, &among, &mut self.dice);
         let id = among.get(choice.at).expect("one of the candidates").id();
         Some((id.as_str()[1..].parse().expect("a number"), choice.why))

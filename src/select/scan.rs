@@ -62,12 +62,8 @@ impl Field {
     /// Shows the positions and their nodes, one after the other.
     pub(super) fn each<'a>(&self, among: &Candidates<'a>, mut see: impl FnMut(usize, &'a Node)) {
         match self {
-            // The candidates' own iterator: a look-up for each would cost as much as the choice.
-            Self::All(count) => {
-                for (at, node) in among.iter().take(*count).enumerate() {
-                    see(at, node);
-                }
-            }
+            // A look-up for each would cost as much as the choice.
+            Self::All(_) => among.each(see),
             Self::Some(chosen) => {
                 for &at in chosen {
                     if let Some(node) = among.get(at) {
@@ -124,6 +120,52 @@ pub(super) fn cheapest(
     Choice {
         at: field.position(chosen.unwrap_or(0)),
         why: Why::LeastLoaded,
+    }
+}
+
+/// The cheapest so far, where costs are whole numbers. What they cost for a node's part of the work is
+/// compared crosswise, so nothing is divided, and equals are bits: the `n`th that was shown is bit `n`.
+pub(super) struct Best {
+    cost: u64,
+    weight: u64,
+    equals: u64,
+}
+
+impl Best {
+    /// Dearer than any: a cost for no part at all.
+    pub(super) const NONE: Self = Self {
+        cost: 1,
+        weight: 0,
+        equals: 0,
+    };
+
+    /// Looks at the `n`th of at most 64.
+    pub(super) fn offer(&mut self, n: u32, cost: u64, weight: u16) {
+        let weight = u64::from(weight);
+        let (this, least) = (cost * self.weight, self.cost * weight);
+        if this < least {
+            *self = Self {
+                cost,
+                weight,
+                equals: 1 << n,
+            };
+        } else if this == least {
+            self.equals |= 1 << n;
+        }
+    }
+
+    /// One of the equals, as [`cheapest`] does it.
+    pub(super) fn choose(self, field: &Field, dice: &mut Dice) -> Choice {
+        let mut equals = self.equals;
+        if equals.count_ones() > 1 {
+            for _ in 0..dice.u32(..equals.count_ones()) {
+                equals &= equals - 1;
+            }
+        }
+        Choice {
+            at: field.position(equals.trailing_zeros() as usize),
+            why: Why::LeastLoaded,
+        }
     }
 }
 

@@ -184,10 +184,10 @@ fn note_others(live: &Live, paces: &mut Paces, now: Instant) {
         let sum = sums.get(node.id());
         node.note_resting_elsewhere(now, sum.map_or(Duration::ZERO, |sum| sum.rest));
         match sum {
-            Some(sum) => node.others().note_remote(&remote(live, sum, now)),
+            Some(sum) => node.note_remote(&remote(live, sum, now)),
             // Nobody is there, or nobody told: what the node itself reports counts again, once the
             // last word is old.
-            None => node.others().forget_remote(),
+            None => node.forget_remote(),
         }
     }
 }

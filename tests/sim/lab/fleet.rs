@@ -66,7 +66,7 @@ impl Exchange {
         for (own, gateway) in gateways.iter().enumerate() {
             for at in 0..gateway.nodes.len() {
                 let news = self.of_others(own, at, gateway);
-                gateway.nodes[at].others().note_remote(&news);
+                gateway.nodes[at].note_remote(&news);
             }
         }
         let seconds = now - self.at;
