@@ -58,6 +58,7 @@ struct Load {
     going: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     callers: JoinSet<Result<(), String>>,
+    began: tokio::time::Instant,
 }
 
 impl Load {
@@ -67,6 +68,7 @@ impl Load {
             going: Arc::new(AtomicBool::new(true)),
             answered: Arc::default(),
             callers: JoinSet::new(),
+            began: tokio::time::Instant::now(),
         };
         for _ in 0..callers {
             let (going, answered) = (Arc::clone(&load.going), Arc::clone(&load.answered));
@@ -107,6 +109,12 @@ impl Load {
         while let Some(caller) = self.callers.join_next().await {
             errors.extend(caller.unwrap().err());
         }
+        // What a busy machine let through of what was offered; for the reader, and not asserted.
+        let (answered, took) = (self.answered(), self.began.elapsed().as_secs_f64());
+        eprintln!(
+            "{answered} calls in {took:.1} s, {:.0}/s",
+            answered as f64 / took
+        );
         errors
     }
 }
@@ -164,6 +172,14 @@ fn works(pid: &str) -> bool {
     status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
+/// The sockets that a process holds, once for each descriptor.
+fn sockets(pid: &str) -> Vec<String> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let targets = descriptors.filter_map(|one| std::fs::read_link(one.ok()?.path()).ok());
+    let names = targets.map(|target| target.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("socket:")).collect()
+}
+
 /// Whether it handles SIGQUIT by now; unhandled, it would end it.
 fn catches_quit(pid: &str) -> bool {
     const QUIT: u64 = 3;
@@ -181,6 +197,7 @@ async fn f220_twenty_successors_in_a_row_cost_no_call_and_no_stream() {
     let mut streams = held(&serving, &gate, 5).await;
     let load = Load::start(serving.data, 10, Duration::from_millis(20));
     let (mut successors, mut all) = (Vec::new(), pids(&serving.program.log()));
+    let mut listeners = sockets(&all[0]);
     for round in 1..=TIMES {
         load.more(50).await;
         let told = std::process::Command::new("sh")
@@ -194,6 +211,9 @@ async fn f220_twenty_successors_in_a_row_cost_no_call_and_no_stream() {
         .await;
         all = pids(&serving.program.log());
         successors.push(Successor(all[round].clone()));
+        // What both hold they listen on: connections are one program's own.
+        let given = sockets(&all[round]);
+        listeners.retain(|socket| given.contains(socket));
         // Its predecessor may still accept for some seconds: so much the harder.
         eventually("it may be succeeded itself", async || {
             catches_quit(&all[round])
@@ -217,6 +237,11 @@ async fn f220_twenty_successors_in_a_row_cost_no_call_and_no_stream() {
     })
     .await;
     assert!(works(&all[TIMES]), "and it is the last");
+    let held: Vec<_> = sockets(&all[TIMES])
+        .into_iter()
+        .filter(|socket| listeners.contains(socket))
+        .collect();
+    assert_eq!(held.len(), listeners.len(), "no generation left one behind");
     load.more(100).await;
     assert_eq!(load.stop().await, Vec::<String>::new(), "no call failed");
 }

@@ -48,6 +48,8 @@ impl Gate {
             let shared = Arc::clone(&shared);
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
+                    // As the daemon does: else each answer waits 40 ms for an acknowledgement.
+                    let _ = stream.set_nodelay(true);
                     let shared = Arc::clone(&shared);
                     // A client that leaves ends its connection, and nothing else.
                     tokio::spawn(async move { shared.serve(stream).await });

@@ -12,10 +12,12 @@
 //! | `host` | Whom is it for? |
 //! | `body` | Where does its body end? |
 //! | `pace` | Is its client too slow? |
+//! | `frames` | Does a client of HTTP/2 send what brings nothing? |
 
 mod body;
 mod fault;
 mod fields;
+mod frames;
 mod head;
 mod host;
 mod pace;
@@ -24,5 +26,6 @@ mod tests;
 
 pub use body::Body;
 pub use fault::Fault;
+pub use frames::Frames;
 pub use head::{Framing, Head, HeadRules};
 pub use pace::{Pace, PaceRules};

@@ -1,5 +1,6 @@
 //! What happens to a connection, from its first byte to its last?
 
+use super::counted::Counted;
 use super::refuse::refuse;
 use super::stream::{Guarded, returned};
 use super::waits::Silence;
@@ -225,8 +226,9 @@ impl ServerApp for Door {
         closing: &ShutdownWatch,
     ) -> Option<Stream> {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            // Its frames have one reading, and Pingora's limits for them.
-            return self.proxy.process_new(stream, closing).await;
+            // Its frames have one reading, and h2's limits for most of them.
+            let counted = Box::new(Counted::new(stream));
+            return self.proxy.process_new(counted, closing).await;
         }
         self.serve(stream, closing).await;
         None

@@ -10,12 +10,16 @@
 //! | `announced` | Who is behind a balancer that passes connections on unread? |
 //! | `app` | What happens to a connection, from its first byte to its last? |
 //! | `stream` | Which bytes is Pingora given? |
+//! | `counted` | How is a flood of HTTP/2 frames that bring nothing ended? |
+//! | `passed` | What of a connection is the same behind a wrapper of ours? |
 //! | `waits` | For how long is a client waited for? |
 //! | `refuse` | How is somebody turned away before Pingora knows of them? |
 //! | `seats` | How many may be inside, and from one address? |
 
 mod announced;
 mod app;
+mod counted;
+mod passed;
 mod refuse;
 mod seats;
 mod stream;
