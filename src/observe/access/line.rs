@@ -1,13 +1,8 @@
 //! How is a request written down? Field names are documented in `docs/access-log.md`.
 
-use super::{Marks, Record};
+use super::{Marks, Record, json, text};
 use crate::model::LogFormat;
-use crate::observe::Ending;
-use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use std::fmt::Display;
-use std::io::Write;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// Of a path, so many bytes are written; of a header, a quarter of them. Lines wait in memory.
@@ -15,207 +10,29 @@ const LONGEST: usize = 1024;
 
 /// Appends one line, with its end.
 pub(super) fn write(format: LogFormat, record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
-    let line = Line::new(record, marks);
     match format {
-        // Writing into memory cannot fail.
-        LogFormat::Json => drop(serde_json::to_writer(&mut *into, &line)),
-        LogFormat::Text => line.text(record, into),
+        LogFormat::Json => json::write(record, marks, into),
+        LogFormat::Text => text::write(record, marks, into),
     }
     into.push(b'\n');
 }
 
-/// The fields in the order in which they are written; what is not known is left out.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(serialize_with = "shown")]
-    time: humantime::Rfc3339Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
-    id: Option<crate::model::RequestId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forwarded_for: Option<Cow<'a, str>>,
-    method: &'a str,
-    path: &'a str,
-    protocol: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    ending: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rejection: Option<&'static str>,
-    bytes_in: u64,
-    bytes_out: u64,
-    took_ms: f64,
-    waited_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_status: Option<u16>,
-    attempts: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    basis: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plugin: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "is_false")]
-    slow: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    large: bool,
+/// A header's value, as far as it is written.
+pub(super) fn header(value: &[u8]) -> Cow<'_, str> {
+    let end = value.len().min(LONGEST / 4);
+    String::from_utf8_lossy(&value[..end])
 }
 
-impl<'a> Line<'a> {
-    fn new(record: &Record<'a>, marks: Marks) -> Self {
-        let routed = record.routed;
-        let header = |value: &'a [u8]| {
-            let end = value.len().min(LONGEST / 4);
-            String::from_utf8_lossy(&value[..end])
-        };
-        Self {
-            time: humantime::format_rfc3339_millis(record.ended),
-            id: record.id,
-            client: record.client.map(|(address, _)| address),
-            client_port: record.client.and_then(|(_, port)| port),
-            forwarded_for: record.forwarded_for.map(header),
-            method: cut(record.method),
-            path: cut(record.path),
-            protocol: record.protocol,
-            tls: record.tls,
-            status: record.status,
-            ending: match record.ending {
-                Ending::Answered(_) => "answered",
-                other => other.word(),
-            },
-            rejection: record.rejection,
-            bytes_in: record.bytes_in,
-            bytes_out: record.bytes_out,
-            took_ms: millis(record.took),
-            waited_ms: millis(record.waited),
-            first_byte_ms: record.first_byte.map(millis),
-            node: record.node,
-            node_status: record.node_status,
-            attempts: record.attempts,
-            pool: routed.map(|routed| routed.pool),
-            class: routed.map(|routed| routed.verdict.class.word()),
-            basis: routed.map(|routed| routed.verdict.basis.word()),
-            why: record.why,
-            operation: routed.map(|routed| routed.operation),
-            plugin: routed.and_then(|routed| routed.plugin),
-            traceparent: record.trace,
-            user_agent: record.user_agent.map(header),
-            slow: marks.slow,
-            large: marks.large,
-        }
-    }
-
-    /// `client - - [time] "GET /path HTTP/1.1" 200 123 "-" "agent" key=value ...`
-    fn text(&self, record: &Record<'_>, into: &mut Vec<u8>) {
-        let client = record
-            .client
-            .map_or_else(|| "-".to_owned(), |(address, _)| address.to_string());
-        let status = self.status.unwrap_or(0);
-        // Writing into memory cannot fail.
-        let _ = write!(
-            into,
-            "{client} - - [{}] \"{} {} {}\" {status} {} \"-\" \"{}\"",
-            self.time,
-            Plain(self.method),
-            Plain(self.path),
-            self.protocol,
-            self.bytes_out,
-            Plain(self.user_agent.as_deref().unwrap_or("-")),
-        );
-        let mut pair = |key: &str, value: &dyn Display| drop(write!(into, " {key}={value}"));
-        pair("took_ms", &self.took_ms);
-        pair("waited_ms", &self.waited_ms);
-        if let Some(first) = &self.first_byte_ms {
-            pair("first_byte_ms", first);
-        }
-        pair("bytes_in", &self.bytes_in);
-        pair("attempts", &self.attempts);
-        pair("ending", &self.ending);
-        let texts = [
-            ("rejection", self.rejection),
-            ("node", self.node),
-            ("pool", self.pool),
-            ("class", self.class),
-            ("basis", self.basis),
-            ("why", self.why),
-            ("operation", self.operation),
-            ("plugin", self.plugin),
-            ("tls", self.tls),
-            ("traceparent", self.traceparent),
-        ];
-        for (key, value) in texts {
-            if let Some(value) = value {
-                pair(key, &Plain(value));
-            }
-        }
-        if let Some(id) = &self.id {
-            pair("id", id);
-        }
-        for (key, mark) in [("slow", self.slow), ("large", self.large)] {
-            if mark {
-                pair(key, &true);
-            }
-        }
-    }
-}
-
-/// Text that can neither end a quoted field nor begin a line.
-struct Plain<'a>(&'a str);
-
-impl Display for Plain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let usual = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
-        if self.0.bytes().all(usual) {
-            return f.write_str(self.0);
-        }
-        write!(f, "{}", self.0.escape_debug())
-    }
-}
-
-fn cut(text: &str) -> &str {
+/// A path or a method, as far as it is written.
+pub(super) fn cut(text: &str) -> &str {
     let end = text.len().min(LONGEST);
     let end = (0..=end).rev().find(|&at| text.is_char_boundary(at));
     &text[..end.unwrap_or(0)]
 }
 
-fn millis(duration: Duration) -> f64 {
-    // Whole microseconds: what is below them is noise.
+/// Milliseconds with a thousandth: what is below is noise.
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
-fn shown<S: Serializer>(value: &impl Display, into: S) -> Result<S::Ok, S::Error> {
-    into.collect_str(value)
-}
-
-fn some_shown<S: Serializer>(value: &Option<impl Display>, into: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => into.collect_str(value),
-        None => into.serialize_none(),
-    }
 }
 
 #[cfg(test)]
@@ -223,6 +40,7 @@ pub(super) mod tests {
     use super::super::record::Routed;
     use super::*;
     use crate::model::{Basis, Class, RequestId, Verdict};
+    use crate::observe::Ending;
     use proptest::prelude::*;
     use serde_json::Value;
     use std::net::Ipv4Addr;

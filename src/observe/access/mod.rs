@@ -5,10 +5,14 @@
 //! request never waits for that: what finds the queue full is lost, and counted.
 
 mod count;
+mod json;
 mod judge;
 mod line;
+mod queue;
 mod record;
 mod sink;
+mod stamp;
+mod text;
 mod thread;
 
 pub use count::AccessMetrics;

@@ -56,6 +56,16 @@ pub struct Record<'a> {
     pub rejection: Option<&'static str>,
 }
 
+impl Record<'_> {
+    /// Its ending in one word; the status stands beside it.
+    pub(super) fn ended_how(&self) -> &'static str {
+        match self.ending {
+            Ending::Answered(_) => "answered",
+            other => other.word(),
+        }
+    }
+}
+
 /// Where a request went and what it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Routed<'a> {

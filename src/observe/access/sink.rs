@@ -1,13 +1,14 @@
 //! Where do lines wait, and who carries them on?
 
-use super::thread::{Carrier, Progress};
+use super::queue::Queue;
+use super::thread::Carrier;
 use super::{AccessMetrics, Marks, Record, line};
 use crate::model::LogFormat;
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -34,39 +35,38 @@ impl fmt::Display for Place {
 #[derive(Debug)]
 pub struct Sink {
     place: Place,
-    capacity: usize,
-    queue: SyncSender<Vec<u8>>,
-    progress: Arc<Progress>,
+    queue: Arc<Queue>,
     count: AccessMetrics,
 }
 
-/// A line of usual length fits without a second allocation.
-const USUAL: usize = 768;
+thread_local! {
+    /// The line that is being made: the queue is not held meanwhile.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Sink {
     fn open(place: Place, capacity: usize, count: AccessMetrics) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(capacity);
-        let progress = Arc::new(Progress::default());
-        let carrier = Carrier::open(place.clone(), Arc::clone(&progress), count.clone())?;
+        let queue = Arc::new(Queue::new(capacity));
+        let carrier = Carrier::open(place.clone(), Arc::clone(&queue), count.clone())?;
         std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || carrier.run(&lines))?;
+            .spawn(move || carrier.run())?;
         Ok(Self {
             place,
-            capacity,
             queue,
-            progress,
             count,
         })
     }
 
-    /// Writes one request down. Never waits: with a full queue the line is lost, and counted.
+    /// Writes one request down. Never waits for the disk: with a full queue the line is lost, and
+    /// counted.
     pub fn take(&self, format: LogFormat, record: &Record<'_>, marks: Marks) {
-        let mut text = Vec::with_capacity(USUAL);
-        line::write(format, record, marks, &mut text);
-        if self.queue.try_send(text).is_ok() {
-            self.progress.note_sent();
-        } else {
+        let taken = LINE.with_borrow_mut(|text| {
+            text.clear();
+            line::write(format, record, marks, text);
+            self.queue.put(text)
+        });
+        if !taken {
             self.count.lost.inc();
         }
     }
@@ -74,14 +74,18 @@ impl Sink {
     /// Opens the file again under its name, after something moved it away. Lines that wait go to
     /// the new one.
     pub fn reopen(&self) {
-        self.progress.ask_to_reopen();
-        // An empty line wakes the thread; with a full queue it is awake.
-        let _ = self.queue.try_send(Vec::new());
+        self.queue.ask_to_reopen();
     }
 
     /// Waits until all that was taken is written, or for `patience`.
     pub fn flush(&self, patience: Duration) {
-        self.progress.wait(patience);
+        self.queue.wait(patience);
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 
@@ -110,7 +114,7 @@ impl Sinks {
     pub fn open(&self, place: &Place, capacity: usize) -> io::Result<Arc<Sink>> {
         let mut known = self.known.lock();
         known.retain(|sink| sink.strong_count() > 0);
-        let same = |sink: &Arc<Sink>| sink.place == *place && sink.capacity == capacity;
+        let same = |sink: &Arc<Sink>| sink.place == *place && sink.queue.capacity() == capacity;
         if let Some(sink) = known.iter().filter_map(Weak::upgrade).find(same) {
             return Ok(sink);
         }
@@ -200,7 +204,7 @@ mod tests {
         let reader = reader.join().expect("the other end is open");
         // A pipe holds 64 KiB, the queue 16 lines, a batch some more: these are more than all.
         write(&sink, 10_000);
-        let (taken, lost) = (sink.progress.sent(), sink.count.lost.get());
+        let (taken, lost) = (sink.queue.sent(), sink.count.lost.get());
         assert_eq!(
             taken + lost,
             10_000,

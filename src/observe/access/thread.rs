@@ -1,60 +1,19 @@
 //! How do lines reach the disk? In batches, by a thread that may stand still.
 
+use super::queue::Queue;
 use super::{AccessMetrics, Place};
 use crate::model::clock;
-use parking_lot::{Condvar, Mutex};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-/// So many bytes are written at once: one system call for a hundred lines under load, and none
-/// waits for company.
-const BATCH: usize = 64 * 1024;
 /// While trouble lasts it is told once in so long.
 const REMIND: Duration = Duration::from_secs(60);
 /// Whoever may read the group's logs may read these; they tell who asked for what.
 const MODE: u32 = 0o640;
-
-/// What both sides of the queue know.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    reopen: AtomicBool,
-    sent: AtomicU64,
-    done: Mutex<u64>,
-    moved: Condvar,
-}
-
-impl Progress {
-    pub(super) fn note_sent(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn ask_to_reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
-    }
-
-    fn note_done(&self, lines: u64) {
-        *self.done.lock() += lines;
-        self.moved.notify_all();
-    }
-
-    /// Waits until all that was sent is done.
-    pub(super) fn wait(&self, patience: Duration) {
-        let sent = self.sent();
-        let mut done = self.done.lock();
-        self.moved
-            .wait_while_for(&mut done, |done| *done < sent, patience);
-    }
-}
 
 /// The writing end.
 pub(super) struct Carrier {
@@ -63,52 +22,45 @@ pub(super) struct Carrier {
     /// The last line that was begun was not ended.
     torn: bool,
     told: Option<Instant>,
-    progress: Arc<Progress>,
+    queue: Arc<Queue>,
     count: AccessMetrics,
 }
 
 impl Carrier {
-    pub(super) fn open(
-        place: Place,
-        progress: Arc<Progress>,
-        count: AccessMetrics,
-    ) -> io::Result<Self> {
+    pub(super) fn open(place: Place, queue: Arc<Queue>, count: AccessMetrics) -> io::Result<Self> {
         Ok(Self {
             file: open(&place)?,
             place,
             torn: false,
             told: None,
-            progress,
+            queue,
             count,
         })
     }
 
-    /// Until nobody can send any more.
-    pub(super) fn run(mut self, lines: &Receiver<Vec<u8>>) {
-        let mut batch = Vec::with_capacity(BATCH + 4096);
-        while let Ok(first) = lines.recv() {
-            batch.clear();
-            let mut many = 0;
-            let mut next = Some(first);
-            while let Some(line) = next {
-                many += u64::from(!line.is_empty());
-                batch.extend_from_slice(&line);
-                next = (batch.len() < BATCH)
-                    .then(|| lines.try_recv().ok())
-                    .flatten();
-            }
-            if self.progress.reopen.swap(false, Ordering::AcqRel) {
+    /// Until nothing more will come.
+    pub(super) fn run(mut self) {
+        let mut text = Vec::new();
+        while let Some(taken) = self.queue.take(&mut text) {
+            if taken.reopen {
                 self.reopen();
             }
-            match self.write(&batch) {
-                Ok(()) => self.count.written.inc_by(many),
-                Err(error) => {
-                    self.count.failed.inc_by(many);
-                    self.tell(&error);
-                }
-            }
-            self.progress.note_done(many);
+            self.carry(&text, taken.lines);
+            self.queue.note_done(taken.lines);
         }
+    }
+
+    fn carry(&mut self, text: &[u8], lines: u64) {
+        let failed = match self.write(text) {
+            Ok(()) => 0,
+            Err((rest, error)) => {
+                self.tell(&error);
+                // One that was begun and not ended is among them.
+                memchr::memchr_iter(b'\n', rest).count() as u64
+            }
+        };
+        self.count.written.inc_by(lines - failed);
+        self.count.failed.inc_by(failed);
     }
 
     fn reopen(&mut self) {
@@ -124,21 +76,23 @@ impl Carrier {
         }
     }
 
-    fn write(&mut self, mut batch: &[u8]) -> io::Result<()> {
+    /// The lines are not looked at: they are in another processor's cache. The error comes with what
+    /// was not written.
+    fn write<'a>(&mut self, mut text: &'a [u8]) -> Result<(), (&'a [u8], io::Error)> {
         // After a full disk a line may have been left without its end.
-        if self.torn && !batch.is_empty() {
-            self.file.write_all(b"\n")?;
+        if self.torn && !text.is_empty() {
+            self.file.write_all(b"\n").map_err(|error| (text, error))?;
             self.torn = false;
         }
-        while !batch.is_empty() {
-            match self.file.write(batch) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+        while !text.is_empty() {
+            match self.file.write(text) {
+                Ok(0) => return Err((text, io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
-                    self.torn = batch[written - 1] != b'\n';
-                    batch = &batch[written..];
+                    self.torn = text[written - 1] != b'\n';
+                    text = &text[written..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err((text, error)),
             }
         }
         Ok(())

@@ -1,0 +1,139 @@
+//! Where do lines wait? All in one buffer, from which they are carried on together.
+//!
+//! Waking a thread costs more than making a line. So the first line wakes it, and it lets others
+//! gather for a moment before it takes them all.
+
+use parking_lot::{Condvar, Mutex};
+use std::mem::{swap, take};
+use std::time::Duration;
+
+/// So long lines gather. Short enough for whoever watches the file, and long enough that fifty wakes
+/// a second are the most.
+const GATHER: Duration = Duration::from_millis(20);
+/// A buffer that a slow disk made larger is given back.
+const KEPT: usize = 256 * 1024;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    text: Vec<u8>,
+    lines: usize,
+    /// So many lines were ever put,
+    sent: u64,
+    /// and so many are no longer our concern.
+    done: u64,
+    reopen: bool,
+    /// Somebody waits for what is here.
+    hurry: bool,
+    closed: bool,
+}
+
+/// What was taken out.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) lines: u64,
+    /// Before they are written, the file is to be opened again.
+    pub(super) reopen: bool,
+}
+
+/// A bounded queue of lines.
+#[derive(Debug)]
+pub(super) struct Queue {
+    capacity: usize,
+    waiting: Mutex<Waiting>,
+    came: Condvar,
+    went: Condvar,
+}
+
+impl Queue {
+    /// For so many lines.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            waiting: Mutex::default(),
+            came: Condvar::new(),
+            went: Condvar::new(),
+        }
+    }
+
+    pub(super) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Puts a line behind the others; false when there is no room.
+    pub(super) fn put(&self, line: &[u8]) -> bool {
+        let mut waiting = self.waiting.lock();
+        if waiting.lines >= self.capacity {
+            return false;
+        }
+        waiting.text.extend_from_slice(line);
+        waiting.lines += 1;
+        waiting.sent += 1;
+        let wakes = waiting.lines == 1 || waiting.lines == self.half();
+        drop(waiting);
+        if wakes {
+            self.came.notify_one();
+        }
+        true
+    }
+
+    const fn half(&self) -> usize {
+        self.capacity.div_ceil(2)
+    }
+
+    /// Waits for lines, and exchanges them for an empty buffer. None when there will be no more.
+    pub(super) fn take(&self, into: &mut Vec<u8>) -> Option<Taken> {
+        into.clear();
+        into.shrink_to(KEPT);
+        let mut waiting = self.waiting.lock();
+        self.came.wait_while(&mut waiting, |waiting| {
+            waiting.lines == 0 && !waiting.reopen && !waiting.closed
+        });
+        let half = self.half();
+        let gathers = |waiting: &mut Waiting| {
+            waiting.lines < half && !waiting.reopen && !waiting.hurry && !waiting.closed
+        };
+        self.came.wait_while_for(&mut waiting, gathers, GATHER);
+        if waiting.lines == 0 && !waiting.reopen {
+            return None;
+        }
+        swap(&mut waiting.text, into);
+        waiting.hurry = false;
+        Some(Taken {
+            lines: take(&mut waiting.lines) as u64,
+            reopen: take(&mut waiting.reopen),
+        })
+    }
+
+    /// So many of those that were taken are written, or lost for good.
+    pub(super) fn note_done(&self, lines: u64) {
+        self.waiting.lock().done += lines;
+        self.went.notify_all();
+    }
+
+    /// Before anything else is written, the file is to be opened again.
+    pub(super) fn ask_to_reopen(&self) {
+        self.waiting.lock().reopen = true;
+        self.came.notify_one();
+    }
+
+    /// Waits until all that was put is done.
+    pub(super) fn wait(&self, patience: Duration) {
+        let mut waiting = self.waiting.lock();
+        waiting.hurry = true;
+        self.came.notify_one();
+        let sent = waiting.sent;
+        let open = |waiting: &mut Waiting| waiting.done < sent;
+        self.went.wait_while_for(&mut waiting, open, patience);
+    }
+
+    /// Nothing more will come.
+    pub(super) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.came.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(super) fn sent(&self) -> u64 {
+        self.waiting.lock().sent
+    }
+}

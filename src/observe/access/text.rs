@@ -1,0 +1,72 @@
+//! The line for people and for programs that read Apache's.
+
+use super::line::{cut, header, millis};
+use super::{Marks, Record, stamp};
+use std::fmt::Display;
+use std::io::Write;
+
+/// `client - - [time] "GET /path HTTP/1.1" 200 123 "-" "agent" key=value ...`
+pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
+    let client = record.client.map(|(address, _)| address.to_string());
+    // Writing into memory cannot fail.
+    let _ = write!(
+        into,
+        "{} - - [{}] \"{} {} {}\" {} {} \"-\" \"{}\"",
+        client.as_deref().unwrap_or("-"),
+        stamp::of(record.ended).as_str(),
+        Plain(cut(record.method)),
+        Plain(cut(record.path)),
+        record.protocol,
+        record.status.unwrap_or(0),
+        record.bytes_out,
+        Plain(&record.user_agent.map_or("-".into(), header)),
+    );
+    let mut pair = |key: &str, value: &dyn Display| drop(write!(into, " {key}={value}"));
+    pair("took_ms", &millis(record.took));
+    pair("waited_ms", &millis(record.waited));
+    if let Some(first) = record.first_byte {
+        pair("first_byte_ms", &millis(first));
+    }
+    pair("bytes_in", &record.bytes_in);
+    pair("attempts", &record.attempts);
+    pair("ending", &record.ended_how());
+    let routed = record.routed;
+    let texts = [
+        ("rejection", record.rejection),
+        ("node", record.node),
+        ("pool", routed.map(|routed| routed.pool)),
+        ("class", routed.map(|routed| routed.verdict.class.word())),
+        ("basis", routed.map(|routed| routed.verdict.basis.word())),
+        ("why", record.why),
+        ("operation", routed.map(|routed| routed.operation)),
+        ("plugin", routed.and_then(|routed| routed.plugin)),
+        ("tls", record.tls),
+        ("traceparent", record.trace),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            pair(key, &Plain(value));
+        }
+    }
+    if let Some(id) = &record.id {
+        pair("id", id);
+    }
+    for (key, mark) in [("slow", marks.slow), ("large", marks.large)] {
+        if mark {
+            pair(key, &true);
+        }
+    }
+}
+
+/// Text that can neither end a quoted field nor begin a line.
+struct Plain<'a>(&'a str);
+
+impl Display for Plain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let usual = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+        if self.0.bytes().all(usual) {
+            return f.write_str(self.0);
+        }
+        write!(f, "{}", self.0.escape_debug())
+    }
+}
