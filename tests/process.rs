@@ -29,8 +29,11 @@ async fn node() -> Daemon {
     Daemon::start(Settings::default()).await.unwrap()
 }
 
+/// With one thread, whose runtime is another one than that of many; other tests have as many as the
+/// machine has cores.
 fn over(node: &Daemon, more: &str) -> String {
-    yaml(&[(node.id().to_owned(), node.addr())], more)
+    let more = format!("threads: 1\n{more}");
+    yaml(&[(node.id().to_owned(), node.addr())], &more)
 }
 
 fn sim(script: Value) -> Value {

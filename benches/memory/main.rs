@@ -7,7 +7,7 @@
 //!
 //! Then streams come and go, a thousand at a time, and the memory in between must not grow.
 //!
-//! `MEMORY_STREAMS`, `MEMORY_SOAK` and `MEMORY_LANES` change how much is measured; how to read what is
+//! `MEMORY_STREAMS` and `MEMORY_SOAK` change how much is measured; how to read what is
 //! printed is in `benches/README.md`.
 #![allow(
     clippy::print_stdout,

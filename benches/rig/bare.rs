@@ -56,11 +56,14 @@ impl ProxyHttp for Bare {
     }
 }
 
-/// Serves until the process ends.
-pub(crate) fn run(listen: SocketAddr, daemons: &[SocketAddr], timed: bool) {
+/// Serves until the process ends: as Pingora comes; `timed`; or `single`, with the gateway's choice of
+/// a runtime for one thread.
+pub(crate) fn run(listen: SocketAddr, daemons: &[SocketAddr], lane: &str) {
+    let timed = lane == "timed";
     twolane::observe::init_log("off", twolane::model::EventFormat::Text);
     let conf = ServerConf {
         threads: 1,
+        work_stealing: lane != "single",
         upstream_keepalive_pool_size: 512,
         ..ServerConf::default()
     };

@@ -156,7 +156,8 @@ pub(crate) fn play(arguments: &[String]) -> ! {
         "twolane" => gateway(listen[0], &daemons, more),
         "quiet" => gateway(listen[0], &daemons, QUIET),
         "watched" => gateway(listen[0], &daemons, WATCHED),
-        other => bare::run(listen[0], &daemons, other == "timed"),
+        "told" => gateway(listen[0], &daemons, TOLD),
+        other => bare::run(listen[0], &daemons, other),
     }
     std::process::exit(0)
 }
@@ -166,8 +167,10 @@ const MANY: usize = 16_384;
 
 /// Nothing is kept or written of a request but its counts, which metrics cannot do without.
 const QUIET: &str = "debug: { decisions: 0 }\ntracing: { request_id: false, traceparent: false }\n";
-/// A line for each, in JSON, and headers that say where it went and why.
-const WATCHED: &str = "debug: { headers: true }\naccess_log: { to: /dev/null }\n";
+/// A line for each, in JSON, beside what is on as shipped.
+const WATCHED: &str = "access_log: { to: /dev/null }\n";
+/// And headers that say where it went and why.
+const TOLD: &str = "access_log: { to: /dev/null }\ndebug: { headers: true }\n";
 
 /// The gateway as it is shipped, but for its ports, its one thread, and how many may come.
 fn gateway(listen: SocketAddr, daemons: &[SocketAddr], more: &str) {

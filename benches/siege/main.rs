@@ -128,7 +128,7 @@ fn play(part: &str, addresses: &[SocketAddr]) {
         "daemons" => daemon::run(addresses),
         "attackers" => runtime().block_on(attack(addresses[0])),
         "reader" => runtime().block_on(only_read(addresses[0])),
-        "bare" => bare::run(addresses[0], &addresses[1..], false),
+        "bare" => bare::run(addresses[0], &addresses[1..], "bare"),
         _ => gateway(addresses[0], &addresses[1..]),
     }
 }

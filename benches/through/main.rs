@@ -34,8 +34,8 @@ const OWED_SEEN: f64 = 1.05;
 const OWED_P99: f64 = 300.0;
 
 /// Who serves in a measurement: the first is nobody, the second is what others are compared to.
-const LANES: [&str; 8] = [
-    "direct", "bare", "timed", "twolane", "quiet", "watched", "nginx", "haproxy",
+const LANES: [&str; 10] = [
+    "direct", "bare", "single", "timed", "twolane", "quiet", "watched", "told", "nginx", "haproxy",
 ];
 
 /// One lane's figures of one round.
