@@ -34,5 +34,5 @@ pub use request::{PluginPlace, Request};
 pub use request_id::{GivenId, RequestId};
 pub use role::Role;
 pub use secret::Secret;
-pub use trace_parent::{begin_trace, is_trace_parent};
+pub use trace_parent::{Trace, begin_trace, is_trace_parent};
 pub use verdict::{Basis, Verdict};

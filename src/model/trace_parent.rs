@@ -6,6 +6,9 @@ use super::request_id::hex;
 /// Of version 00: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 const LENGTH: usize = 55;
 
+/// The text of version 00.
+pub type Trace = [u8; LENGTH];
+
 /// Whether it may be passed on. A version that is not known yet may be longer, and begins alike.
 #[must_use]
 pub fn is_trace_parent(text: &[u8]) -> bool {
@@ -30,7 +33,7 @@ pub fn is_trace_parent(text: &[u8]) -> bool {
 
 /// The first word of a trace that nobody samples yet.
 #[must_use]
-pub fn begin_trace(dice: &mut Dice) -> [u8; LENGTH] {
+pub fn begin_trace(dice: &mut Dice) -> Trace {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
     // Neither the trace nor the parent may be all zeros.
     hex(dice.u64(1..), &mut text[3..19]);

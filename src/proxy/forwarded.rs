@@ -4,6 +4,7 @@ use super::Ctx;
 use crate::admit::client;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora_proxy::Session;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 
 // Made once: a name given as text is parsed and copied at every use.
@@ -32,8 +33,12 @@ pub(super) fn peer(session: &Session) -> Option<IpAddr> {
 
 /// The client's own address, through proxies that may be believed.
 pub(super) fn client_of(session: &Session, ctx: &Ctx) -> Option<IpAddr> {
+    let headers = &session.req_header().headers;
+    if !headers.contains_key(&FOR) {
+        return peer(session);
+    }
     let config = &ctx.snapshot.config;
-    let lines = session.req_header().headers.get_all(&FOR);
+    let lines = headers.get_all(&FOR);
     let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
     let trusts = |address| config.trusts(address);
     Some(client(peer(session)?, lines.into_iter().rev(), trusts))
@@ -48,16 +53,15 @@ pub(super) fn write(session: &Session, headers: &mut HeaderMap, ctx: &Ctx) {
             headers.remove(found);
         }
     }
-    if let Some(address) = peer.and_then(text) {
+    if let Some(address) = peer {
         let chain = if trusted {
-            believed(session, headers, (ctx, &address))
+            text(address).and_then(|address| believed(session, headers, (ctx, &address)))
         } else {
-            headers.insert(&REAL_IP, address.clone());
-            Some(address)
+            // Written twice: a value that is shared costs an allocation more.
+            insert(headers, &REAL_IP, text(address));
+            text(address)
         };
-        if let Some(chain) = chain {
-            headers.insert(&FOR, chain);
-        }
+        insert(headers, &FOR, chain);
     }
     if !trusted || !headers.contains_key(&PROTO) {
         let encrypted = session
@@ -70,6 +74,12 @@ pub(super) fn write(session: &Session, headers: &mut HeaderMap, ctx: &Ctx) {
         && let Some(host) = headers.get(header::HOST).cloned()
     {
         headers.insert(&HOST, host);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.insert(name, value);
     }
 }
 
@@ -97,6 +107,31 @@ fn claim(name: &HeaderName) -> Option<&'static HeaderName> {
     CLAIMS.iter().find(|claim| may && *claim == name)
 }
 
+/// An address as it is written. Every request has one, so the formatter is asked about the long ones only.
 fn text(address: IpAddr) -> Option<HeaderValue> {
-    HeaderValue::try_from(address.to_string()).ok()
+    let IpAddr::V4(address) = address else {
+        return HeaderValue::try_from(address.to_string()).ok();
+    };
+    let mut text = SmallVec::<[u8; 16]>::new();
+    for octet in address.octets() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let zeros = usize::from(octet < 100) + usize::from(octet < 10);
+        text.extend(digits[zeros..].iter().map(|digit| b'0' + digit));
+        text.push(b'.');
+    }
+    text.pop();
+    HeaderValue::from_bytes(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_address_is_written_as_the_library_does(address: IpAddr) {
+            prop_assert_eq!(text(address).expect("it is text"), address.to_string());
+        }
+    }
 }

@@ -1,10 +1,19 @@
 //! What does the client see besides the node's own answer? Nothing, unless asked for.
 
 use super::{Ctx, hop, plain, tracing};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
+
+// Made once: a name given as text is parsed and copied at every use.
+static ATTEMPTS: HeaderName = HeaderName::from_static("x-twolane-attempts");
+static BASIS: HeaderName = HeaderName::from_static("x-twolane-basis");
+static CLASS: HeaderName = HeaderName::from_static("x-twolane-class");
+static ID: HeaderName = HeaderName::from_static("x-twolane-request-id");
+static NODE: HeaderName = HeaderName::from_static("x-twolane-node");
+static WAITED: HeaderName = HeaderName::from_static("x-twolane-waited-ms");
+static WHY: HeaderName = HeaderName::from_static("x-twolane-why");
 
 pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
     hop::without_chunks(session, response);
@@ -27,25 +36,25 @@ pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ct
 
 /// What became of the request, for whoever wants to know.
 fn explain(headers: &mut HeaderMap, ctx: &Ctx) {
-    let mut say = |name: &'static str, value: &str| {
+    let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());
+    headers.insert(&ATTEMPTS, HeaderValue::from(attempts));
+    let mut say = |name: &'static HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
     };
-    let attempts = ctx.tried.len() + usize::from(ctx.attempt.is_some());
-    say("x-twolane-attempts", &attempts.to_string());
     if let Some(id) = ctx.id {
-        say("x-twolane-request-id", id.text().as_str());
+        say(&ID, id.text().as_str());
     }
     if !ctx.waited.is_zero() {
-        say("x-twolane-waited-ms", &ctx.waited.as_millis().to_string());
+        say(&WAITED, &ctx.waited.as_millis().to_string());
     }
     if let Some(routed) = &ctx.routed {
-        say("x-twolane-class", routed.verdict.class.word());
-        say("x-twolane-basis", routed.verdict.basis.word());
+        say(&CLASS, routed.verdict.class.word());
+        say(&BASIS, routed.verdict.basis.word());
     }
     if let Some(attempt) = &ctx.attempt {
-        say("x-twolane-node", attempt.lease.node().id().as_str());
-        say("x-twolane-why", attempt.why.word());
+        say(&NODE, attempt.lease.node().id().as_str());
+        say(&WHY, attempt.why.word());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Ctx;
 use crate::config::Config;
-use crate::model::{NodeId, Request, RequestId, begin_trace, is_trace_parent};
+use crate::model::{NodeId, Request, RequestId, Trace, begin_trace, is_trace_parent};
 use crate::observe::Ending;
 use crate::upstream::Live;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,10 +21,10 @@ static ONLY: HeaderName = HeaderName::from_static("x-twolane-node");
 /// What a request is called beside its number here.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// `X-Request-Id` for the node and the client.
-    told: Option<HeaderValue>,
+    /// The node and the client are told its id, as `X-Request-Id`.
+    tells: bool,
     /// The `traceparent` that was begun here.
-    begun: Option<HeaderValue>,
+    begun: Option<Trace>,
     /// Who sent it may see what becomes of it.
     watched: bool,
     /// The only node that it may go to: its sender tries that one.
@@ -39,7 +39,7 @@ impl Names {
 
     /// Whether the client is told a name.
     pub(super) const fn is_told(&self) -> bool {
-        self.told.is_some()
+        self.tells
     }
 
     /// The only node that it may go to, where its sender may say so and does.
@@ -49,7 +49,7 @@ impl Names {
 
     /// The trace that was begun here.
     pub(super) fn begun(&self) -> Option<&str> {
-        self.begun.as_ref()?.to_str().ok()
+        std::str::from_utf8(self.begun.as_ref()?).ok()
     }
 
     const fn level(&self) -> Level {
@@ -73,22 +73,14 @@ pub(super) fn begin(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
     let seen = config.debug_headers || ctx.names.watched || ctx.snapshot.access.is_some();
     if tracing.request_id || live.decisions.is_on() || seen {
         let given = request.headers.get(&REQUEST_ID);
-        let id = live
-            .identity
-            .request_id(given.and_then(|value| value.to_str().ok()));
-        ctx.id = Some(id);
-        if tracing.request_id {
-            ctx.names.told = match (id, given) {
-                (RequestId::Given(_), Some(given)) => Some(given.clone()),
-                _ => HeaderValue::from_str(id.text().as_str()).ok(),
-            };
-        }
+        let given = given.and_then(|value| value.to_str().ok());
+        ctx.id = Some(live.identity.request_id(given));
+        ctx.names.tells = tracing.request_id;
     }
     if tracing.traceparent {
         let given = request.headers.get(&TRACEPARENT);
         if !given.is_some_and(|value| is_trace_parent(value.as_bytes())) {
-            let begun = begin_trace(&mut fastrand::Rng::new());
-            ctx.names.begun = HeaderValue::from_bytes(&begun).ok();
+            ctx.names.begun = Some(begin_trace(&mut fastrand::Rng::new()));
         }
     }
 }
@@ -104,11 +96,12 @@ fn is_watched(request: &RequestHeader, config: &Config) -> bool {
 
 /// What the node is told.
 pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
-    if let (Some(told), Some(RequestId::Own { .. })) = (&ctx.names.told, ctx.id) {
-        headers.insert(&REQUEST_ID, told.clone());
+    if let (Some(id), Some(RequestId::Own { .. })) = (told(ctx), ctx.id) {
+        headers.insert(&REQUEST_ID, id);
     }
-    if let Some(begun) = &ctx.names.begun {
-        headers.insert(&TRACEPARENT, begun.clone());
+    let begun = ctx.names.begun.as_ref();
+    if let Some(begun) = begun.and_then(|begun| HeaderValue::from_bytes(begun).ok()) {
+        headers.insert(&TRACEPARENT, begun);
         // It belongs to the trace that came, which was none.
         headers.remove(&TRACESTATE);
     }
@@ -119,18 +112,24 @@ pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
     }
 }
 
+/// The id, where it is told. Made anew for each side: a shared value costs an allocation more.
+fn told(ctx: &Ctx) -> Option<HeaderValue> {
+    let id = ctx.id.filter(|_| ctx.names.tells)?;
+    HeaderValue::from_str(id.text().as_str()).ok()
+}
+
 /// What the client is told in an answer of our own.
 pub(super) fn tell_client(response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
-    match &ctx.names.told {
-        Some(told) => response.insert_header("X-Request-Id", told.clone()),
+    match told(ctx) {
+        Some(id) => response.insert_header("X-Request-Id", id),
         None => Ok(()),
     }
 }
 
 /// The same in a node's answer.
 pub(super) fn tell_beside(headers: &mut HeaderMap, ctx: &Ctx) {
-    if let Some(told) = &ctx.names.told {
-        headers.insert(&REQUEST_ID, told.clone());
+    if let Some(id) = told(ctx) {
+        headers.insert(&REQUEST_ID, id);
     }
 }
 

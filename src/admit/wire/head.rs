@@ -59,7 +59,7 @@ impl Head {
     pub fn read(&mut self, bytes: &[u8], rules: &HeadRules) -> Result<Option<usize>, Fault> {
         loop {
             let from = self.seen.min(bytes.len());
-            let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') else {
+            let Some(at) = memchr::memchr(b'\n', &bytes[from..]) else {
                 self.seen = bytes.len();
                 self.check_size(bytes, bytes.len(), rules)?;
                 return Ok(None);
