@@ -53,9 +53,16 @@ impl Entry {
 /// named again with the same address is the same node, with its counts and its health.
 #[derive(Debug, Default)]
 pub struct Roster {
-    known: Mutex<HashMap<NodeId, Known>>,
+    book: Mutex<Book>,
     /// Requests are served: who is new from now on joins others that know their plugins.
     open: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    known: HashMap<NodeId, Known>,
+    /// The same by address: each check of a node asks for it, and there may be a thousand.
+    listed: HashMap<SocketAddr, Vec<Weak<Node>>>,
 }
 
 #[derive(Debug)]
@@ -85,42 +92,45 @@ impl Roster {
     /// The nodes of these entries, old ones with all that is known of them.
     #[must_use]
     pub fn muster(&self, entries: &[Entry], now: Instant) -> Vec<Arc<Node>> {
-        let mut known = self.known.lock();
+        let mut book = self.book.lock();
+        let Book { known, listed } = &mut *book;
         known.retain(|_, known| known.node.strong_count() > 0);
-        entries
-            .iter()
-            .map(|entry| {
-                let (node, new) = Self::enlist(&mut known, entry, now);
-                if new && self.open.load(Ordering::Relaxed) {
-                    node.note_came_up(now);
-                }
-                node
-            })
-            .collect()
+        let enlisted = entries.iter().map(|entry| {
+            let (node, new) = Self::enlist(known, entry, now);
+            if new && self.open.load(Ordering::Relaxed) {
+                node.note_came_up(now);
+            }
+            node
+        });
+        let nodes = enlisted.collect();
+        listed.clear();
+        for node in known.values().filter_map(|known| known.node.upgrade()) {
+            let here = listed.entry(node.address()).or_default();
+            here.push(Arc::downgrade(&node));
+        }
+        nodes
     }
 
     /// The nodes that listen at an address: pools may share one daemon under two names.
     #[must_use]
     pub fn at(&self, address: SocketAddr) -> Vec<Arc<Node>> {
-        let known = self.known.lock();
-        let nodes = known.values().filter_map(|known| known.node.upgrade());
-        nodes.filter(|node| node.address() == address).collect()
+        let book = self.book.lock();
+        let here = book.listed.get(&address).into_iter().flatten();
+        here.filter_map(Weak::upgrade).collect()
     }
 
     /// Every node that somebody still holds.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Node>> {
-        let known = self.known.lock();
-        known
-            .values()
-            .filter_map(|known| known.node.upgrade())
-            .collect()
+        let book = self.book.lock();
+        let known = book.known.values();
+        known.filter_map(|known| known.node.upgrade()).collect()
     }
 
     /// The weight that the configuration, or the node's source, gives it.
     #[must_use]
     pub fn configured_weight(&self, id: &NodeId) -> Option<u16> {
-        self.known.lock().get(id).map(|known| known.weight)
+        self.book.lock().known.get(id).map(|known| known.weight)
     }
 
     /// The node of an entry, and whether it is new.

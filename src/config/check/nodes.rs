@@ -11,7 +11,7 @@ use crate::config::resolve::Env;
 use crate::config::table::{Table, Value};
 use crate::config::tree::{Path, Tree};
 use crate::model::{NodeId, Role};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// The nodes of the environment when the file names none: a list with commas, then Dify's own
@@ -49,9 +49,11 @@ impl Roster {
             );
         }
         let mut nodes: Vec<NodeEntry> = Vec::new();
+        let mut places = HashSet::new();
         for item in &items {
             if let Some(node) = node(item) {
-                self.admit(item, &node, &nodes);
+                let new = places.insert(node.address.place());
+                self.admit(item, &node, (&nodes, new));
                 nodes.push(node);
             }
         }
@@ -65,8 +67,9 @@ impl Roster {
         nodes
     }
 
-    /// Checks one node against the others of its pool and of the file.
-    fn admit(&mut self, item: &Value<'_>, node: &NodeEntry, pool: &[NodeEntry]) {
+    /// Checks one node against the others of its pool, among whom its place may be new, and of the
+    /// file.
+    fn admit(&mut self, item: &Value<'_>, node: &NodeEntry, (pool, new): (&[NodeEntry], bool)) {
         let primary = |node: &NodeEntry| node.role == Role::Primary;
         if primary(node) && pool.iter().any(primary) {
             item.wrong(
@@ -77,10 +80,7 @@ impl Roster {
         if is_own(&self.own, &node.address) {
             item.wrong(OWN, OWN_HELP);
         }
-        if pool
-            .iter()
-            .any(|other| other.address.place() == node.address.place())
-        {
+        if !new {
             item.wrong(
                 "a second node with this address in the pool",
                 "raise its weight instead",
