@@ -54,6 +54,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let upgrade = options.upgrade;
     let mut config = loaded.config;
     let opened = opened(&mut config, upgrade)?;
+    services::settle_timers();
     let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&config));
 
     let background = background().map_err(|error| other(&error))?;
