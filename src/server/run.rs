@@ -54,8 +54,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let upgrade = options.upgrade;
     let mut config = loaded.config;
     let opened = opened(&mut config, upgrade)?;
-    services::settle_timers();
-    let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&config));
+    let mut server = server(&config);
 
     let background = background().map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
@@ -129,6 +128,11 @@ fn inherited(live: &Live) -> Result<Listeners, StartError> {
         let socket = socket.display();
         StartError::Other(format!("nobody gave us its listeners at {socket}: {error}"))
     })
+}
+
+fn server(config: &Config) -> Server {
+    services::settle_timers();
+    Server::new_with_opt_and_conf(None, services::server_conf(config))
 }
 
 /// Background tasks have a thread of their own: they go on while the proxy is busy.
