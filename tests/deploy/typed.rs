@@ -169,8 +169,9 @@ impl World {
     }
 }
 
-const CALL: &str =
-    r#"{"user_id": "u", "data": {"provider": "demo", "tool": "t", "tool_parameters": {}}}"#;
+/// It takes longer than what the access log calls slow here.
+const CALL: &str = r#"{"user_id": "u", "data": {"provider": "demo", "tool": "t",
+    "tool_parameters": {"__sim": {"ttfb_ms": 20}}}}"#;
 
 /// The lines of a block, each command on one, without comments.
 fn lines(block: &str) -> Vec<String> {
