@@ -54,7 +54,7 @@ pub fn run(loaded: Loaded, file: Option<PathBuf>, options: Options) -> Result<()
     let upgrade = options.upgrade;
     let mut config = loaded.config;
     let opened = opened(&mut config, upgrade)?;
-    let mut server = server(&config);
+    let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&config));
 
     let background = background().map_err(|error| other(&error))?;
     let ports = Ports::of(&config);
@@ -128,11 +128,6 @@ fn inherited(live: &Live) -> Result<Listeners, StartError> {
         let socket = socket.display();
         StartError::Other(format!("nobody gave us its listeners at {socket}: {error}"))
     })
-}
-
-fn server(config: &Config) -> Server {
-    services::settle_timers();
-    Server::new_with_opt_and_conf(None, services::server_conf(config))
 }
 
 /// Background tasks have a thread of their own: they go on while the proxy is busy.

@@ -11,27 +11,15 @@ use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
-use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use pingora_proxy::http_proxy;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Attempts are limited per request by `retry.attempts`, which can be reloaded; Pingora's own limit
 /// is fixed at start and only has to be larger.
 const CEILING: usize = 32;
 /// Idle connections to nodes, per thread. More than a fleet of Dify workers keeps busy.
 const IDLE_CONNECTIONS: usize = 512;
-
-/// Pingora keeps a timer until it would have rung, also that of a wait that ended at once, and an
-/// event of a stream may be waited for for eleven minutes: ten megabytes for each thread. Above this,
-/// timers are tokio's, which go with the wait.
-const LONG_WAIT: Duration = Duration::from_secs(60);
-
-/// Lets long timers go with what they were for.
-pub(super) fn settle_timers() {
-    set_fast_timeout_to_tokio_threshold(Some(LONG_WAIT));
-}
 
 /// Pingora's settings, from ours.
 pub(super) fn server_conf(config: &Config) -> ServerConf {
@@ -42,7 +30,7 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     ServerConf {
         threads,
         // A thread that is alone has nobody to steal from, and a runtime made for one spares each
-        // request a fifth of its processor time (`benches/README.md`).
+        // request an eighth of its processor time and more (`benches/README.md`).
         work_stealing: threads > 1,
         max_retries: CEILING,
         upstream_keepalive_pool_size: IDLE_CONNECTIONS,

@@ -1,7 +1,7 @@
 //! The line as JSON: one object, what is not known left out.
 //!
 //! The names and signs between the values are the same in each line, so they stand here as they are
-//! written: a third of what deriving them costs, and every request pays it.
+//! written. Derived, a line cost twice as many instructions, and every request pays them.
 
 use super::line::{cut, header, millis};
 use super::{Marks, Record, stamp};

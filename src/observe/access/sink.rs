@@ -1,4 +1,4 @@
-//! Where do lines wait, and who carries them on?
+//! Who takes a line, and which places are there for them?
 
 use super::queue::Queue;
 use super::thread::Carrier;
