@@ -64,6 +64,7 @@ BUILT = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/twolane
 # schema there, and must name it by its path.
 deb: setup
 	@sh deploy/setup.sh dpkg-shlibdeps
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
 	$(CARGO) build --locked --bin twolane --profile $(PROFILE)
 	mkdir -p target/deb
 	sed 's|\$$schema=schema.json|$$schema=/usr/share/doc/twolane/schema.json|' conf/twolane.yaml >target/deb/twolane.yaml
