@@ -77,6 +77,7 @@ fn write(file: &Path, ports: &[SocketAddr], nodes: usize, round: usize) {
         .collect();
     let text = format!(
         "listen: {}\nadmin: {{ listen: {} }}\nthreads: 1\nreload: {{ poll: off }}\n\
+         limits: {{ connection_requests: 10000000 }}\n\
          timeouts: {{ read: {}s }}\nnodes:\n{list}",
         ports[0],
         ports[1],
