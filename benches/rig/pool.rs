@@ -28,6 +28,7 @@ pub(crate) async fn snapshot(strategy: &str, nodes: u16) -> Arc<Snapshot> {
     let parts = Parts {
         checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
+        connections: Arc::default(),
         sources: Sources::default(),
         rooms: Rooms::default(),
         limiters: Limiters::default(),

@@ -50,9 +50,6 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Requests of one HTTP/1 connection; after the last one it is closed.
     pub connection_requests: usize,
-    /// What the kernel may hold of a node's answer that nobody has read, in bytes for each
-    /// connection; none = as it likes.
-    pub node_buffer: Option<usize>,
     /// How often whom.
     pub rates: Vec<RateEntry>,
     /// So many keys are counted per entry of `rates`.
@@ -108,7 +105,6 @@ impl Default for Limits {
             connections: CONNECTIONS,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             connection_requests: CONNECTION_REQUESTS,
-            node_buffer: None,
             rates: Vec::new(),
             rate_keys: RATE_KEYS,
             trusted_proxies: Vec::new(),
@@ -192,7 +188,6 @@ impl Limits {
                 whole(self.connections_per_address),
             ),
             ("connection_requests", whole(self.connection_requests)),
-            ("node_buffer", self.node_buffer.map_or(Tree::Null, size)),
             ("rates", list(&self.rates, RateEntry::tree)),
             ("rate_keys", whole(self.rate_keys)),
         ])

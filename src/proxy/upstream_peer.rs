@@ -98,11 +98,12 @@ async fn attempt(
         pick.peer.options.http_upstream_request_policy = policy;
     }
     begin(live, ctx, lease, pick.why);
-    if websocket
-        && session.is_upgrade_req()
-        && let Some(attempt) = &mut ctx.attempt
-    {
-        attempt.turn = Some(Turn::taken(&mut pick.peer));
+    if websocket && session.is_upgrade_req() {
+        if let Some(attempt) = &mut ctx.attempt {
+            attempt.turn = Some(Turn::taken(&mut pick.peer));
+        }
+    } else {
+        pick.lend(!session.is_body_empty() && session.is_body_done());
     }
     Ok(pick.peer)
 }

@@ -75,6 +75,7 @@ pub(super) async fn assemble(config: Config, options: Options) -> Result<Arc<Liv
     let parts = Parts {
         checks: Checks::new(&roster, &config.health, metrics.checks.clone()),
         roster,
+        connections: Arc::default(),
         sources: Sources::with(Names::with(options.lookup.unwrap_or_default())),
         rooms: Rooms::default(),
         limiters: Limiters::default(),

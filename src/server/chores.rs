@@ -56,12 +56,16 @@ async fn run_checks(live: &Live, stop: watch::Receiver<bool>) {
     std::future::pending::<()>().await;
 }
 
-/// Looks once a second, for the pages.
+/// Looks once a second, for the pages, and closes connections that were idle for too long.
 async fn observe(live: Arc<Live>, mut stop: watch::Receiver<bool>) {
     let mut look = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
-            _ = look.tick() => live.history.look(&live, clock::now()),
+            _ = look.tick() => {
+                let now = clock::now();
+                live.history.look(&live, now);
+                live.parts.connections.sweep(now);
+            }
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }

@@ -36,6 +36,11 @@ const GIVES: Duration = Duration::from_secs(10);
 const MOST: usize = 32;
 const NAMES: usize = 2048;
 
+/// What the kernel may hold for a client beside what is on its way to it (TCP(7) of Linux,
+/// TCP_NOTSENT_LOWAT; connections have what their listener has). Without it a client that reads
+/// nothing is taken megabytes of an answer from us, and looks like a fast one.
+const UNSENT: u32 = 128 << 10;
+
 /// Drops what begins a connection (SYN without ACK), for the kernel's filter of a socket, which
 /// sees segments from their TCP header on.
 const NO_MORE: [SockFilter; 5] = [
@@ -81,7 +86,11 @@ impl Listeners {
         let asking = UnixListener::bind(path)?;
         let given = given(&asking);
         let _ = std::fs::remove_file(path);
-        Ok(Self(Mutex::new(given?)))
+        let sockets = given?;
+        for (_, socket) in &sockets {
+            socket.set_tcp_notsent_lowat(UNSENT)?;
+        }
+        Ok(Self(Mutex::new(sockets)))
     }
 
     /// Gives Pingora a copy of what it is about to open.
@@ -134,6 +143,7 @@ fn take(address: SocketAddr) -> io::Result<(SocketAddr, Socket)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&address.into())?;
     let bound = socket.local_addr()?.as_socket();
     Ok((bound.unwrap_or(address), socket))

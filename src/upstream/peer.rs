@@ -14,7 +14,6 @@ use pingora::{ErrorType, OrErr, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpSocket;
 
 /// A peer without TLS; every timeout is set: Pingora's default is to wait for ever.
 pub(super) fn peer(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
@@ -53,62 +52,19 @@ pub(super) fn request_peer(node: &Node, rules: &SelectorConfig) -> HttpPeer {
         plain_or_secure(address, node.server_name(), &rules.trust),
         timeouts,
     );
-    peer.options.tcp_recv_buf = rules.buffer;
     if node.server_name().is_some() {
         return peer;
     }
-    if let Some(proven) = Proven::new(address, timeouts.connect, health, rules.buffer) {
+    if let Some(proven) = Proven::new(address, timeouts.connect, health) {
         peer.options.total_connection_timeout = Some(timeouts.connect + health.timeout);
         peer.options.custom_l4 = Some(Arc::new(proven) as Arc<dyn Connect + Send + Sync>);
     }
     peer
 }
 
-/// A connection to this address, whose kernel holds no more of what comes than `buffer`. That must be
-/// said before it is made: what a node was allowed to send stays allowed.
-pub(super) async fn reach(
-    to: &SocketAddr,
-    within: Duration,
-    buffer: Option<usize>,
-) -> Result<Stream> {
-    let made = async {
-        let Some(buffer) = buffer.and_then(|size| u32::try_from(size).ok()) else {
-            return ext::connect(to, None).await;
-        };
-        let socket = match to {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        };
-        let socket = socket.or_err(ErrorType::SocketError, "no socket")?;
-        let set = socket.set_recv_buffer_size(buffer);
-        set.or_err(ErrorType::SocketError, "limits.node_buffer")?;
-        let made = socket.connect(*to).await;
-        made.or_err(ErrorType::ConnectError, "not reached")
-    };
-    let made = tokio::time::timeout(within, made).await;
+/// A connection to this address.
+pub(super) async fn reach(to: &SocketAddr, within: Duration) -> Result<Stream> {
+    let made = tokio::time::timeout(within, ext::connect(to, None)).await;
     let socket = made.or_err(ErrorType::ConnectTimedout, "no connection in time")??;
     Ok(socket.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::fd::AsRawFd;
-    use tokio::net::TcpListener;
-
-    #[tokio::test]
-    async fn a_connection_is_reached_with_the_buffer_that_is_wanted() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = listener.local_addr().unwrap();
-        let held = async |buffer| {
-            let made = reach(&to, Duration::from_secs(60), buffer).await;
-            ext::get_recv_buf(made.unwrap().as_raw_fd()).unwrap()
-        };
-        // Linux doubles what is asked for, for what it keeps beside the bytes.
-        assert_eq!(held(Some(8192)).await, 2 * 8192);
-        assert!(held(None).await > 2 * 8192);
-        drop(listener);
-        let refused = reach(&to, Duration::from_secs(60), Some(8192)).await;
-        assert_eq!(refused.err().unwrap().etype(), &ErrorType::ConnectError);
-    }
 }

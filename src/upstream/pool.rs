@@ -2,10 +2,12 @@
 
 use super::discovery::PoolSource;
 use super::health::Checks;
+use super::idle::{Connections, Idle};
 use super::keys::Keys;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
 use super::waiting::WaitingRoom;
+use super::wire::Lender;
 use crate::admit::{Advice, Budget};
 use crate::config::{self, Config, PoolKind};
 use crate::model::{NodeId, clock};
@@ -57,10 +59,23 @@ pub struct Pick {
     pub node: Arc<Node>,
     /// Where Pingora connects.
     pub peer: Box<HttpPeer>,
+    /// Its idle connections.
+    idle: Arc<Idle>,
     /// The reason.
     pub why: Why,
     /// What the shadow would have chosen; none without one, or where nothing was to be chosen.
     pub shadow: Option<NodeId>,
+}
+
+impl Pick {
+    /// Has the connection come from those that are kept for the node, and go back to them.
+    /// `body_is_there`: the request has a body, all of which has come. Connections with TLS are left
+    /// to Pingora.
+    pub fn lend(&mut self, body_is_there: bool) {
+        if self.node.server_name().is_none() {
+            Lender::stand_in(&mut self.peer, &self.idle, body_is_there);
+        }
+    }
 }
 
 impl Pool {
@@ -70,9 +85,9 @@ impl Pool {
         (strategy, shadow): Choosers,
         source: Arc<PoolSource>,
         config: &Config,
-        shared: (&Arc<Roster>, &Checks, PoolMetrics),
+        shared: (&Arc<Roster>, &Checks, &Arc<Connections>, PoolMetrics),
     ) -> Self {
-        let (roster, checks, metrics) = shared;
+        let (roster, checks, connections, metrics) = shared;
         let crew = super::membership::Crew::default();
         let around = (roster, checks, &crew);
         let path = settings.health_path.as_deref();
@@ -90,12 +105,12 @@ impl Pool {
             all_backups: settings.use_all_backups,
             comeback: comeback(&config.health),
             timeouts: config.timeouts.clone(),
-            buffer: config.limits.node_buffer,
             health: config::Health {
                 path: path.unwrap_or(&config.health.path).to_owned(),
                 ..config.health.clone()
             },
             trust: checks.trusted(),
+            connections: Arc::clone(connections),
         });
         let registry = Arc::clone(checks.registry());
         let view = Backends::new_with_health_registry(Box::new(membership), registry);
@@ -189,6 +204,7 @@ impl Pool {
         // without a word: none of them is used again, and their idle time ends them.
         peer.group_key ^= node.came_up().unwrap_or(0);
         Ok(Pick {
+            idle: Arc::clone(&said.members.idle[said.at]),
             node,
             peer,
             why: said.why,

@@ -25,8 +25,6 @@ pub(super) struct Proven {
     question: RequestHeader,
     /// For the kernels.
     connect: Duration,
-    /// What the kernel may hold of answers.
-    buffer: Option<usize>,
     /// For the process.
     answer: Duration,
     /// False once the node closed a connection after its answer, as some do after every one: then
@@ -40,7 +38,6 @@ impl Proven {
         address: net::SocketAddr,
         connect: Duration,
         health: &Health,
-        buffer: Option<usize>,
     ) -> Option<Self> {
         if !health.enabled || !health.on_connect {
             return None;
@@ -53,14 +50,13 @@ impl Proven {
         Some(Self {
             question,
             connect,
-            buffer,
             answer: health.timeout,
             keeps: AtomicBool::new(true),
         })
     }
 
     async fn dial(&self, to: &net::SocketAddr) -> Result<Stream> {
-        reach(to, self.connect, self.buffer).await
+        reach(to, self.connect).await
     }
 
     /// The stream again, after one answer on it; `None` when the node closes it after that. Which

@@ -4,6 +4,7 @@
 //! the answer's reason does not fit into Pingora's `Backend` and is left on the calling thread,
 //! where the caller on the same stack picks it up.
 
+use super::idle::{Connections, Idle};
 use super::membership::Crew;
 use super::peer::request_peer;
 use super::secure::Trust;
@@ -192,6 +193,7 @@ pub(super) fn ask(ask: &Ask<'_>, select: impl FnOnce(&[u8])) -> Result<Said, NoC
 pub(super) struct Members {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) peers: Vec<HttpPeer>,
+    pub(super) idle: Vec<Arc<Idle>>,
     pingora: Vec<Backend>,
 }
 
@@ -205,10 +207,10 @@ pub(super) struct SelectorConfig {
     pub(super) all_backups: bool,
     pub(super) comeback: ComebackRules,
     pub(super) timeouts: Timeouts,
-    /// What the kernel may hold of an answer; none = as it likes.
-    pub(super) buffer: Option<usize>,
     pub(super) health: Health,
     pub(super) trust: Arc<Trust>,
+    /// Where idle connections are kept.
+    pub(super) connections: Arc<Connections>,
 }
 
 impl SelectorConfig {
@@ -269,6 +271,7 @@ impl BackendSelection for Selector {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
                 chosen.peers.push(request_peer(node, config));
+                chosen.idle.push(config.connections.at(node.address()));
                 chosen.pingora.push(member.clone());
             }
         }

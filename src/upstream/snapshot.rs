@@ -2,6 +2,7 @@
 
 use super::Checks;
 use super::discovery::{PoolSource, Sources};
+use super::idle::Connections;
 use super::limits::Limiters;
 use super::own::Own;
 use super::pool::{Choosers, Pool};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     /// Their checks.
     pub checks: Checks,
+    /// Connections to them that nobody uses now, across reloads too.
+    pub connections: Arc<Connections>,
     /// Where they come from.
     pub sources: Sources,
     /// Where requests wait, across reloads too.
@@ -109,7 +112,7 @@ impl Snapshot {
             let changes = source.refresh().is_some();
             let whys = Why::ALL.iter().map(|why| why.word());
             let metrics = parts.metrics.pool(&settings.name, whys);
-            let shared = (&parts.roster, &parts.checks, metrics);
+            let shared = (&parts.roster, &parts.checks, &parts.connections, metrics);
             let mut pool = Pool::open(settings, strategy, source, &config, shared).await;
             // The nodes know their limits by now; who waits is told of them here.
             pool.waiting = (parts.rooms).of(settings, &config.rules, &parts.metrics);

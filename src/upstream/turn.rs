@@ -51,7 +51,6 @@ impl Turn {
         let dial = Dial {
             by: options.custom_l4.take(),
             connect: options.connection_timeout.unwrap_or(Duration::MAX),
-            buffer: options.tcp_recv_buf,
             keepalive: options.tcp_keepalive.clone(),
             turn: Arc::clone(&turn),
         };
@@ -102,7 +101,6 @@ impl Turn {
 struct Dial {
     by: Option<Arc<dyn Connect + Send + Sync>>,
     connect: Duration,
-    buffer: Option<usize>,
     keepalive: Option<TcpKeepalive>,
     turn: Arc<Turn>,
 }
@@ -115,7 +113,7 @@ impl Dial {
         let Some(to) = to.as_inet() else {
             return Error::e_explain(ErrorType::ConnectError, "not an IP address");
         };
-        reach(to, self.connect, self.buffer).await
+        reach(to, self.connect).await
     }
 }
 

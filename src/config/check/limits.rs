@@ -9,9 +9,6 @@ use ipnet::IpNet;
 /// What may be a header's size: Pingora reads up to a MiB.
 const HEADER: std::ops::RangeInclusive<u64> = 1024..=1_000_000;
 
-/// Of a connection to a node: less is less than a packet.
-const BUFFER: std::ops::RangeInclusive<u64> = 4 << 10..=64 << 20;
-
 pub(super) fn limits(root: &Table<'_>, pools: &[Pool]) -> Limits {
     let default = Limits::default();
     let section = &root.section("limits");
@@ -44,9 +41,6 @@ pub(super) fn limits(root: &Table<'_>, pools: &[Pool]) -> Limits {
             many,
         ),
         connection_requests: section.or("connection_requests", default.connection_requests, many),
-        node_buffer: section
-            .value("node_buffer")
-            .and_then(|value| buffer(&value)),
         rates: rates(section, pools),
         rate_keys: section.or("rate_keys", default.rate_keys, |value| {
             value.whole(16..=1_000_000, "each takes about 100 bytes")
@@ -60,16 +54,6 @@ pub(super) fn limits(root: &Table<'_>, pools: &[Pool]) -> Limits {
         section.findings.value(&target, what, "write 16KiB");
     }
     limits
-}
-
-fn buffer(value: &Value<'_>) -> Option<usize> {
-    let size = value.size()?;
-    if !BUFFER.contains(&size) {
-        let help = "8KiB holds slow readers down; null leaves it to the kernel";
-        value.wrong("must be from 4KiB to 64MiB", help);
-        return None;
-    }
-    usize::try_from(size).ok()
 }
 
 fn rates(section: &Table<'_>, pools: &[Pool]) -> Vec<RateEntry> {
@@ -203,7 +187,7 @@ mod tests {
     }
 
     /// Text, place, message.
-    const WRONG: [(&str, &str, &str); 19] = [
+    const WRONG: [(&str, &str, &str); 18] = [
         (
             "limits: {rates: [{rate: 1/s}]}",
             "limits.rates[0]",
@@ -269,11 +253,6 @@ mod tests {
             "limits: {header_fields: 1000}",
             "limits.header_fields",
             "256",
-        ),
-        (
-            "limits: {node_buffer: 1KiB}",
-            "limits.node_buffer",
-            "from 4KiB to 64MiB",
         ),
         ("limits: {connections: 0}", "limits.connections", "from 1"),
         ("limits: {client_rate: -1}", "limits.client_rate", "from 0"),

@@ -1,0 +1,433 @@
+//! What stands between Pingora and a node's connection, for one request?
+//!
+//! Pingora takes a stream of ours for a new connection each time (`custom_l4`: it has no descriptor
+//! by which Pingora would know it again), and drops it at the end. So keeping connections is ours
+//! here, which costs a request less than Pingora's way: no task that watches, no look at the
+//! kernel's name for the other end. And what passes can be put together and cut to size:
+//!
+//! * a request's head and the body that is there already go in one write, not in two;
+//! * an answer is read in pieces that its client can take ([`Pieces`]).
+
+use super::idle::{Idle, Resting, is_silent};
+use super::peer::reach;
+use super::pieces::Pieces;
+use crate::model::clock;
+use async_trait::async_trait;
+use pingora::connectors::l4::Connect;
+use pingora::protocols::TcpKeepalive;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, OrErr, Result};
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::time::timeout;
+
+/// Gives one request a connection: a kept one, or a new one.
+pub(super) struct Lender {
+    idle: Arc<Idle>,
+    by: Option<Arc<dyn Connect + Send + Sync>>,
+    within: Duration,
+    keepalive: Option<TcpKeepalive>,
+    longest: Duration,
+    era: u64,
+    body_is_there: bool,
+}
+
+impl Lender {
+    /// Has a peer's connections come from `idle` and go back there. `body_is_there`: the request has
+    /// a body, all of which has come.
+    pub(super) fn stand_in(peer: &mut HttpPeer, idle: &Arc<Idle>, body_is_there: bool) {
+        let options = &mut peer.options;
+        let lender = Self {
+            idle: Arc::clone(idle),
+            by: options.custom_l4.take(),
+            within: options.total_connection_timeout.unwrap_or(Duration::MAX),
+            keepalive: options.tcp_keepalive.take(),
+            longest: options.idle_timeout.unwrap_or(Duration::ZERO),
+            era: peer.group_key,
+            body_is_there,
+        };
+        options.custom_l4 = Some(Arc::new(lender));
+        // It bounds its dialling itself; Pingora would move kilobytes of its own about for each
+        // connection that is taken from the kept ones.
+        options.total_connection_timeout = None;
+    }
+
+    async fn dial(&self, to: &SocketAddr) -> Result<Stream> {
+        let mut stream = match (&self.by, to.as_inet()) {
+            (Some(by), _) => by.connect(to).await?,
+            (None, Some(to)) => reach(to, self.within).await?,
+            (None, None) => {
+                return Error::e_explain(ErrorType::ConnectError, "not an IP address");
+            }
+        };
+        if let Some(keepalive) = &self.keepalive {
+            stream.set_keepalive(keepalive)?;
+        }
+        stream.set_nodelay()?;
+        Ok(stream)
+    }
+
+    fn wire(&self, stream: Stream) -> Wire {
+        Wire {
+            inner: Some(stream.take(0)),
+            pieces: Pieces::default(),
+            head: Vec::new(),
+            head_is: if self.body_is_there {
+                Head::Awaited
+            } else {
+                Head::Gone
+            },
+            ended: false,
+            idle: Arc::clone(&self.idle),
+            longest: self.longest,
+            era: self.era,
+        }
+    }
+}
+
+#[async_trait]
+impl Connect for Lender {
+    async fn connect(&self, to: &SocketAddr) -> Result<Stream> {
+        let stream = match self.idle.take(self.era, clock::now()) {
+            Some(stream) => stream,
+            None => timeout(self.within, self.dial(to))
+                .await
+                .or_err(ErrorType::ConnectTimedout, "no connection in time")??,
+        };
+        Ok(VirtualSocketStream::new(Box::new(self.wire(stream))).into())
+    }
+}
+
+impl fmt::Debug for Lender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lender").finish_non_exhaustive()
+    }
+}
+
+/// Where the request's head is, if it is to go together with its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// It is the first that will be written.
+    Awaited,
+    /// It is here, and the body comes next.
+    Held,
+    /// The same, and the answer was asked for once. Asked for again, the head goes alone: whatever
+    /// became of the body, nobody waits for what was never sent.
+    Overdue,
+    /// It has gone, or goes as it comes.
+    Gone,
+}
+
+/// A connection, lent to one request.
+#[derive(Debug)]
+struct Wire {
+    /// Taken by [`Drop`] alone.
+    inner: Option<Take<Stream>>,
+    pieces: Pieces,
+    head: Vec<u8>,
+    head_is: Head,
+    /// The answer was read to its end, and the connection can be kept.
+    ended: bool,
+    idle: Arc<Idle>,
+    longest: Duration,
+    era: u64,
+}
+
+impl Wire {
+    fn inner(&mut self) -> &mut Take<Stream> {
+        self.inner.as_mut().expect("only dropping takes it")
+    }
+
+    fn stream(&mut self) -> &mut Stream {
+        self.inner().get_mut()
+    }
+
+    /// Writes what is left of the head, and as much of `body` as goes with it; how much that is.
+    fn poll_head(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<io::Result<usize>> {
+        self.head_is = Head::Gone;
+        while !self.head.is_empty() {
+            let head = std::mem::take(&mut self.head);
+            let both = [IoSlice::new(&head), IoSlice::new(body)];
+            let sent = Pin::new(self.stream()).poll_write_vectored(cx, &both);
+            self.head = head;
+            let sent = ready!(sent)?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_head = sent.min(self.head.len());
+            self.head.drain(..of_head);
+            if sent > of_head {
+                return Poll::Ready(Ok(sent - of_head));
+            }
+        }
+        Poll::Ready(Ok(0))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.head_is == Head::Held {
+            // The task that asks is the one that writes, and it has the body.
+            self.head_is = Head::Overdue;
+            return Poll::Pending;
+        }
+        ready!(self.poll_head(cx, &[]))?;
+        if buf.capacity() == 1 {
+            // Pingora reads a byte of what it is about to keep, after an answer's end. It is told
+            // that there is no more, and leaves the keeping to us.
+            self.ended = is_silent(self.stream());
+            return Poll::Ready(Ok(()));
+        }
+        let next = self.pieces.next();
+        let before = buf.filled().len();
+        self.inner().set_limit(next);
+        ready!(Pin::new(self.inner()).poll_read(cx, buf))?;
+        self.pieces.note(buf.filled().len() - before, clock::now);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.head_is == Head::Awaited {
+            self.head_is = Head::Held;
+            self.head.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        match ready!(self.poll_head(cx, buf))? {
+            0 => Pin::new(self.stream()).poll_write(cx, buf),
+            sent => Poll::Ready(Ok(sent)),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.head_is, Head::Held | Head::Overdue) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_head(cx, &[]))?;
+        Pin::new(self.stream()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.stream()).poll_shutdown(cx)
+    }
+}
+
+impl VirtualSocket for Wire {
+    fn set_socket_option(&self, _option: VirtualSockOpt) -> io::Result<()> {
+        // They were set when the connection was made.
+        Ok(())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let inner = self.inner.take().filter(|_| self.ended);
+        if let Some(inner) = inner {
+            self.idle.keep(Resting {
+                stream: inner.into_inner(),
+                until: clock::now() + self.longest,
+                era: self.era,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::peer::peer;
+    use super::*;
+    use crate::config::Timeouts;
+    use parking_lot::Mutex;
+    use pingora::connectors::http::v1::Connector;
+    use pingora::http::RequestHeader;
+    use pingora::protocols::l4::ext;
+    use std::net;
+    use std::os::fd::AsRawFd;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    /// Answers each request on each of its connections with `answer`; what it read, by connection.
+    async fn node(answer: &'static str) -> (net::SocketAddr, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&read);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let number = all.lock().len();
+                all.lock().push(String::new());
+                let all = Arc::clone(&all);
+                tokio::spawn(async move {
+                    let mut part = [0; 4096];
+                    while let Ok(bytes @ 1..) = stream.read(&mut part).await {
+                        all.lock()[number] += std::str::from_utf8(&part[..bytes]).unwrap();
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (at, read)
+    }
+
+    /// One request without a body, as Pingora makes and ends it.
+    async fn ask(connector: &Connector, at: net::SocketAddr, idle: &Arc<Idle>) -> u16 {
+        let mut peer = peer(at, &Timeouts::default());
+        Lender::stand_in(&mut peer, idle, false);
+        let (mut session, reused) = connector.get_http_session(&peer).await.unwrap();
+        assert!(!reused, "Pingora keeps none of them");
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.insert_header("Host", "node").unwrap();
+        session
+            .write_request_header(Box::new(request))
+            .await
+            .unwrap();
+        session.read_response().await.unwrap();
+        while session.read_body_ref().await.unwrap().is_some() {}
+        let status = session.get_status().unwrap().as_u16();
+        let longest = peer.options.idle_timeout;
+        connector
+            .release_http_session(session, &peer, longest)
+            .await;
+        status
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_request_after_request() {
+        let (at, read) = node("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        let (connector, idle) = (Connector::new(None), Arc::default());
+        for _ in 0..3 {
+            assert_eq!(ask(&connector, at, &idle).await, 200);
+        }
+        let read = read.lock();
+        assert_eq!(read.len(), 1, "{read:?}");
+        assert_eq!(read[0].matches("GET / HTTP/1.1").count(), 3);
+    }
+
+    #[tokio::test]
+    async fn one_that_its_node_will_close_is_not_kept() {
+        let closes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        let more = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, and more";
+        for answer in [closes, more] {
+            let (at, read) = node(answer).await;
+            let (connector, idle) = (Connector::new(None), Arc::default());
+            for _ in 0..2 {
+                assert_eq!(ask(&connector, at, &idle).await, 200);
+            }
+            assert_eq!(read.lock().len(), 2, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_whose_answer_was_not_read_to_its_end_is_not_kept() {
+        let (at, _read) = node("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        let idle = Arc::default();
+        let mut peer = peer(at, &Timeouts::default());
+        Lender::stand_in(&mut peer, &idle, false);
+        let connector = Connector::new(None);
+        let (mut session, _) = connector.get_http_session(&peer).await.unwrap();
+        let request = RequestHeader::build("GET", b"/", None).unwrap();
+        session
+            .write_request_header(Box::new(request))
+            .await
+            .unwrap();
+        session.read_response().await.unwrap();
+        drop(session);
+        assert!(idle.take(0, clock::now()).is_none());
+    }
+
+    /// A connection, lent for a request whose body is there, and its node's end.
+    async fn wire() -> (Wire, tokio::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let stream = reach(&to, Duration::from_secs(60)).await.unwrap();
+        let lender = Lender {
+            idle: Arc::default(),
+            by: None,
+            within: Duration::MAX,
+            keepalive: None,
+            longest: Duration::ZERO,
+            era: 0,
+            body_is_there: true,
+        };
+        (lender.wire(stream), listener.accept().await.unwrap().0)
+    }
+
+    /// Segments with something in them that went to the node.
+    fn sent(wire: &mut Wire) -> u32 {
+        let segments = ext::get_tcp_info(wire.stream().as_raw_fd()).unwrap();
+        segments.tcpi_data_segs_out
+    }
+
+    #[tokio::test]
+    async fn head_and_body_go_together() {
+        let (mut wire, mut node) = wire().await;
+        wire.write_all(b"head ").await.unwrap();
+        wire.flush().await.unwrap();
+        assert_eq!(sent(&mut wire), 0);
+        wire.write_all(b"body").await.unwrap();
+        wire.flush().await.unwrap();
+        assert_eq!(sent(&mut wire), 1);
+        wire.write_all(b" and more").await.unwrap();
+        let mut read = [0; 18];
+        node.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"head body and more");
+    }
+
+    #[tokio::test]
+    async fn a_head_whose_body_does_not_come_goes_alone() {
+        let (mut wire, mut node) = wire().await;
+        wire.write_all(b"head").await.unwrap();
+        wire.flush().await.unwrap();
+        let nobody = &mut Context::from_waker(std::task::Waker::noop());
+        let mut byte = [0; 8];
+        let mut read = ReadBuf::new(&mut byte);
+        assert!(
+            Pin::new(&mut wire)
+                .poll_read(nobody, &mut read)
+                .is_pending()
+        );
+        assert_eq!(sent(&mut wire), 0);
+        assert!(
+            Pin::new(&mut wire)
+                .poll_read(nobody, &mut read)
+                .is_pending()
+        );
+        let mut read = [0; 4];
+        node.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"head");
+    }
+
+    #[tokio::test]
+    async fn more_than_the_kernel_takes_arrives_whole() {
+        let (mut wire, mut node) = wire().await;
+        let body: Vec<u8> = (0..8_u32 << 20).map(|at| (at % 251) as u8).collect();
+        let read = tokio::spawn(async move {
+            let mut all = Vec::new();
+            node.read_to_end(&mut all).await.unwrap();
+            all
+        });
+        wire.write_all(b"head").await.unwrap();
+        wire.write_all(&body).await.unwrap();
+        wire.shutdown().await.unwrap();
+        let all = read.await.unwrap();
+        assert!(all[..4] == *b"head" && all[4..] == body);
+    }
+}
