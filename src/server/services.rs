@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Attempts are limited per request by `retry.attempts`, which can be reloaded; Pingora's own limit
 /// is fixed at start and only has to be larger.
 const CEILING: usize = 32;
-/// Idle connections to nodes, per thread. More than a fleet of Dify workers keeps busy.
+/// Idle connections to nodes with TLS; `upstream/idle.rs` keeps the others.
 const IDLE_CONNECTIONS: usize = 512;
 
 /// Pingora's settings, from ours.

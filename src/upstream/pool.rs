@@ -200,8 +200,8 @@ impl Pool {
         });
         let node = Arc::clone(&said.members.nodes[said.at]);
         let mut peer = Box::new(said.members.peers[said.at].clone());
-        // Pingora keeps connections by group. Those from before the node was down may be dead
-        // without a word: none of them is used again, and their idle time ends them.
+        // Connections are kept by group. Those from before the node was down may be dead without a
+        // word: none of them is used again.
         peer.group_key ^= node.came_up().unwrap_or(0);
         Ok(Pick {
             idle: Arc::clone(&said.members.idle[said.at]),

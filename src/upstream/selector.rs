@@ -271,7 +271,7 @@ impl BackendSelection for Selector {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
                 chosen.peers.push(request_peer(node, config));
-                chosen.idle.push(config.connections.at(node.address()));
+                chosen.idle.push(config.connections.to(node));
                 chosen.pingora.push(member.clone());
             }
         }

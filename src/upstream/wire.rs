@@ -5,7 +5,8 @@
 //! here, which costs a request less than Pingora's way: no task that watches, no look at the
 //! kernel's name for the other end. And what passes can be put together and cut to size:
 //!
-//! * a request's head and the body that is there already go in one write, not in two;
+//! * a request's head and the body that is there already go in one write, not in two, and a chunk
+//!   with its size;
 //! * an answer is read in pieces that its client can take ([`Pieces`]).
 
 use super::idle::{Idle, Resting, is_silent};
@@ -21,7 +22,7 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketS
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr, Result};
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -79,11 +80,11 @@ impl Lender {
         Wire {
             inner: Some(stream.take(0)),
             pieces: Pieces::default(),
-            head: Vec::new(),
-            head_is: if self.body_is_there {
+            out: Vec::new(),
+            head: if self.body_is_there {
                 Head::Awaited
             } else {
-                Head::Gone
+                Head::Free
             },
             ended: false,
             idle: Arc::clone(&self.idle),
@@ -112,6 +113,9 @@ impl fmt::Debug for Lender {
     }
 }
 
+/// As much is gathered before it is written. A copy of it costs less than a call into the kernel.
+const GATHERED: usize = 16 << 10;
+
 /// Where the request's head is, if it is to go together with its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Head {
@@ -122,8 +126,8 @@ enum Head {
     /// The same, and the answer was asked for once. Asked for again, the head goes alone: whatever
     /// became of the body, nobody waits for what was never sent.
     Overdue,
-    /// It has gone, or goes as it comes.
-    Gone,
+    /// It goes as it comes.
+    Free,
 }
 
 /// A connection, lent to one request.
@@ -132,8 +136,9 @@ struct Wire {
     /// Taken by [`Drop`] alone.
     inner: Option<Take<Stream>>,
     pieces: Pieces,
-    head: Vec<u8>,
-    head_is: Head,
+    /// What was not written yet: all until Pingora flushes, or asks for the answer.
+    out: Vec<u8>,
+    head: Head,
     /// The answer was read to its end, and the connection can be kept.
     ended: bool,
     idle: Arc<Idle>,
@@ -150,25 +155,22 @@ impl Wire {
         self.inner().get_mut()
     }
 
-    /// Writes what is left of the head, and as much of `body` as goes with it; how much that is.
-    fn poll_head(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<io::Result<usize>> {
-        self.head_is = Head::Gone;
-        while !self.head.is_empty() {
-            let head = std::mem::take(&mut self.head);
-            let both = [IoSlice::new(&head), IoSlice::new(body)];
-            let sent = Pin::new(self.stream()).poll_write_vectored(cx, &both);
-            self.head = head;
+    /// Writes what was gathered.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.head = Head::Free;
+        while !self.out.is_empty() {
+            let out = std::mem::take(&mut self.out);
+            let sent = Pin::new(self.stream()).poll_write(cx, &out);
+            self.out = out;
             let sent = ready!(sent)?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            let of_head = sent.min(self.head.len());
-            self.head.drain(..of_head);
-            if sent > of_head {
-                return Poll::Ready(Ok(sent - of_head));
-            }
+            self.out.drain(..sent);
         }
-        Poll::Ready(Ok(0))
+        // Most requests are over by then, and a stream is not to hold it for an hour.
+        self.out = Vec::new();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -178,12 +180,12 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.head_is == Head::Held {
+        if self.head == Head::Held {
             // The task that asks is the one that writes, and it has the body.
-            self.head_is = Head::Overdue;
+            self.head = Head::Overdue;
             return Poll::Pending;
         }
-        ready!(self.poll_head(cx, &[]))?;
+        ready!(self.poll_out(cx))?;
         if buf.capacity() == 1 {
             // Pingora reads a byte of what it is about to keep, after an answer's end. It is told
             // that there is no more, and leaves the keeping to us.
@@ -205,22 +207,23 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.head_is == Head::Awaited {
-            self.head_is = Head::Held;
-            self.head.extend_from_slice(buf);
-            return Poll::Ready(Ok(buf.len()));
+        if self.out.len() + buf.len() > GATHERED {
+            ready!(self.poll_out(cx))?;
+            return Pin::new(self.stream()).poll_write(cx, buf);
         }
-        match ready!(self.poll_head(cx, buf))? {
-            0 => Pin::new(self.stream()).poll_write(cx, buf),
-            sent => Poll::Ready(Ok(sent)),
+        if self.head != Head::Awaited {
+            self.head = Head::Free;
         }
+        self.out.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.head_is, Head::Held | Head::Overdue) {
+        if self.head == Head::Awaited {
+            self.head = Head::Held;
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll_head(cx, &[]))?;
+        ready!(self.poll_out(cx))?;
         Pin::new(self.stream()).poll_flush(cx)
     }
 
@@ -385,10 +388,33 @@ mod tests {
         wire.write_all(b"body").await.unwrap();
         wire.flush().await.unwrap();
         assert_eq!(sent(&mut wire), 1);
-        wire.write_all(b" and more").await.unwrap();
+        for part in [&b" and"[..], b" ", b"more"] {
+            wire.write_all(part).await.unwrap();
+        }
+        wire.flush().await.unwrap();
+        assert_eq!(sent(&mut wire), 2, "a chunk with its frame");
         let mut read = [0; 18];
         node.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"head body and more");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_flushes_goes_when_the_answer_is_asked_for() {
+        let (mut wire, mut node) = wire().await;
+        wire.write_all(b"head ").await.unwrap();
+        wire.flush().await.unwrap();
+        wire.write_all(b"a part of a body").await.unwrap();
+        let nobody = &mut Context::from_waker(std::task::Waker::noop());
+        let mut byte = [0; 8];
+        let mut read = ReadBuf::new(&mut byte);
+        assert!(
+            Pin::new(&mut wire)
+                .poll_read(nobody, &mut read)
+                .is_pending()
+        );
+        let mut read = [0; 21];
+        node.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"head a part of a body");
     }
 
     #[tokio::test]
