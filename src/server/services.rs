@@ -76,10 +76,14 @@ pub(super) fn data(
 }
 
 /// A data listener. [`Door`] reads each head into a buffer of its own and bodies are read in large
-/// pieces, so Pingora's buffer below (64 KiB, for every connection) only costs memory and a copy;
-/// TLS reads in small ones.
+/// pieces, and it gathers what is written, so Pingora's buffers below (64 KiB and 1.4, for every
+/// connection) only cost memory and a copy; TLS reads in small ones, and writes a record at a time.
 fn listener(address: SocketAddr, tls: bool) -> ListenerConfig {
-    let buffer = L4BufferSettings::default().read(if tls { 16 * 1024 } else { 0 });
+    let buffer = if tls {
+        L4BufferSettings::default().read(16 * 1024)
+    } else {
+        L4BufferSettings::unbuffered()
+    };
     ListenerConfig::tcp(address.to_string()).l4_buffer(buffer)
 }
 

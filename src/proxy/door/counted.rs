@@ -7,7 +7,8 @@
 use super::passed::passes_on;
 use crate::admit::wire::Frames;
 use crate::model::clock;
-use pingora::protocols::Stream;
+use async_trait::async_trait;
+use pingora::protocols::{Shutdown, Stream};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,6 +88,13 @@ impl AsyncWrite for Counted {
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Counted {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
     }
 }
 

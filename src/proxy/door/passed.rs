@@ -1,15 +1,9 @@
 //! What of a connection is the same behind a wrapper of ours?
 
-/// All that Pingora asks a connection beside its bytes is answered by the one in `inner`.
+/// All that Pingora asks a connection beside its bytes, and beside its end, is answered by the one in
+/// `inner`.
 macro_rules! passes_on {
     ($wrapper:ty) => {
-        #[async_trait::async_trait]
-        impl pingora::protocols::Shutdown for $wrapper {
-            async fn shutdown(&mut self) {
-                pingora::protocols::Shutdown::shutdown(&mut *self.inner).await;
-            }
-        }
-
         impl pingora::protocols::UniqueID for $wrapper {
             fn id(&self) -> pingora::protocols::UniqueIDType {
                 self.inner.id()

@@ -38,11 +38,10 @@ pub(super) async fn refuse(mut guarded: Box<Guarded>, fault: Fault) {
         envelope::CONTENT_TYPE,
         body.len(),
     );
-    let stream = &mut guarded.inner;
     let say = async {
-        stream.write_all(answer.as_bytes()).await?;
-        AsyncWriteExt::shutdown(&mut *stream).await?;
-        linger(stream).await;
+        guarded.write_all(answer.as_bytes()).await?;
+        AsyncWriteExt::shutdown(&mut guarded).await?;
+        linger(&mut guarded.inner).await;
         std::io::Result::Ok(())
     };
     // A client that does not want the answer has left.

@@ -1,11 +1,14 @@
 //! Which bytes is Pingora given? Those of one message, and nothing that follows it.
 
+use super::outbox::Outbox;
 use super::passed::passes_on;
 use super::waits::Patience;
 use crate::admit::wire::{Body, Fault, Framing, PaceRules};
+use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::Error;
-use pingora::protocols::{IO, Stream};
+use pingora::protocols::{IO, Shutdown, Stream};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -30,6 +33,7 @@ pub(super) struct Guarded {
     /// What came and was not given on; it begins with `ready` bytes that may be.
     pub(super) came: BytesMut,
     ready: usize,
+    outbox: Outbox,
     body: Body,
     patience: Patience,
     /// The request asks for another protocol.
@@ -45,6 +49,7 @@ impl Guarded {
             inner,
             came: BytesMut::new(),
             ready: 0,
+            outbox: Outbox::default(),
             body: Body::Done,
             patience: Patience::default(),
             may_switch: false,
@@ -204,17 +209,21 @@ impl AsyncWrite for Guarded {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
+        let written = ready!(this.outbox.poll_write(&mut this.inner, cx, buf))?;
         this.note_written(buf);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.outbox.poll_drain(&mut this.inner, cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.outbox.poll_drain(&mut this.inner, cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -223,7 +232,7 @@ impl AsyncWrite for Guarded {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, bufs))?;
+        let written = ready!(this.outbox.poll_write_vectored(&mut this.inner, cx, bufs))?;
         if let Some(first) = bufs.first() {
             this.note_written(first);
         }
@@ -232,6 +241,15 @@ impl AsyncWrite for Guarded {
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        // A client that does not take it has left.
+        let _ = poll_fn(|cx| self.outbox.poll_drain(&mut self.inner, cx)).await;
+        self.inner.shutdown().await;
     }
 }
 

@@ -1,0 +1,178 @@
+//! When does what is written leave? With the flush behind it, or when it is much.
+//!
+//! Pingora writes a head, a body and a chunk's size one by one, and flushes where a client should see
+//! them. Its own buffer for that stays with a connection for life; this one is there from the first
+//! byte to the flush.
+
+use bytes::{Buf, BytesMut};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite;
+
+/// More than this is not gathered: Pingora's own measure, what a packet usually holds.
+const ROOM: usize = 1460;
+
+/// What was written and not sent.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waits: BytesMut,
+}
+
+impl Outbox {
+    /// Takes it in, or sends it where it is much. How many bytes were taken.
+    pub(super) fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_room(to, cx, buf.len()))?;
+        if buf.len() >= ROOM {
+            return Pin::new(to).poll_write(cx, buf);
+        }
+        self.take(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    /// The same of several pieces at once.
+    pub(super) fn poll_write_vectored<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let size = bufs.iter().map(|buf| buf.len()).sum();
+        ready!(self.poll_room(to, cx, size))?;
+        if size >= ROOM {
+            return Pin::new(to).poll_write_vectored(cx, bufs);
+        }
+        bufs.iter().for_each(|buf| self.take(buf));
+        Poll::Ready(Ok(size))
+    }
+
+    /// Sends what waits; then there is no buffer any more.
+    pub(super) fn poll_drain<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.waits.is_empty() {
+            match ready!(Pin::new(&mut *to).poll_write(cx, &self.waits))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.waits.advance(sent),
+            }
+        }
+        self.waits = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_room<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+        size: usize,
+    ) -> Poll<io::Result<()>> {
+        if self.waits.is_empty() || self.waits.len() + size <= ROOM {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_drain(to, cx)
+    }
+
+    fn take(&mut self, buf: &[u8]) {
+        if self.waits.is_empty() {
+            // A body mostly comes behind a head.
+            self.waits = BytesMut::with_capacity(ROOM);
+        }
+        self.waits.extend_from_slice(buf);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    fn write(outbox: &mut Outbox, to: &mut DuplexStream, bytes: &[u8]) -> Poll<usize> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        outbox
+            .poll_write(to, &mut cx, bytes)
+            .map(|taken| taken.unwrap())
+    }
+
+    fn drain(outbox: &mut Outbox, to: &mut DuplexStream) -> Poll<()> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        outbox.poll_drain(to, &mut cx).map(|sent| sent.unwrap())
+    }
+
+    /// What arrived so far.
+    async fn arrived(from: &mut DuplexStream, bytes: usize) -> Vec<u8> {
+        let mut came = vec![0; bytes];
+        from.read_exact(&mut came).await.unwrap();
+        came
+    }
+
+    #[tokio::test]
+    async fn small_pieces_leave_together_and_the_buffer_goes_with_them() {
+        let (mut to, mut from) = duplex(8192);
+        let mut outbox = Outbox::default();
+        assert_eq!(write(&mut outbox, &mut to, b"head "), Poll::Ready(5));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let pieces = [IoSlice::new(b"and "), IoSlice::new(b"body")];
+        let taken = outbox.poll_write_vectored(&mut to, &mut cx, &pieces);
+        assert!(matches!(taken, Poll::Ready(Ok(8))));
+        assert_eq!(outbox.waits.len(), 13, "nothing has left");
+        assert_eq!(drain(&mut outbox, &mut to), Poll::Ready(()));
+        assert_eq!(outbox.waits.capacity(), 0);
+        assert_eq!(arrived(&mut from, 13).await, b"head and body");
+    }
+
+    #[tokio::test]
+    async fn much_goes_straight_through_behind_what_waited() {
+        let (mut to, mut from) = duplex(8192);
+        let mut outbox = Outbox::default();
+        let much = [b'm'; 2 * ROOM];
+        assert_eq!(write(&mut outbox, &mut to, b"head "), Poll::Ready(5));
+        assert_eq!(write(&mut outbox, &mut to, &much), Poll::Ready(much.len()));
+        assert_eq!(outbox.waits.capacity(), 0);
+        let came = arrived(&mut from, 5 + much.len()).await;
+        assert!(came.starts_with(b"head m") && came.ends_with(b"mm"));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_any_more_waits_for_what_waited() {
+        let (mut to, mut from) = duplex(8192);
+        let mut outbox = Outbox::default();
+        let (first, second) = ([b'1'; ROOM - 1], [b'2'; 2]);
+        assert_eq!(write(&mut outbox, &mut to, &first), Poll::Ready(ROOM - 1));
+        assert_eq!(write(&mut outbox, &mut to, &second), Poll::Ready(2));
+        assert_eq!(arrived(&mut from, ROOM - 1).await, first);
+        assert_eq!(&outbox.waits[..], b"22");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_takes_little_gets_every_byte_once() {
+        let (mut to, mut from) = duplex(4);
+        let mut outbox = Outbox::default();
+        assert_eq!(write(&mut outbox, &mut to, b"123456789"), Poll::Ready(9));
+        let mut came = Vec::new();
+        while drain(&mut outbox, &mut to).is_pending() {
+            came.extend(arrived(&mut from, 4).await);
+        }
+        came.extend(arrived(&mut from, 1).await);
+        assert_eq!(came, b"123456789");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_has_left_is_an_error() {
+        let (mut to, from) = duplex(4);
+        drop(from);
+        let mut outbox = Outbox::default();
+        assert_eq!(write(&mut outbox, &mut to, b"123"), Poll::Ready(3));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(
+            outbox.poll_drain(&mut to, &mut cx),
+            Poll::Ready(Err(_))
+        ));
+    }
+}
