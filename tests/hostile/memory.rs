@@ -4,8 +4,10 @@
 use crate::rig::{FINE, Witness};
 use crate::support::program::Serving;
 use crate::support::{eventually, within};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 /// A gateway in a process of its own, and its node.
 struct Alone {
@@ -115,6 +117,43 @@ async fn row_16_slow_readers_hold_little_and_not_for_long() {
     let grown = held_for_slow_readers().await;
     println!("{READERS} slow readers of 8 MiB: {grown} KiB more");
     assert!(grown <= READERS * 160, "{grown} KiB");
+}
+
+/// Few at a time: what many at once take is given back sooner or later, which would hide what stays.
+const AT_ONCE: usize = 50;
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n7\r\ndata: 1\r\n7\r\ndata: 2\r\n0\r\n\r\n";
+
+/// So many streams of a model, to their ends.
+async fn come_and_go(alone: &Arc<Alone>, streams: usize) {
+    for _ in 0..streams / AT_ONCE {
+        let mut together = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let alone = Arc::clone(alone);
+            together.spawn(async move {
+                let line = "POST /plugin/t/dispatch/llm/invoke HTTP/1.1\r\nX-Plugin-ID: a/b";
+                let body = br#"{"data":{"provider":"p","model_type":"llm","model":"m"}}"#;
+                alone.tell(line, body).await
+            });
+        }
+        for text in together.join_all().await {
+            assert!(text.ends_with("0\r\n\r\n"), "{text}");
+        }
+        alone.witness.seen();
+    }
+}
+
+/// A kibibyte that each left behind would be three mebibytes. `benches/memory` does it with 100,000.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_came_and_went_leave_nothing_behind() {
+    let alone = Arc::new(Alone::start("").await);
+    alone.witness.answers(EVENTS);
+    come_and_go(&alone, 1000).await;
+    let before = alone.resident_kib();
+    come_and_go(&alone, 3000).await;
+    let grown = alone.resident_kib().saturating_sub(before);
+    println!("3000 streams: {grown} KiB more");
+    assert!(grown <= 2 * 1024, "{grown} KiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
