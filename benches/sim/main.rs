@@ -12,7 +12,9 @@ use lab::farm::{Discipline, Model};
 use lab::limits::{EVERYWHERE, MEASURES, Ratios};
 use lab::policy::Policy;
 use lab::race::{Bound, bound, isolation, isolation_bound, race, scenario};
+use lab::replay::{COUNT as REPLAYED, NODES, shares};
 use lab::seed::{SCENARIOS, no_gain};
+use lab::slots::{Beside, Fared, fared};
 use twolane::model::Threshold;
 
 /// Requests of one run.
@@ -20,7 +22,7 @@ const COUNT: u32 = 60_000;
 const SWEPT: u32 = 30_000;
 
 /// The tables by name.
-const TABLES: [(&str, fn()); 7] = [
+const TABLES: [(&str, fn()); 9] = [
     ("gate", gate),
     ("rivals", rivals),
     ("sweep", worst),
@@ -28,6 +30,8 @@ const TABLES: [(&str, fn()); 7] = [
     ("threshold", threshold),
     ("seed", seed),
     ("isolation", isolated),
+    ("slots", race_a),
+    ("replay", replayed),
 ];
 
 fn main() {
@@ -250,5 +254,51 @@ fn isolated() {
                 .chain(shares)
                 .chain(bounds),
         );
+    }
+}
+
+/// Race A without a cap, cold, as a share of HAProxy's rule: 400 of its seeds.
+fn race_a() {
+    let of = |word| (1..=400).map(move |seed| fared(&Policy::of(word), seed));
+    let words = ["peer_leastconn", "least_in_flight", "adaptive"];
+    let runs = words.map(|word| of(word).collect::<Vec<Fared>>());
+    head("race A", &["leastconn, s", "least_in_flight", "adaptive"]);
+    for (name, read) in lab::slots::MEASURES {
+        let base = runs[0].iter().map(read).sum::<f64>() / runs[0].len() as f64;
+        let told = runs[1..].iter().map(|own| {
+            let it = Beside::of(own, &runs[0], read);
+            format!(
+                "{:.3} +- {:.3}, median {:.3}",
+                it.ratio, it.error, it.median
+            )
+        });
+        row(name, std::iter::once(format!("{base:.3}")).chain(told));
+    }
+}
+
+/// Traefik's issue 12306, each replay alone: how many leave every node within 10 % of its share.
+fn replayed() {
+    const SEEDS: u64 = 64;
+    head("replay", &["within 10 %", "of", "worst, %"]);
+    let fair = f64::from(REPLAYED) / NODES as f64;
+    for model in Model::ALL {
+        for load in [0.5, 0.9] {
+            let off = |seed| {
+                let counts = shares(model, &Policy::of("adaptive"), (seed, load));
+                let off = counts.map(|it| (f64::from(it) / fair - 1.0).abs());
+                off.into_iter().fold(0.0, f64::max)
+            };
+            let all: Vec<f64> = (1..=SEEDS).map(off).collect();
+            let within = all.iter().filter(|it| **it <= 0.1).count();
+            let worst = all.into_iter().fold(0.0, f64::max);
+            row(
+                &format!("{} {load}", model.word()),
+                [
+                    within.to_string(),
+                    SEEDS.to_string(),
+                    format!("{:.1}", worst * 100.0),
+                ],
+            );
+        }
     }
 }

@@ -7,6 +7,12 @@
 //! (1/2000). *Alike* is when one more of its own is proven to cost less than three times what one
 //! more of the others costs: two standard errors below; it ends when the estimate is above again.
 //!
+//! *Alike* is also, for the beginning, when one more of its own is proven to cost next to nothing, by three
+//! standard errors: before queues begin there is nothing to compare, and whoever lets requests of a plugin
+//! avoid each other until then has unbalanced nodes when they do. That holds until something of its own
+//! was once proven to hinder, and never again: on daemons the estimate dips now and then, and a
+//! weight that comes and goes with it costs a tenth.
+//!
 //! In simulation (`benches/README.md`) the distance from that border is 3 to 16 standard errors on
 //! one side for daemons, and 2 to 12 on the other for workers, shared cores and slots.
 
@@ -27,6 +33,10 @@ const EVERY: u32 = 16;
 const TIMES: f64 = 3.0;
 /// Standard errors that chance may explain.
 const SIGMAS: f64 = 2.0;
+/// One more of its own costs less than this, as a logarithm: next to nothing.
+const NOTHING: f64 = 0.03;
+/// Standard errors that chance may explain when it is said to cost next to nothing.
+const SURELY: f64 = 3.0;
 /// Neighbours that hardly vary tell nothing.
 const FLAT: f64 = 1e-6;
 
@@ -35,6 +45,19 @@ const FLAT: f64 = 1e-6;
 pub(super) struct Hindrance {
     known: Mutex<Known>,
     alike: AtomicBool,
+    /// Its own were once proven to hinder a request.
+    hindered: AtomicBool,
+}
+
+/// What one more neighbour costs, as a logarithm.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    own: f64,
+    /// Its standard error.
+    own_error: f64,
+    others: f64,
+    /// By how many standard errors one more of its own costs more than [`TIMES`] one more of the others.
+    beyond: f64,
 }
 
 /// Means that forget, of products of: own, others, residual. Their weight stands beside them.
@@ -69,9 +92,8 @@ impl Known {
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// By how many standard errors one more of its own costs more than [`TIMES`] one more of the
-    /// others; none while that cannot be said, or others cost nothing.
-    fn beyond(&self) -> Option<f64> {
+    /// None while nothing can be said.
+    fn fit(&self) -> Option<Fit> {
         if self.seen < ENOUGH {
             return None;
         }
@@ -91,10 +113,13 @@ impl Known {
         let others = (others_residual * own_own - own_residual * own_others) / apart;
         let unexplained = (all - own * own_residual - others * others_residual).max(FLAT);
         let spread = others_others + 2.0 * TIMES * own_others + TIMES * TIMES * own_own;
-        let error = (unexplained * spread.max(0.0) / apart / (w / NEW)).sqrt();
-        let beyond = (own - TIMES * others) / error;
-        // Where nothing hinders anybody, nothing is proven either.
-        (beyond > 0.0 || others > 0.0).then_some(beyond)
+        let error = |spread: f64| (unexplained * spread.max(0.0) / apart / (w / NEW)).sqrt();
+        Some(Fit {
+            own,
+            own_error: error(others_others),
+            others,
+            beyond: (own - TIMES * others) / error(spread),
+        })
     }
 }
 
@@ -108,10 +133,17 @@ impl Hindrance {
         if !known.seen.is_multiple_of(EVERY) {
             return;
         }
-        match known.beyond() {
-            Some(beyond) if beyond < -SIGMAS => self.alike.store(true, Ordering::Relaxed),
-            Some(beyond) if beyond > 0.0 => self.alike.store(false, Ordering::Relaxed),
-            _ => {}
+        let Some(fit) = known.fit() else { return };
+        if fit.own - SIGMAS * fit.own_error > NOTHING {
+            self.hindered.store(true, Ordering::Relaxed);
+        }
+        // Where nothing hinders anybody, nothing is proven by comparison.
+        let compared = fit.others > 0.0 && fit.beyond < -SIGMAS;
+        let free = fit.own + SURELY * fit.own_error < NOTHING;
+        if compared || (free && !self.hindered.load(Ordering::Relaxed)) {
+            self.alike.store(true, Ordering::Relaxed);
+        } else if fit.beyond > 0.0 {
+            self.alike.store(false, Ordering::Relaxed);
         }
     }
 
@@ -153,16 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_hinders_anybody_or_all_meet_the_same_nothing_is_concluded() {
+    fn where_all_meet_the_same_nothing_is_concluded() {
         let hindrance = Hindrance::default();
         for _ in 0..3000 {
             hindrance.note((1, 3), 1.0);
         }
         assert!(!hindrance.alike());
-        let idle = Hindrance::default();
-        for n in 0..3000 {
-            idle.note((n % 3, n % 5), 0.0);
+    }
+
+    #[test]
+    fn who_was_never_hindered_by_its_own_counts_it_no_more_until_it_is() {
+        let hindrance = Hindrance::default();
+        let nobody = |_: u32, _: u32| 0.0;
+        feed(&hindrance, 149, nobody);
+        assert!(!hindrance.alike(), "149 prove nothing");
+        feed(&hindrance, 4000, nobody);
+        assert!(hindrance.alike());
+        feed(&hindrance, 8000, |own, _| 0.3 * f64::from(own));
+        assert!(!hindrance.alike(), "it was hindered");
+        for n in 0..8000 {
+            hindrance.note((n % 3, n % 5), 0.0);
         }
-        assert!(!idle.alike());
+        assert!(!hindrance.alike(), "a quiet hour says nothing after that");
     }
 }

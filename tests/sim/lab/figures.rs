@@ -41,9 +41,14 @@ pub(crate) fn warmup(count: usize) -> usize {
 impl Figures {
     /// Of one run.
     pub(crate) fn of(trace: &Trace, fates: &[Fate]) -> Self {
+        Self::after(warmup(fates.len()), trace, fates)
+    }
+
+    /// The same without so many of its first requests.
+    pub(crate) fn after(warmup: usize, trace: &Trace, fates: &[Fate]) -> Self {
         let mut all = Vec::with_capacity(fates.len());
         let (mut short, mut long, mut slow) = (Vec::new(), Vec::new(), Vec::new());
-        let counted = trace.arrivals.iter().zip(fates).skip(warmup(fates.len()));
+        let counted = trace.arrivals.iter().zip(fates).skip(warmup);
         for (arrival, fate) in counted {
             let took = fate.end - arrival.seconds();
             all.push(took);
@@ -99,7 +104,7 @@ impl Figures {
     }
 }
 
-fn mean(sorted: &[f64]) -> f64 {
+pub(crate) fn mean(sorted: &[f64]) -> f64 {
     if sorted.is_empty() {
         return 0.0;
     }
@@ -107,7 +112,7 @@ fn mean(sorted: &[f64]) -> f64 {
 }
 
 /// The value below which a share of them lies; 0 of none.
-fn at(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn at(sorted: &[f64], share: f64) -> f64 {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -16,7 +16,10 @@
 //! | `fleet` | How do several gateways hear of each other? |
 //! | `faults` | What goes wrong? |
 //! | `run` | What happens next? |
+//! | `replay` | Which calls were those of Traefik's issue 12306? |
 //! | `seed` | What did seed 000 promise? |
+//! | `slots` | Which calls does race A consist of? |
+//! | `draw` | Which dice draw its arrivals? |
 //! | `figures` | What came of it? |
 //! | `cells` | Which combinations are looked at? |
 //! | `limits` | What is promised of a cell, and is it kept? |
@@ -27,6 +30,8 @@
 )]
 
 pub(crate) mod cells;
+#[path = "../../../benches/race/dice.rs"]
+pub(crate) mod draw;
 pub(crate) mod farm;
 pub(crate) mod faults;
 pub(crate) mod figures;
@@ -36,8 +41,10 @@ pub(crate) mod limits;
 pub(crate) mod peers;
 pub(crate) mod policy;
 pub(crate) mod race;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod seed;
+pub(crate) mod slots;
 pub(crate) mod stations;
 pub(crate) mod time;
 pub(crate) mod trace;

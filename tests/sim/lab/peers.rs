@@ -19,6 +19,7 @@ type Build = fn() -> Arc<dyn Strategy>;
 pub(crate) const TABLE: &[(&str, Build)] = &[
     ("peer_round_robin", || Arc::new(Turns(AtomicUsize::new(0)))),
     ("peer_random", || Arc::new(Random)),
+    ("peer_leastconn", || Arc::new(LeastConn::default())),
     ("peer_two_choices", || Arc::new(TwoChoices)),
     ("peer_peak_ewma", || Arc::new(Timed::new(peak_ewma, true))),
     ("peer_least_time", || Arc::new(Timed::new(nginx, false))),
@@ -56,6 +57,43 @@ struct Random;
 impl Strategy for Random {
     fn choose(&self, _: &Request, among: &Candidates<'_>, dice: &mut Dice) -> Choice {
         custom(dice.usize(..among.len()))
+    }
+}
+
+/// HAProxy's `leastconn`: nodes stand in a tree by their requests in flight, and who begins or ends one
+/// is put behind its equals (`fwlc_srv_reposition`). So among equals it is who has changed longest ago.
+#[derive(Debug, Default)]
+struct LeastConn(Mutex<(u64, Vec<u64>)>);
+
+impl LeastConn {
+    /// Puts a node behind its equals.
+    fn reposition(turns: &mut (u64, Vec<u64>), node: &Node) {
+        turns.0 += 1;
+        let turn = turns.0;
+        if turns.1.len() <= place(node) {
+            turns.1.resize(place(node) + 1, 0);
+        }
+        turns.1[place(node)] = turn;
+    }
+}
+
+impl Strategy for LeastConn {
+    fn choose(&self, _: &Request, among: &Candidates<'_>, _: &mut Dice) -> Choice {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = |at: usize| {
+            let node = among.get(at).expect("a candidate");
+            let turn = turns.1.get(place(node)).copied().unwrap_or(0);
+            // Unlike ours its key is a whole number: no weights here.
+            (node.load(), turn, at)
+        };
+        let (_, _, at) = (0..among.len()).map(key).min().expect("never empty");
+        Self::reposition(&mut turns, among.get(at).expect("a candidate"));
+        custom(at)
+    }
+
+    fn ended(&self, end: &Ended<'_>) {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::reposition(&mut turns, end.node);
     }
 }
 

@@ -77,26 +77,6 @@ impl Scenario {
         ]
     }
 
-    /// What `benches/race` calls race A: 95 % tool calls of 50 ms and 5 % streams around 8 s.
-    pub(crate) fn streams() -> Vec<Operation> {
-        let of = |plugin, action, weight, sizes| Operation {
-            plugin,
-            action,
-            weight,
-            sizes,
-            later: sizes,
-            cpu: 0.5,
-        };
-        let stream = Sizes::Around {
-            mean: 8.0,
-            sigma: 0.3,
-        };
-        vec![
-            of(0, "tool/invoke", 0.95, Sizes::Always(0.05)),
-            of(1, "llm/invoke", 0.05, stream),
-        ]
-    }
-
     /// One short and one long operation in plugins of their own.
     pub(crate) fn operations(&self) -> Vec<Operation> {
         let of = |plugin, action, weight, mean| Operation {
@@ -112,11 +92,6 @@ impl Scenario {
             of(1, "llm/invoke", self.long, 8.0),
         ]
     }
-}
-
-/// The nodes of race A.
-pub(crate) fn slots() -> Farm {
-    Farm::new(Model::F, 4, SLOTS)
 }
 
 /// Where the gateway is not expected to gain: shown beside the rest.

@@ -51,7 +51,7 @@ impl Arrival {
 }
 
 /// The nearest microsecond: a trace must not depend on the last bit of a logarithm.
-fn micros(seconds: f64) -> u64 {
+pub(crate) fn micros(seconds: f64) -> u64 {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
