@@ -61,6 +61,8 @@ pub struct Glance {
     pub same: u32,
     /// The long ones of the plugin.
     pub same_long: u32,
+    /// How far it is in turns of the plugin: see [`Node::stands`].
+    pub stands: u32,
     /// Those whose request has not reached the node yet.
     pub reaching: u32,
     /// Its share of the work; at least 1.
@@ -132,8 +134,8 @@ impl Node {
     #[must_use]
     pub fn glance(&self, plugin: PluginPlace) -> Glance {
         let front = &self.front;
-        let (long, (same, same_long)) =
-            (self.in_flight(Class::Long), front.runtimes.counts(plugin));
+        let long = self.in_flight(Class::Long);
+        let (same, same_long, stands) = front.runtimes.glance(plugin);
         let (pace, surely) = front.pace.get();
         let state = front.state.load(Ordering::Relaxed) & TO_WEIGH;
         Glance {
@@ -141,6 +143,7 @@ impl Node {
             long,
             same,
             same_long,
+            stands,
             reaching: front.reaching.load(Ordering::Relaxed),
             weight: self.weight(),
             pace,

@@ -18,6 +18,17 @@ impl Node {
         self.front.runtimes.long(plugin)
     }
 
+    /// How far it is in turns of a plugin, modulo 2^24.
+    #[must_use]
+    pub fn stands(&self, plugin: PluginPlace) -> u32 {
+        self.front.runtimes.stands(plugin)
+    }
+
+    /// Moves it on in turns of a plugin.
+    pub fn move_on(&self, plugin: PluginPlace, by: u32) {
+        self.front.runtimes.move_on(plugin, by);
+    }
+
     /// What is known of a plugin's runtime here.
     #[must_use]
     pub fn presence(&self, plugin: PluginPlace, now: Instant) -> Presence {

@@ -2,7 +2,7 @@
 //!
 //! The idea: what contends on a plugin daemon is the plugin's process, so a request counts by what
 //! it shares with the newcomer. Every candidate is looked at (of more than 64, eight random ones),
-//! and the lowest cost wins, ties by chance:
+//! and the lowest cost wins; of equals who has had the fewest requests of the plugin (`leads`), then chance:
 //!
 //! `cost = slowness / weight * (1 + A)`,
 //! `A = ours + damping * others`, each of them `total + w * same plugin + l * long`.
@@ -28,6 +28,7 @@
 
 use super::hindrance::Hindrance;
 use super::lanes::Lanes;
+use super::leads::{Leads, behind};
 use super::scan::{self, Best, Field, Notes};
 use super::{Choice, Ended, Insight, Preview, Strategy, Why};
 use crate::config::Strategies;
@@ -66,6 +67,7 @@ pub(super) struct Adaptive {
     together: Weights,
     lanes: Lanes,
     hindrance: Hindrance,
+    leads: Leads,
     /// The latest damping, as the bits of an `f64`: for the operator only.
     damping: AtomicU64,
 }
@@ -98,6 +100,7 @@ impl Adaptive {
             },
             lanes: Lanes::default(),
             hindrance: Hindrance::default(),
+            leads: Leads::new(),
             damping: AtomicU64::new(1f64.to_bits()),
         }
     }
@@ -130,7 +133,7 @@ impl Adaptive {
         if lane || field.len() == 1 {
             return None;
         }
-        let weights = self.weights();
+        let (weights, furthest) = (self.weights(), self.leads.furthest(request.plugin));
         let (mut best, mut shown) = (Best::NONE, 0);
         let (mut odd, mut least, mut surely) = (0, f32::INFINITY, f32::NEG_INFINITY);
         field.each(among, |_, node| {
@@ -142,7 +145,8 @@ impl Adaptive {
             } else {
                 surely
             };
-            best.offer(shown, weights.cost(&node), node.weight);
+            let behind = behind(furthest, node.stands);
+            best.offer(shown, weights.cost(&node), node.weight, behind);
             shown += 1;
         });
         (odd == 0 && surely <= least).then(|| best.choose(field, dice))
@@ -185,14 +189,17 @@ impl Adaptive {
             None
         };
         let any_slow = Cell::new(false);
-        let choice = scan::cheapest(among, field, dice, |at, node| {
+        let cost = |at: usize, node: &Node| {
             if lane == Some(at) {
                 return f64::INFINITY;
             }
             let slowness = view.slowness(node);
             any_slow.set(any_slow.get() || slowness > 1.0);
             see(at, node, view.plain(node) * slowness)
-        });
+        };
+        let furthest = self.leads.furthest(request.plugin);
+        let late = |node: &Node| behind(furthest, node.stands(request.plugin));
+        let choice = scan::cheapest_behind(among, field, dice, cost, late);
         let why = if lane.is_some_and(|at| view.passed_over(among, choice.at, at, true)) {
             Why::ShortLane
         } else if any_slow.get() && view.cheaper_if_none_were_slow(among, field, (choice.at, lane))
@@ -333,6 +340,9 @@ impl Strategy for Adaptive {
             Some(choice) => (choice, None),
             None => self.decide(request, (among, &field), dice, |_, _, cost| cost),
         };
+        if let Some(node) = among.get(choice.at) {
+            self.leads.note(request.plugin, node);
+        }
         let shown = damping.unwrap_or(1.0);
         self.damping.store(shown.to_bits(), Ordering::Relaxed);
         choice
@@ -400,6 +410,7 @@ mod tests {
             let take = |&(node, plugin, long, reaching): &(usize, usize, bool, bool)| {
                 let node = &rig.pool[node % rig.pool.len()];
                 let lease = Lease::take(node, &plugins[plugin], class(long), rig.now);
+                adaptive.leads.note(plugins[plugin].place(), node);
                 if reaching { lease.reaching() } else { lease }
             };
             let _held: Vec<_> = leases.iter().map(take).collect();

@@ -11,6 +11,7 @@ mod guard;
 mod hindrance;
 mod insight;
 mod lanes;
+mod leads;
 mod least_in_flight;
 mod peak_ewma;
 mod preview;

@@ -7,7 +7,7 @@ use crate::nodes::Candidates;
 /// What a strategy would choose, and what it compares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
-    /// Its choice. Where scores are equal, the dice made it.
+    /// Its choice. Where scores are equal, the dice made it, or turns did.
     pub choice: Choice,
     /// The score of each candidate, in their order; the lowest wins. None for one that was not
     /// looked at; empty for a strategy that compares none.
@@ -29,7 +29,7 @@ impl Preview {
         }
     }
 
-    /// The candidates that have the lowest score, if there are several: chance decides among them.
+    /// The candidates that have the lowest score, if there are several: the dice decide among them, or whose turn it is.
     #[must_use]
     pub fn equals(&self) -> Vec<usize> {
         let known = self.scores.iter().flatten();

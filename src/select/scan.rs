@@ -91,6 +91,17 @@ pub(super) fn cheapest(
     dice: &mut Dice,
     cost: impl Fn(usize, &Node) -> f64,
 ) -> Choice {
+    cheapest_behind(among, field, dice, cost, |_| 0)
+}
+
+/// The same where of equals only those are equally likely that are furthest behind.
+pub(super) fn cheapest_behind(
+    among: &Candidates<'_>,
+    field: &Field,
+    dice: &mut Dice,
+    cost: impl Fn(usize, &Node) -> f64,
+    behind: impl Fn(&Node) -> u32,
+) -> Choice {
     if among.len() == 1 {
         return Choice {
             at: 0,
@@ -98,21 +109,21 @@ pub(super) fn cheapest(
         };
     }
     // On the stack, never spilled: `Field` shows no more.
-    let mut costs = SmallVec::<[f64; ALL_UP_TO]>::new();
-    let (mut least, mut equals) = (f64::INFINITY, 0u32);
+    let mut costs = SmallVec::<[(f64, u32); ALL_UP_TO]>::new();
+    let (mut best, mut equals) = ((f64::INFINITY, 0), 0u32);
     field.each(among, |at, node| {
-        let cost = cost(at, node) / part(among, node);
-        costs.push(cost);
-        if cost < least {
-            (least, equals) = (cost, 1);
-        } else if cost <= least {
+        let it = (cost(at, node) / part(among, node), behind(node));
+        costs.push(it);
+        if it.0 < best.0 || (it.0 <= best.0 && it.1 > best.1) {
+            (best, equals) = (it, 1);
+        } else if it.0 <= best.0 && it.1 == best.1 {
             equals += 1;
         }
     });
     // One throw, whatever the number of equals.
     let mut left = if equals > 1 { dice.u32(..equals) } else { 0 };
-    let chosen = costs.iter().position(|cost| {
-        let equal = *cost <= least;
+    let chosen = costs.iter().position(|it| {
+        let equal = it.0 <= best.0 && it.1 == best.1;
         let it = equal && left == 0;
         left = left.saturating_sub(u32::from(equal));
         it
@@ -128,6 +139,7 @@ pub(super) fn cheapest(
 pub(super) struct Best {
     cost: u64,
     weight: u64,
+    behind: u32,
     equals: u64,
 }
 
@@ -136,20 +148,22 @@ impl Best {
     pub(super) const NONE: Self = Self {
         cost: 1,
         weight: 0,
+        behind: 0,
         equals: 0,
     };
 
-    /// Looks at the `n`th of at most 64.
-    pub(super) fn offer(&mut self, n: u32, cost: u64, weight: u16) {
+    /// Looks at the `n`th of at most 64. Of equals, who is furthest behind.
+    pub(super) fn offer(&mut self, n: u32, cost: u64, weight: u16, behind: u32) {
         let weight = u64::from(weight);
         let (this, least) = (cost * self.weight, self.cost * weight);
-        if this < least {
+        if this < least || (this == least && behind > self.behind) {
             *self = Self {
                 cost,
                 weight,
+                behind,
                 equals: 1 << n,
             };
-        } else if this == least {
+        } else if this == least && behind == self.behind {
             self.equals |= 1 << n;
         }
     }

@@ -102,8 +102,11 @@ pub(crate) fn fared(policy: &Policy, seed: u32) -> Fared {
     }
 }
 
+/// Reads one measure.
+pub(crate) type Read = fn(&Fared) -> f64;
+
 /// What is compared, by name.
-pub(crate) const MEASURES: [(&str, fn(&Fared) -> f64); 5] = [
+pub(crate) const MEASURES: [(&str, Read); 5] = [
     ("short mean", |it| it.short_mean),
     ("short p99", |it| it.short_p99),
     ("mean of all", |it| it.mean),
@@ -122,7 +125,7 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    pub(crate) fn of(own: &[Fared], other: &[Fared], read: fn(&Fared) -> f64) -> Self {
+    pub(crate) fn of(own: &[Fared], other: &[Fared], read: Read) -> Self {
         const MILLISECOND: f64 = 1e-3;
         let count = own.len() as f64;
         let of = |runs: &[Fared]| runs.iter().map(read).sum::<f64>() / count;
