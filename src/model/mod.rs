@@ -5,6 +5,7 @@
 mod class;
 pub mod clock;
 mod dice;
+pub(crate) mod digits;
 mod event_format;
 mod learn_rules;
 mod log_rules;

@@ -1,5 +1,6 @@
 //! Which request? What a client calls it, or a number of our own.
 
+use super::digits;
 use std::fmt;
 
 /// A request's name in the last decisions and in the debug headers.
@@ -41,43 +42,37 @@ impl GivenId {
         })
     }
 
+    /// As it was given, in ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
     /// As it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // What was taken in is ASCII.
-        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
 impl RequestId {
     /// As it is written. Every request's answer says it, so no formatter is asked.
     #[must_use]
+    #[inline(never)]
     pub fn text(&self) -> GivenId {
         let (gateway, number) = match self {
             Self::Given(given) => return *given,
             Self::Own { gateway, number } => (*gateway, *number),
         };
         let mut bytes = [0; GivenId::LONGEST];
-        hex(gateway.into(), &mut bytes[..8]);
+        bytes[..8].copy_from_slice(&digits::hex(gateway));
         bytes[8] = b'-';
-        let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
-        let (mut rest, own) = (number, &mut bytes[9..9 + digits]);
-        for place in own.iter_mut().rev() {
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
+        let digits = digits::write(number, &mut bytes[9..]);
         GivenId {
             length: 9 + digits as u8,
             bytes,
         }
-    }
-}
-
-/// Fills the place with the last hexadecimal digits of a number.
-pub(super) fn hex(mut number: u64, into: &mut [u8]) {
-    for place in into.iter_mut().rev() {
-        *place = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
     }
 }
 
@@ -119,7 +114,8 @@ mod tests {
             number: 17,
         };
         assert_eq!(own.to_string(), "000000ab-17");
-        for number in [0, 9, 10, u64::MAX] {
+        let long = [99_999_999, 100_000_000, 10_u64.pow(16), u64::MAX];
+        for number in [0, 9, 10].into_iter().chain(long) {
             let gateway = 0xfedc_ba98;
             let own = RequestId::Own { gateway, number };
             assert_eq!(own.to_string(), format!("fedcba98-{number}"));

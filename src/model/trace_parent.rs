@@ -1,7 +1,7 @@
 //! Which trace does a request belong to? The header `traceparent` of W3C Trace Context, level 1.
 
 use super::Dice;
-use super::request_id::hex;
+use super::digits::hex;
 
 /// Of version 00: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 const LENGTH: usize = 55;
@@ -36,9 +36,11 @@ pub fn is_trace_parent(text: &[u8]) -> bool {
 pub fn begin_trace(dice: &mut Dice) -> Trace {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
     // Neither the trace nor the parent may be all zeros.
-    hex(dice.u64(1..), &mut text[3..19]);
-    hex(dice.u64(..), &mut text[19..35]);
-    hex(dice.u64(1..), &mut text[36..52]);
+    for (at, least) in [(3, 1), (19, 0), (36, 1)] {
+        let number = dice.u64(..).max(least);
+        text[at..at + 8].copy_from_slice(&hex((number >> 32) as u32));
+        text[at + 8..at + 16].copy_from_slice(&hex(number as u32));
+    }
     text
 }
 
