@@ -24,6 +24,7 @@ mod plain;
 mod request_body_filter;
 mod request_filter;
 mod response_filter;
+mod said;
 mod sighted;
 mod tracing;
 mod upstream_peer;

@@ -1,6 +1,7 @@
 //! By which names can this request be followed, here and elsewhere?
 
 use super::Ctx;
+use super::said::Said;
 use crate::config::Config;
 use crate::model::{NodeId, Request, RequestId, Trace, begin_trace, is_trace_parent};
 use crate::observe::Ending;
@@ -25,6 +26,8 @@ pub(super) struct Names {
     tells: bool,
     /// The `traceparent` that was begun here.
     begun: Option<Trace>,
+    /// A `tracestate` came, though no trace did.
+    stray: bool,
     /// Who sent it may see what becomes of it.
     watched: bool,
     /// The only node that it may go to: its sender tries that one.
@@ -48,8 +51,8 @@ impl Names {
     }
 
     /// The trace that was begun here.
-    pub(super) fn begun(&self) -> Option<&str> {
-        std::str::from_utf8(self.begun.as_ref()?).ok()
+    pub(super) fn begun(&self) -> Option<&[u8]> {
+        self.begun.as_ref().map(Trace::as_slice)
     }
 
     const fn level(&self) -> Level {
@@ -71,17 +74,20 @@ pub(super) fn begin(live: &Live, request: &RequestHeader, ctx: &mut Ctx) {
         ctx.names.only = only.and_then(|node| Some(NodeId::from(node.to_str().ok()?)));
     }
     let seen = config.debug_headers || ctx.names.watched || ctx.snapshot.access.is_some();
-    if tracing.request_id || live.decisions.is_on() || seen {
-        let given = request.headers.get(&REQUEST_ID);
-        let given = given.and_then(|value| value.to_str().ok());
+    let named = tracing.request_id || live.decisions.is_on() || seen;
+    if !named && !tracing.traceparent {
+        return;
+    }
+    let said = Said::by(&request.headers);
+    if named {
+        let given = said.id.and_then(|value| value.to_str().ok());
         ctx.id = Some(live.identity.request_id(given));
         ctx.names.tells = tracing.request_id;
     }
-    if tracing.traceparent {
-        let given = request.headers.get(&TRACEPARENT);
-        if !given.is_some_and(|value| is_trace_parent(value.as_bytes())) {
-            ctx.names.begun = Some(begin_trace(&mut fastrand::Rng::new()));
-        }
+    let known = |trace: &HeaderValue| is_trace_parent(trace.as_bytes());
+    if tracing.traceparent && !said.trace.is_some_and(known) {
+        ctx.names.begun = Some(begin_trace(&mut fastrand::Rng::new()));
+        ctx.names.stray = said.trace_state.is_some();
     }
 }
 
@@ -96,14 +102,18 @@ fn is_watched(request: &RequestHeader, config: &Config) -> bool {
 
 /// What the node is told.
 pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
-    if let (Some(id), Some(RequestId::Own { .. })) = (told(ctx), ctx.id) {
+    // A name that the client gave is in its header already.
+    if let Some(RequestId::Own { .. }) = ctx.id
+        && let Some(id) = told(ctx)
+    {
         headers.insert(&REQUEST_ID, id);
     }
-    let begun = ctx.names.begun.as_ref();
-    if let Some(begun) = begun.and_then(|begun| HeaderValue::from_bytes(begun).ok()) {
+    if let Some(begun) = ctx.names.begun().and_then(value) {
         headers.insert(&TRACEPARENT, begun);
-        // It belongs to the trace that came, which was none.
-        headers.remove(&TRACESTATE);
+        if ctx.names.stray {
+            // It belongs to the trace that came, which was none.
+            headers.remove(&TRACESTATE);
+        }
     }
     if ctx.snapshot.config.admin.token.is_some() {
         // Whatever it holds, it was meant for us.
@@ -113,9 +123,16 @@ pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
 }
 
 /// The id, where it is told. Made anew for each side: a shared value costs an allocation more.
+#[inline(never)]
 fn told(ctx: &Ctx) -> Option<HeaderValue> {
-    let id = ctx.id.filter(|_| ctx.names.tells)?;
-    HeaderValue::from_str(id.text().as_str()).ok()
+    let id = ctx.id.as_ref().filter(|_| ctx.names.tells)?;
+    value(id.text().as_bytes())
+}
+
+/// Once in the program: code that runs once in a request costs more to fetch than to run.
+#[inline(never)]
+fn value(text: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text).ok()
 }
 
 /// What the client is told in an answer of our own.

@@ -2,16 +2,14 @@
 
 use super::Ctx;
 use super::forwarded::client_of;
+use super::said::Said;
 use crate::model::clock;
 use crate::observe::Ending;
 use crate::observe::access::{Record, Routed, Sink, judge};
-use http::{HeaderName, Version, header};
+use http::{HeaderValue, Version};
 use pingora_proxy::Session;
 use std::net::IpAddr;
 use std::time::Duration;
-
-static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub(super) fn down(to: &Sink, session: &Session, ctx: &Ctx, ending: Ending, took: Duration) {
     let rules = &ctx.snapshot.config.access_log.rules;
@@ -19,32 +17,34 @@ pub(super) fn down(to: &Sink, session: &Session, ctx: &Ctx, ending: Ending, took
     // What no route was found for and nobody turned away is a probe, answered here: of those there
     // is one every other second, and a line only for what is always written.
     let probe = ctx.routed.is_none() && matches!(ending, Ending::Answered(_));
-    let dice = if probe { 1.0 } else { fastrand::f64() };
+    let dice = if probe { 1.0 } else { dice(rules.sample) };
     if let Some(marks) = judge(rules, &record, dice) {
         to.take(rules.format, &record, marks);
     }
 }
 
+/// Thrown only where it matters how they fall.
+fn dice(sample: f64) -> f64 {
+    if sample >= 1.0 { 0.0 } else { fastrand::f64() }
+}
+
 fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration) -> Record<'a> {
     let request = session.req_header();
-    let header = |name: &HeaderName| request.headers.get(name).map(|value| value.as_bytes());
+    let said = Said::by(&request.headers);
     let digest = session.digest();
     Record {
         ended: clock::wall(),
         id: ctx.id,
-        client: client(session, ctx),
-        forwarded_for: header(&FORWARDED_FOR),
+        client: client(session, ctx, &said),
+        forwarded_for: said.forwarded_for.map(HeaderValue::as_bytes),
         method: request.method.as_str(),
         path: request.uri.path(),
         protocol: protocol(request.version),
         tls: digest
             .and_then(|digest| digest.ssl_digest.as_ref())
             .map(|tls| tls.version.as_ref()),
-        user_agent: header(&header::USER_AGENT),
-        trace: ctx
-            .names
-            .begun()
-            .or_else(|| header(&TRACEPARENT).and_then(trace)),
+        user_agent: said.user_agent.map(HeaderValue::as_bytes),
+        trace: ctx.names.begun().or_else(|| said.trace.and_then(trace)),
         ending,
         status: session
             .response_written()
@@ -75,9 +75,13 @@ fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration
 }
 
 /// Who asked; behind a proxy that is trusted nobody knows from which port.
-fn client(session: &Session, ctx: &Ctx) -> Option<(IpAddr, Option<u16>)> {
+fn client(session: &Session, ctx: &Ctx, said: &Said<'_>) -> Option<(IpAddr, Option<u16>)> {
     let address = session.client_addr()?.as_inet()?;
-    let (peer, client) = (address.ip().to_canonical(), client_of(session, ctx)?);
+    let peer = address.ip().to_canonical();
+    let client = match said.forwarded_for {
+        None => peer,
+        Some(_) => client_of(session, ctx)?,
+    };
     Some((client, (client == peer).then(|| address.port())))
 }
 
@@ -92,8 +96,8 @@ const fn protocol(version: Version) -> &'static str {
 }
 
 /// W3C Trace Context, version 00: anything else in this header is a client's free text.
-fn trace(value: &[u8]) -> Option<&str> {
+fn trace(value: &HeaderValue) -> Option<&[u8]> {
     let sign = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
-    let text = std::str::from_utf8(value).ok()?;
-    (value.len() == 55 && value.iter().all(sign)).then_some(text)
+    let text = value.as_bytes();
+    (text.len() == 55 && text.iter().all(sign)).then_some(text)
 }

@@ -1,127 +1,345 @@
 //! The line as JSON: one object, what is not known left out.
 //!
 //! The names and signs between the values are the same in each line, so they stand here as they are
-//! written. Derived, a line cost twice as many instructions, and every request pays them.
+//! written. Every request pays for its line: a serializer is asked only about texts with signs that
+//! must be escaped. And the code is small, each way to write a value there once: what runs once in a
+//! request is not in the processor's nearest cache any more, and to fetch it costs more than to run it.
 
-use super::line::{cut, header, millis};
+use super::line::{cut, header};
+use super::plain::is_plain;
 use super::{Marks, Record, stamp};
-use serde::Serialize;
+use crate::model::digits;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What stands between a value and the one before; where a text follows, it ends with the quote that begins
+/// it. All are as long in memory, so that to copy one is no call.
+struct Name {
+    text: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Name {
+    const ROOM: usize = 24;
+
+    const fn of(text: &str) -> Self {
+        let mut room = [0; Self::ROOM];
+        room.split_at_mut(text.len())
+            .0
+            .copy_from_slice(text.as_bytes());
+        Self {
+            text: room,
+            length: text.len(),
+        }
+    }
+}
+
+/// Made when it is compiled.
+macro_rules! name {
+    ($text:literal) => {
+        const { &Name::of($text) }
+    };
+}
 
 pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
     let line = &mut Line(into);
-    line.word(br#"{"time":""#, stamp::of(record.ended).as_str());
+    line.word(name!(r#"{"time":""#), stamp::of(record.ended).as_bytes());
     asked(line, record);
     ended(line, record);
     routed(line, record);
-    line.some(br#","traceparent":""#, record.trace);
-    let agent = record.user_agent.map(header);
-    line.some(br#","user_agent":""#, agent.as_deref());
+    line.header(name!(r#","traceparent":""#), record.trace);
+    line.header(name!(r#","user_agent":""#), record.user_agent);
     if marks.slow {
-        line.sign(br#","slow":true"#);
+        line.0.extend_from_slice(br#","slow":true"#);
     }
     if marks.large {
-        line.sign(br#","large":true"#);
+        line.0.extend_from_slice(br#","large":true"#);
     }
-    line.sign(b"}");
+    line.0.push(b'}');
 }
 
 fn asked(line: &mut Line<'_>, record: &Record<'_>) {
-    let id = record.id.map(|id| id.text());
-    line.some_word(br#","id":""#, id.as_ref().map(|id| id.as_str()));
-    if let Some((address, port)) = record.client {
-        line.value(br#","client":"#, address);
-        line.known(br#","client_port":"#, port);
+    if let Some(id) = &record.id {
+        line.word(name!(r#","id":""#), id.text().as_bytes());
     }
-    let forwarded = record.forwarded_for.map(header);
-    line.some(br#","forwarded_for":""#, forwarded.as_deref());
-    line.text(br#","method":""#, cut(record.method));
-    line.text(br#","path":""#, cut(record.path));
-    line.word(br#","protocol":""#, record.protocol);
-    line.some_word(br#","tls":""#, record.tls);
+    if let Some((address, port)) = record.client {
+        line.address(name!(r#","client":""#), address);
+        line.known(name!(r#","client_port":"#), port);
+    }
+    line.header(name!(r#","forwarded_for":""#), record.forwarded_for);
+    line.text(name!(r#","method":""#), Some(cut(record.method)));
+    line.text(name!(r#","path":""#), Some(cut(record.path)));
+    line.word(name!(r#","protocol":""#), record.protocol.as_bytes());
+    if let Some(tls) = record.tls {
+        line.word(name!(r#","tls":""#), tls.as_bytes());
+    }
 }
 
 fn ended(line: &mut Line<'_>, record: &Record<'_>) {
-    line.known(br#","status":"#, record.status);
-    line.word(br#","ending":""#, record.ended_how());
-    line.some_word(br#","rejection":""#, record.rejection);
-    line.value(br#","bytes_in":"#, record.bytes_in);
-    line.value(br#","bytes_out":"#, record.bytes_out);
-    line.value(br#","took_ms":"#, millis(record.took));
-    line.value(br#","waited_ms":"#, millis(record.waited));
-    line.known(br#","first_byte_ms":"#, record.first_byte.map(millis));
+    line.known(name!(r#","status":"#), record.status);
+    line.word(name!(r#","ending":""#), record.ended_how().as_bytes());
+    if let Some(rejection) = record.rejection {
+        line.word(name!(r#","rejection":""#), rejection.as_bytes());
+    }
+    line.number(name!(r#","bytes_in":"#), record.bytes_in);
+    line.number(name!(r#","bytes_out":"#), record.bytes_out);
+    line.millis(name!(r#","took_ms":"#), record.took);
+    line.millis(name!(r#","waited_ms":"#), record.waited);
+    if let Some(first) = record.first_byte {
+        line.millis(name!(r#","first_byte_ms":"#), first);
+    }
 }
 
 fn routed(line: &mut Line<'_>, record: &Record<'_>) {
-    line.some(br#","node":""#, record.node);
-    line.known(br#","node_status":"#, record.node_status);
-    line.value(br#","attempts":"#, record.attempts);
+    line.text(name!(r#","node":""#), record.node);
+    line.known(name!(r#","node_status":"#), record.node_status);
+    line.number(name!(r#","attempts":"#), record.attempts as u64);
     if let Some(routed) = &record.routed {
-        line.text(br#","pool":""#, routed.pool);
-        line.word(br#","class":""#, routed.verdict.class.word());
-        line.word(br#","basis":""#, routed.verdict.basis.word());
+        line.text(name!(r#","pool":""#), Some(routed.pool));
+        line.word(
+            name!(r#","class":""#),
+            routed.verdict.class.word().as_bytes(),
+        );
+        line.word(
+            name!(r#","basis":""#),
+            routed.verdict.basis.word().as_bytes(),
+        );
     }
-    line.some(br#","why":""#, record.why);
+    if let Some(why) = record.why {
+        line.word(name!(r#","why":""#), why.as_bytes());
+    }
     if let Some(routed) = &record.routed {
-        line.text(br#","operation":""#, routed.operation);
-        line.some(br#","plugin":""#, routed.plugin);
+        line.text(name!(r#","operation":""#), Some(routed.operation));
+        line.text(name!(r#","plugin":""#), routed.plugin);
     }
 }
 
-/// What is written of a line; a value comes with what stands between it and the one before, whose length
-/// is known when it is compiled: no call is made to copy it.
+/// What is written of a line.
 struct Line<'a>(&'a mut Vec<u8>);
 
 impl Line<'_> {
     #[inline]
-    fn sign<const N: usize>(&mut self, sign: &[u8; N]) {
-        self.0.extend_from_slice(sign);
+    fn name(&mut self, name: &Name) {
+        let end = self.0.len() + name.length;
+        self.0.extend_from_slice(&name.text);
+        self.0.truncate(end);
     }
 
-    fn value<const N: usize>(&mut self, name: &[u8; N], value: impl Serialize) {
-        self.sign(name);
-        // Writing into memory cannot fail.
-        drop(serde_json::to_writer(&mut *self.0, &value));
+    #[inline(never)]
+    fn number(&mut self, name: &Name, number: u64) {
+        self.name(name);
+        digits::whole(number, self.0);
     }
 
-    fn known<const N: usize>(&mut self, name: &[u8; N], value: Option<impl Serialize>) {
-        if let Some(value) = value {
-            self.value(name, value);
+    fn known(&mut self, name: &Name, number: Option<u16>) {
+        if let Some(number) = number {
+            self.number(name, number.into());
         }
     }
 
-    /// `name` ends with the quote that begins the text.
-    fn text<const N: usize>(&mut self, name: &[u8; N], text: &str) {
-        // RFC 8259, section 7. Looked for in all bytes at once, and found in hardly any text.
-        let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        if text
-            .bytes()
-            .fold(false, |found, byte| found | special(byte))
-        {
-            self.sign(name);
-            self.0.pop();
-            drop(serde_json::to_writer(&mut *self.0, text));
-        } else {
-            self.word(name, text);
-        }
+    #[inline(never)]
+    fn millis(&mut self, name: &Name, duration: Duration) {
+        self.name(name);
+        digits::millis(duration, self.0);
     }
 
-    /// One that needs no escapes.
-    #[inline]
-    fn word<const N: usize>(&mut self, name: &[u8; N], word: &str) {
-        self.sign(name);
-        self.0.extend_from_slice(word.as_bytes());
+    fn address(&mut self, name: &Name, address: IpAddr) {
+        self.name(name);
+        digits::address(address, self.0);
         self.0.push(b'"');
     }
 
-    fn some<const N: usize>(&mut self, name: &[u8; N], text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
+    /// One that needs no escapes.
+    #[inline(never)]
+    fn word(&mut self, name: &Name, word: &[u8]) {
+        self.name(name);
+        self.0.extend_from_slice(word);
+        self.0.push(b'"');
+    }
+
+    #[inline(never)]
+    fn text(&mut self, name: &Name, text: Option<&str>) {
+        match text {
+            None => {}
+            Some(text) if is_plain(text.as_bytes()) => self.word(name, text.as_bytes()),
+            Some(text) => self.escaped(name, text),
         }
     }
 
-    fn some_word<const N: usize>(&mut self, name: &[u8; N], word: Option<&str>) {
-        if let Some(word) = word {
-            self.word(name, word);
+    #[inline(never)]
+    fn header(&mut self, name: &Name, value: Option<&[u8]>) {
+        match value.map(header) {
+            None => {}
+            Some(value) if is_plain(value) => self.word(name, value),
+            Some(value) => self.foreign(name, value),
+        }
+    }
+
+    #[cold]
+    fn foreign(&mut self, name: &Name, value: &[u8]) {
+        self.escaped(name, &String::from_utf8_lossy(value));
+    }
+
+    #[cold]
+    fn escaped(&mut self, name: &Name, text: &str) {
+        self.name(name);
+        // The serializer writes it with its quotes.
+        self.0.pop();
+        // Writing into memory cannot fail.
+        drop(serde_json::to_writer(&mut *self.0, text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::tests::record;
+    use super::super::record::Routed;
+    use super::*;
+    use crate::model::{GivenId, RequestId};
+    use crate::observe::Ending;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use std::net::IpAddr;
+    use std::time::SystemTime;
+
+    /// The same by a serializer: each field that is known, in the same order.
+    #[allow(clippy::too_many_lines, reason = "a line for each field")]
+    fn serialized(record: &Record<'_>, marks: Marks) -> String {
+        let millis = |duration: Duration| json!(duration.as_micros() as f64 / 1000.0);
+        let header = |value: Option<&[u8]>| {
+            value.map(|value| json!(String::from_utf8_lossy(&value[..value.len().min(256)])))
+        };
+        let short = |text: &str| {
+            let end = (0..=text.len().min(1024)).rev();
+            let end = end.into_iter().find(|&end| text.is_char_boundary(end));
+            json!(text[..end.unwrap_or(0)])
+        };
+        let (routed, client) = (record.routed, record.client);
+        let of = |pick: fn(Routed<'_>) -> Value| routed.map(pick);
+        let set = |mark: bool| mark.then_some(json!(true));
+        let fields = [
+            ("time", {
+                let time = humantime::format_rfc3339_millis(record.ended);
+                Some(json!(time.to_string()))
+            }),
+            ("id", record.id.map(|id| json!(id.to_string()))),
+            ("client", client.map(|(address, _)| json!(address))),
+            (
+                "client_port",
+                client.and_then(|(_, port)| Some(json!(port?))),
+            ),
+            ("forwarded_for", header(record.forwarded_for)),
+            ("method", Some(short(record.method))),
+            ("path", Some(short(record.path))),
+            ("protocol", Some(json!(record.protocol))),
+            ("tls", record.tls.map(|tls| json!(tls))),
+            ("status", record.status.map(|status| json!(status))),
+            ("ending", Some(json!(record.ended_how()))),
+            ("rejection", record.rejection.map(|word| json!(word))),
+            ("bytes_in", Some(json!(record.bytes_in))),
+            ("bytes_out", Some(json!(record.bytes_out))),
+            ("took_ms", Some(millis(record.took))),
+            ("waited_ms", Some(millis(record.waited))),
+            ("first_byte_ms", record.first_byte.map(millis)),
+            ("node", record.node.map(|node| json!(node))),
+            (
+                "node_status",
+                record.node_status.map(|status| json!(status)),
+            ),
+            ("attempts", Some(json!(record.attempts))),
+            ("pool", of(|routed| json!(routed.pool))),
+            ("class", of(|routed| json!(routed.verdict.class.word()))),
+            ("basis", of(|routed| json!(routed.verdict.basis.word()))),
+            ("why", record.why.map(|why| json!(why))),
+            ("operation", of(|routed| json!(routed.operation))),
+            (
+                "plugin",
+                routed.and_then(|routed| Some(json!(routed.plugin?))),
+            ),
+            ("traceparent", header(record.trace)),
+            ("user_agent", header(record.user_agent)),
+            ("slow", set(marks.slow)),
+            ("large", set(marks.large)),
+        ];
+        let known = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let written: Vec<_> = known
+            .map(|(name, value)| format!("{}:{value}", json!(name)))
+            .collect();
+        format!("{{{}}}", written.join(","))
+    }
+
+    /// What clients send: mostly plain, sometimes not, sometimes too long.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[ -~]{0,60}",
+            "[a-z/-]{0,60}",
+            "\\PC{0,30}",
+            "(?s).{0,30}",
+            "[a-z\u{fc}]{500,1100}",
+        ]
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            text().prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_what_a_serializer_writes(
+            texts in prop::collection::vec(text(), 7),
+            headers in (prop::option::of(bytes()), prop::option::of(bytes())),
+            known: [bool; 10],
+            numbers: ([u64; 2], [u32; 2], u64, u8),
+            statuses: (Option<u16>, Option<u16>),
+            // 31 years at most.
+            micros in prop::array::uniform3(0_u64..1_000_000_000_000_000),
+            client: Option<(IpAddr, Option<u16>)>,
+            marks: (bool, bool),
+        ) {
+            let some = |at: usize| Some(texts[at].as_str()).filter(|_| known[at]);
+            let (bytes, shift, number, attempts) = numbers;
+            let micros = micros.map(|micros| Duration::from_micros(micros >> (shift[0] % 50)));
+            let given = GivenId::new(&texts[0]).map(RequestId::Given);
+            let own = RequestId::Own { gateway: shift[1], number };
+            let record = Record {
+                ended: SystemTime::UNIX_EPOCH + Duration::from_millis(number % 253_402_300_800_000),
+                id: given.or(Some(own)).filter(|_| known[7]),
+                client,
+                forwarded_for: headers.0.as_deref(),
+                method: &texts[1],
+                path: &texts[2],
+                tls: Some("TLSv1.3").filter(|_| known[8]),
+                user_agent: headers.1.as_deref(),
+                trace: some(3).map(str::as_bytes),
+                ending: if known[9] { Ending::Broken } else { Ending::Answered(200) },
+                status: statuses.0,
+                node_status: statuses.1,
+                bytes_in: bytes[0] >> (shift[1] % 64),
+                bytes_out: bytes[1],
+                took: micros[0],
+                waited: micros[1],
+                first_byte: Some(micros[2]).filter(|_| known[1]),
+                node: some(4),
+                attempts: attempts.into(),
+                routed: record().routed.filter(|_| known[2]).map(|routed| Routed {
+                    pool: &texts[6],
+                    operation: &texts[5],
+                    plugin: some(0),
+                    ..routed
+                }),
+                why: Some("least").filter(|_| known[3]),
+                rejection: Some("no_node").filter(|_| known[6]),
+                ..record()
+            };
+            let marks = Marks { slow: marks.0, large: marks.1 };
+            let mut line = Vec::new();
+            write(&record, marks, &mut line);
+            prop_assert_eq!(String::from_utf8(line).expect("UTF-8"), serialized(&record, marks));
         }
     }
 }

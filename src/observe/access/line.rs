@@ -2,8 +2,6 @@
 
 use super::{Marks, Record, json, text};
 use crate::model::LogFormat;
-use std::borrow::Cow;
-use std::time::Duration;
 
 /// Of a path, so many bytes are written; of a header, a quarter of them. Lines wait in memory.
 const LONGEST: usize = 1024;
@@ -18,21 +16,19 @@ pub(super) fn write(format: LogFormat, record: &Record<'_>, marks: Marks, into: 
 }
 
 /// A header's value, as far as it is written.
-pub(super) fn header(value: &[u8]) -> Cow<'_, str> {
-    let end = value.len().min(LONGEST / 4);
-    String::from_utf8_lossy(&value[..end])
+#[inline]
+pub(super) fn header(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(LONGEST / 4)]
 }
 
 /// A path or a method, as far as it is written.
+#[inline]
 pub(super) fn cut(text: &str) -> &str {
-    let end = text.len().min(LONGEST);
-    let end = (0..=end).rev().find(|&at| text.is_char_boundary(at));
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = (0..=LONGEST).rev().find(|&at| text.is_char_boundary(at));
     &text[..end.unwrap_or(0)]
-}
-
-/// Milliseconds with a thousandth: what is below is noise.
-pub(super) fn millis(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
 }
 
 #[cfg(test)]
@@ -44,7 +40,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
     use std::net::Ipv4Addr;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     /// A request about which there is nothing to say.
     pub(in super::super) fn record() -> Record<'static> {
@@ -129,7 +125,7 @@ pub(super) mod tests {
                 user_agent: Some(&agent),
                 forwarded_for: Some(&agent),
                 path: &path,
-                trace: Some(&trace),
+                trace: Some(trace.as_bytes()),
                 ..record()
             };
             let json = line(LogFormat::Json, &forged);

@@ -8,6 +8,7 @@ mod count;
 mod json;
 mod judge;
 mod line;
+mod plain;
 mod queue;
 mod record;
 mod sink;

@@ -27,7 +27,7 @@ pub struct Record<'a> {
     /// The client's `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
     /// Its trace: `traceparent`, where it is one.
-    pub trace: Option<&'a str>,
+    pub trace: Option<&'a [u8]>,
     /// How it ended.
     pub ending: Ending,
     /// The status that the client saw; none = none.

@@ -35,6 +35,7 @@ pub(super) fn of(time: SystemTime) -> Stamp {
     stamp
 }
 
+#[cold]
 fn whole(second: u64) -> Stamp {
     let mut stamp = Stamp([b' '; 24]);
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
@@ -48,6 +49,10 @@ fn whole(second: u64) -> Stamp {
 }
 
 impl Stamp {
+    pub(super) const fn as_bytes(&self) -> &[u8; 24] {
+        &self.0
+    }
+
     pub(super) fn as_str(&self) -> &str {
         // Digits and signs.
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -1,9 +1,10 @@
 //! The line for people and for programs that read Apache's.
 
-use super::line::{cut, header, millis};
+use super::line::{cut, header};
 use super::{Marks, Record, stamp};
 use std::fmt::Display;
 use std::io::Write;
+use std::time::Duration;
 
 /// `client - - [time] "GET /path HTTP/1.1" 200 123 "-" "agent" key=value ...`
 pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
@@ -19,7 +20,9 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
         record.protocol,
         record.status.unwrap_or(0),
         record.bytes_out,
-        Plain(&record.user_agent.map_or("-".into(), header)),
+        Plain(&String::from_utf8_lossy(
+            record.user_agent.map_or(b"-", header)
+        )),
     );
     let mut pair = |key: &str, value: &dyn Display| drop(write!(into, " {key}={value}"));
     pair("took_ms", &millis(record.took));
@@ -30,7 +33,8 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
     pair("bytes_in", &record.bytes_in);
     pair("attempts", &record.attempts);
     pair("ending", &record.ended_how());
-    let routed = record.routed;
+    let (routed, trace) = (record.routed, record.trace.map(header));
+    let trace = trace.map(String::from_utf8_lossy);
     let texts = [
         ("rejection", record.rejection),
         ("node", record.node),
@@ -41,7 +45,7 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
         ("operation", routed.map(|routed| routed.operation)),
         ("plugin", routed.and_then(|routed| routed.plugin)),
         ("tls", record.tls),
-        ("traceparent", record.trace),
+        ("traceparent", trace.as_deref()),
     ];
     for (key, value) in texts {
         if let Some(value) = value {
@@ -56,6 +60,11 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
             pair(key, &true);
         }
     }
+}
+
+/// Milliseconds with a thousandth: what is below is noise.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }
 
 /// Text that can neither end a quoted field nor begin a line.
