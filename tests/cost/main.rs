@@ -17,6 +17,8 @@
 
 #[path = "../../benches/rig/pool.rs"]
 mod pool;
+#[path = "../../benches/rig/record.rs"]
+mod record;
 mod steps;
 
 use std::path::Path;

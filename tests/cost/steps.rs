@@ -1,20 +1,23 @@
 //! What does a request do on its way, step by step?
 
 use super::pool::{crowd, snapshot};
+use super::record::record;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use twolane::config::RouteEntry;
 use twolane::dify::{Names, describe};
 use twolane::learn::{Classifier, Learner};
-use twolane::model::{Class, LearnRules, Operation, Outcome, Request, Sample, clock};
+use twolane::model::{Class, LearnRules, LogFormat, Operation, Outcome, Request, Sample, clock};
 use twolane::nodes::{Lease, Plugins, Tried};
+use twolane::observe::Metrics;
+use twolane::observe::access::{Marks, Place, Sinks};
 use twolane::route::Table;
 use twolane::select;
 use twolane::upstream::Ask;
 
 /// The first has nothing of twolane in it.
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 8] = [
     "reference",
     "describe and route",
     "classify",
@@ -22,6 +25,7 @@ pub(crate) const NAMES: [&str; 7] = [
     "choose among 64",
     "begin and end",
     "learn",
+    "access line",
 ];
 
 /// Does one so many times.
@@ -34,6 +38,7 @@ pub(crate) fn run(name: &str, times: u32) {
         "choose among 64" => choose(64, times),
         "begin and end" => lease(times),
         "learn" => learn(times),
+        "access line" => line(times),
         other => panic!("no step {other}"),
     }
 }
@@ -155,4 +160,16 @@ fn lease(times: u32) {
         select::settle(lease, strategy, &learner, Some(operation), outcome, now);
     }
     black_box(Arc::strong_count(&plugin));
+}
+
+/// From what is known of a request to its line, on the way to the disk.
+fn line(times: u32) {
+    let metrics = Metrics::new().expect("every family has a name of its own");
+    let sinks = Sinks::new(metrics.access().clone());
+    let place = Place::File("/dev/null".into());
+    let sink = sinks.open(&place, 8192).expect("it takes everything");
+    let record = record();
+    for _ in 0..times {
+        sink.take(LogFormat::Json, black_box(&record), Marks::default());
+    }
 }
