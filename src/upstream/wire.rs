@@ -10,6 +10,7 @@
 //! * an answer is read in pieces that its client can take ([`Pieces`]).
 
 use super::idle::{Idle, Resting, is_silent};
+use super::outbox::Outbox;
 use super::peer::reach;
 use super::pieces::Pieces;
 use crate::model::clock;
@@ -80,7 +81,7 @@ impl Lender {
         Wire {
             inner: Some(stream.take(0)),
             pieces: Pieces::default(),
-            out: Vec::new(),
+            out: Outbox::new(GATHERED),
             head: if self.body_is_there {
                 Head::Awaited
             } else {
@@ -136,8 +137,8 @@ struct Wire {
     /// Taken by [`Drop`] alone.
     inner: Option<Take<Stream>>,
     pieces: Pieces,
-    /// What was not written yet: all until Pingora flushes, or asks for the answer.
-    out: Vec<u8>,
+    /// What was not sent yet: all until Pingora flushes, or asks for the answer.
+    out: Outbox,
     head: Head,
     /// The answer was read to its end, and the connection can be kept.
     ended: bool,
@@ -147,30 +148,17 @@ struct Wire {
 }
 
 impl Wire {
-    fn inner(&mut self) -> &mut Take<Stream> {
-        self.inner.as_mut().expect("only dropping takes it")
+    /// The connection, and what waits for it.
+    fn sides(&mut self) -> (&mut Take<Stream>, &mut Outbox) {
+        let inner = self.inner.as_mut().expect("only dropping takes it");
+        (inner, &mut self.out)
     }
 
-    fn stream(&mut self) -> &mut Stream {
-        self.inner().get_mut()
-    }
-
-    /// Writes what was gathered.
-    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Sends what waits.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.head = Head::Free;
-        while !self.out.is_empty() {
-            let out = std::mem::take(&mut self.out);
-            let sent = Pin::new(self.stream()).poll_write(cx, &out);
-            self.out = out;
-            let sent = ready!(sent)?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.out.drain(..sent);
-        }
-        // Most requests are over by then, and a stream is not to hold it for an hour.
-        self.out = Vec::new();
-        Poll::Ready(Ok(()))
+        let (inner, out) = self.sides();
+        out.poll_drain(inner.get_mut(), cx)
     }
 }
 
@@ -185,17 +173,20 @@ impl AsyncRead for Wire {
             self.head = Head::Overdue;
             return Poll::Pending;
         }
-        ready!(self.poll_out(cx))?;
+        // A node may want its answer read before it reads on, and may have answered and hung up: how
+        // the rest of the request fares is for who flushes it.
+        let _ = self.poll_drain(cx);
+        let next = self.pieces.next();
+        let (inner, out) = self.sides();
         if buf.capacity() == 1 {
             // Pingora reads a byte of what it is about to keep, after an answer's end. It is told
             // that there is no more, and leaves the keeping to us.
-            self.ended = is_silent(self.stream());
+            self.ended = out.is_empty() && is_silent(inner.get_mut());
             return Poll::Ready(Ok(()));
         }
-        let next = self.pieces.next();
         let before = buf.filled().len();
-        self.inner().set_limit(next);
-        ready!(Pin::new(self.inner()).poll_read(cx, buf))?;
+        inner.set_limit(next);
+        ready!(Pin::new(inner).poll_read(cx, buf))?;
         self.pieces.note(buf.filled().len() - before, clock::now);
         Poll::Ready(Ok(()))
     }
@@ -207,15 +198,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.out.len() + buf.len() > GATHERED {
-            ready!(self.poll_out(cx))?;
-            return Pin::new(self.stream()).poll_write(cx, buf);
-        }
-        if self.head != Head::Awaited {
+        if self.head != Head::Awaited || buf.len() >= GATHERED {
             self.head = Head::Free;
         }
-        self.out.extend_from_slice(buf);
-        Poll::Ready(Ok(buf.len()))
+        let (inner, out) = self.sides();
+        out.poll_write(inner.get_mut(), cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -223,12 +210,12 @@ impl AsyncWrite for Wire {
             self.head = Head::Held;
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll_out(cx))?;
-        Pin::new(self.stream()).poll_flush(cx)
+        ready!(self.poll_drain(cx))?;
+        Pin::new(self.sides().0.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream()).poll_shutdown(cx)
+        Pin::new(self.sides().0.get_mut()).poll_shutdown(cx)
     }
 }
 
@@ -263,6 +250,7 @@ mod tests {
     use pingora::protocols::l4::ext;
     use std::net;
     use std::os::fd::AsRawFd;
+    use std::task::Waker;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
@@ -291,7 +279,7 @@ mod tests {
     }
 
     /// One request without a body, as Pingora makes and ends it.
-    async fn ask(connector: &Connector, at: net::SocketAddr, idle: &Arc<Idle>) -> u16 {
+    async fn request(connector: &Connector, at: net::SocketAddr, idle: &Arc<Idle>) -> u16 {
         let mut peer = peer(at, &Timeouts::default());
         Lender::stand_in(&mut peer, idle, false);
         let (mut session, reused) = connector.get_http_session(&peer).await.unwrap();
@@ -317,7 +305,7 @@ mod tests {
         let (at, read) = node("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         let (connector, idle) = (Connector::new(None), Arc::default());
         for _ in 0..3 {
-            assert_eq!(ask(&connector, at, &idle).await, 200);
+            assert_eq!(request(&connector, at, &idle).await, 200);
         }
         let read = read.lock();
         assert_eq!(read.len(), 1, "{read:?}");
@@ -332,7 +320,7 @@ mod tests {
             let (at, read) = node(answer).await;
             let (connector, idle) = (Connector::new(None), Arc::default());
             for _ in 0..2 {
-                assert_eq!(ask(&connector, at, &idle).await, 200);
+                assert_eq!(request(&connector, at, &idle).await, 200);
             }
             assert_eq!(read.lock().len(), 2, "{answer}");
         }
@@ -375,8 +363,16 @@ mod tests {
 
     /// Segments with something in them that went to the node.
     fn sent(wire: &mut Wire) -> u32 {
-        let segments = ext::get_tcp_info(wire.stream().as_raw_fd()).unwrap();
+        let segments = ext::get_tcp_info(wire.sides().0.get_ref().as_raw_fd()).unwrap();
         segments.tcpi_data_segs_out
+    }
+
+    /// Asks once for the answer.
+    fn ask(wire: &mut Wire) -> Poll<()> {
+        let nobody = &mut Context::from_waker(Waker::noop());
+        let mut bytes = [0; 8];
+        let asked = Pin::new(wire).poll_read(nobody, &mut ReadBuf::new(&mut bytes));
+        asked.map(|read| read.unwrap())
     }
 
     #[tokio::test]
@@ -404,14 +400,7 @@ mod tests {
         wire.write_all(b"head ").await.unwrap();
         wire.flush().await.unwrap();
         wire.write_all(b"a part of a body").await.unwrap();
-        let nobody = &mut Context::from_waker(std::task::Waker::noop());
-        let mut byte = [0; 8];
-        let mut read = ReadBuf::new(&mut byte);
-        assert!(
-            Pin::new(&mut wire)
-                .poll_read(nobody, &mut read)
-                .is_pending()
-        );
+        assert!(ask(&mut wire).is_pending());
         let mut read = [0; 21];
         node.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"head a part of a body");
@@ -422,23 +411,26 @@ mod tests {
         let (mut wire, mut node) = wire().await;
         wire.write_all(b"head").await.unwrap();
         wire.flush().await.unwrap();
-        let nobody = &mut Context::from_waker(std::task::Waker::noop());
-        let mut byte = [0; 8];
-        let mut read = ReadBuf::new(&mut byte);
-        assert!(
-            Pin::new(&mut wire)
-                .poll_read(nobody, &mut read)
-                .is_pending()
-        );
+        assert!(ask(&mut wire).is_pending());
         assert_eq!(sent(&mut wire), 0);
-        assert!(
-            Pin::new(&mut wire)
-                .poll_read(nobody, &mut read)
-                .is_pending()
-        );
+        assert!(ask(&mut wire).is_pending());
         let mut read = [0; 4];
         node.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"head");
+    }
+
+    #[tokio::test]
+    async fn who_cannot_send_still_reads() {
+        let (mut wire, mut node) = wire().await;
+        let nobody = &mut Context::from_waker(Waker::noop());
+        let much = vec![b'x'; 1 << 20];
+        while Pin::new(&mut wire).poll_write(nobody, &much).is_ready() {}
+        wire.write_all(b"the rest").await.unwrap();
+        assert!(Pin::new(&mut wire).poll_flush(nobody).is_pending());
+        node.write_all(b"answer").await.unwrap();
+        let mut read = [0; 6];
+        wire.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"answer");
     }
 
     #[tokio::test]

@@ -10,7 +10,6 @@
 //! | `announced` | Who is behind a balancer that passes connections on unread? |
 //! | `app` | What happens to a connection, from its first byte to its last? |
 //! | `stream` | Which bytes is Pingora given? |
-//! | `outbox` | When does what is written leave? |
 //! | `counted` | How is a flood of HTTP/2 frames that bring nothing ended? |
 //! | `passed` | What of a connection is the same behind a wrapper of ours? |
 //! | `waits` | For how long is a client waited for? |
@@ -20,7 +19,6 @@
 mod announced;
 mod app;
 mod counted;
-mod outbox;
 mod passed;
 mod refuse;
 mod seats;

@@ -1,9 +1,9 @@
 //! Which bytes is Pingora given? Those of one message, and nothing that follows it.
 
-use super::outbox::Outbox;
 use super::passed::passes_on;
 use super::waits::Patience;
 use crate::admit::wire::{Body, Fault, Framing, PaceRules};
+use crate::upstream::{Outbox, PACKET};
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::Error;
@@ -49,7 +49,7 @@ impl Guarded {
             inner,
             came: BytesMut::new(),
             ready: 0,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(PACKET),
             body: Body::Done,
             patience: Patience::default(),
             may_switch: false,

@@ -10,25 +10,44 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
-/// More than this is not gathered: Pingora's own measure, what a packet usually holds.
-const ROOM: usize = 1460;
+/// What a packet usually holds, and Pingora's own measure.
+pub const PACKET: usize = 1460;
 
 /// What was written and not sent.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
+#[derive(Debug)]
+pub struct Outbox {
     waits: BytesMut,
+    room: usize,
 }
 
 impl Outbox {
+    /// Empty; more than `room` bytes are not gathered.
+    #[must_use]
+    pub fn new(room: usize) -> Self {
+        Self {
+            waits: BytesMut::new(),
+            room,
+        }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waits.is_empty()
+    }
+
     /// Takes it in, or sends it where it is much. How many bytes were taken.
-    pub(super) fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
+    ///
+    /// # Errors
+    /// When what waited cannot be sent.
+    pub fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         to: &mut W,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_room(to, cx, buf.len()))?;
-        if buf.len() >= ROOM {
+        if buf.len() >= self.room {
             return Pin::new(to).poll_write(cx, buf);
         }
         self.take(buf);
@@ -36,7 +55,10 @@ impl Outbox {
     }
 
     /// The same of several pieces at once.
-    pub(super) fn poll_write_vectored<W: AsyncWrite + Unpin + ?Sized>(
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn poll_write_vectored<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         to: &mut W,
         cx: &mut Context<'_>,
@@ -44,15 +66,18 @@ impl Outbox {
     ) -> Poll<io::Result<usize>> {
         let size = bufs.iter().map(|buf| buf.len()).sum();
         ready!(self.poll_room(to, cx, size))?;
-        if size >= ROOM {
+        if size >= self.room {
             return Pin::new(to).poll_write_vectored(cx, bufs);
         }
         bufs.iter().for_each(|buf| self.take(buf));
         Poll::Ready(Ok(size))
     }
 
-    /// Sends what waits; then there is no buffer any more.
-    pub(super) fn poll_drain<W: AsyncWrite + Unpin + ?Sized>(
+    /// Sends what waits; then there is no buffer any more. What could not be sent still waits.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn poll_drain<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         to: &mut W,
         cx: &mut Context<'_>,
@@ -73,7 +98,7 @@ impl Outbox {
         cx: &mut Context<'_>,
         size: usize,
     ) -> Poll<io::Result<()>> {
-        if self.waits.is_empty() || self.waits.len() + size <= ROOM {
+        if self.waits.is_empty() || self.waits.len() + size <= self.room {
             return Poll::Ready(Ok(()));
         }
         self.poll_drain(to, cx)
@@ -82,7 +107,7 @@ impl Outbox {
     fn take(&mut self, buf: &[u8]) {
         if self.waits.is_empty() {
             // A body mostly comes behind a head.
-            self.waits = BytesMut::with_capacity(ROOM);
+            self.waits = BytesMut::with_capacity(PACKET);
         }
         self.waits.extend_from_slice(buf);
     }
@@ -115,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn small_pieces_leave_together_and_the_buffer_goes_with_them() {
         let (mut to, mut from) = duplex(8192);
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(PACKET);
         assert_eq!(write(&mut outbox, &mut to, b"head "), Poll::Ready(5));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let pieces = [IoSlice::new(b"and "), IoSlice::new(b"body")];
@@ -130,8 +155,8 @@ mod tests {
     #[tokio::test]
     async fn much_goes_straight_through_behind_what_waited() {
         let (mut to, mut from) = duplex(8192);
-        let mut outbox = Outbox::default();
-        let much = [b'm'; 2 * ROOM];
+        let mut outbox = Outbox::new(PACKET);
+        let much = [b'm'; 2 * PACKET];
         assert_eq!(write(&mut outbox, &mut to, b"head "), Poll::Ready(5));
         assert_eq!(write(&mut outbox, &mut to, &much), Poll::Ready(much.len()));
         assert_eq!(outbox.waits.capacity(), 0);
@@ -142,18 +167,18 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_fit_any_more_waits_for_what_waited() {
         let (mut to, mut from) = duplex(8192);
-        let mut outbox = Outbox::default();
-        let (first, second) = ([b'1'; ROOM - 1], [b'2'; 2]);
-        assert_eq!(write(&mut outbox, &mut to, &first), Poll::Ready(ROOM - 1));
+        let mut outbox = Outbox::new(PACKET);
+        let (first, second) = ([b'1'; PACKET - 1], [b'2'; 2]);
+        assert_eq!(write(&mut outbox, &mut to, &first), Poll::Ready(PACKET - 1));
         assert_eq!(write(&mut outbox, &mut to, &second), Poll::Ready(2));
-        assert_eq!(arrived(&mut from, ROOM - 1).await, first);
+        assert_eq!(arrived(&mut from, PACKET - 1).await, first);
         assert_eq!(&outbox.waits[..], b"22");
     }
 
     #[tokio::test]
     async fn a_receiver_that_takes_little_gets_every_byte_once() {
         let (mut to, mut from) = duplex(4);
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(PACKET);
         assert_eq!(write(&mut outbox, &mut to, b"123456789"), Poll::Ready(9));
         let mut came = Vec::new();
         while drain(&mut outbox, &mut to).is_pending() {
@@ -167,7 +192,7 @@ mod tests {
     async fn a_receiver_that_has_left_is_an_error() {
         let (mut to, from) = duplex(4);
         drop(from);
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(PACKET);
         assert_eq!(write(&mut outbox, &mut to, b"123"), Poll::Ready(3));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(matches!(
