@@ -155,6 +155,7 @@ pub(crate) fn play(arguments: &[String]) -> ! {
         "daemons" => daemon::run(&listen),
         "twolane" => gateway(listen[0], &daemons, more),
         "quiet" => gateway(listen[0], &daemons, QUIET),
+        "named" => gateway(listen[0], &daemons, NAMED),
         "watched" => gateway(listen[0], &daemons, WATCHED),
         "told" => gateway(listen[0], &daemons, TOLD),
         other => bare::run(listen[0], &daemons, other),
@@ -167,6 +168,8 @@ const MANY: usize = 16_384;
 
 /// Nothing is kept or written of a request but its counts, which metrics cannot do without.
 const QUIET: &str = "debug: { decisions: 0 }\ntracing: { request_id: false, traceparent: false }\n";
+/// The same, but a request has its names: they are the request's, and go to the node.
+const NAMED: &str = "debug: { decisions: 0 }\n";
 /// A line for each, in JSON, beside what is on as shipped.
 const WATCHED: &str = "access_log: { to: /dev/null }\n";
 /// And headers that say where it went and why.

@@ -28,14 +28,16 @@ const CONNECTIONS: usize = 32;
 const DAEMONS: usize = 3;
 /// What a request may cost, as a share of what it costs the bare proxy.
 const OWED: f64 = 1.10;
-/// What it may cost to see everything, as a share of what it costs to see nothing.
+/// What it may cost to see everything, as a share of what it costs to see nothing, with the names that
+/// a request has for its node and without.
 const OWED_SEEN: f64 = 1.05;
 /// What may be added at half load, at the 99th percentile, in microseconds.
 const OWED_P99: f64 = 300.0;
 
 /// Who serves in a measurement: the first is nobody, the second is what others are compared to.
-const LANES: [&str; 10] = [
-    "direct", "bare", "single", "timed", "twolane", "quiet", "watched", "told", "nginx", "haproxy",
+const LANES: [&str; 11] = [
+    "direct", "bare", "single", "timed", "twolane", "quiet", "named", "watched", "told", "nginx",
+    "haproxy",
 ];
 
 /// One lane's figures of one round.
@@ -125,10 +127,11 @@ fn print(call: &Call, lanes: &[Lane], all: &[Vec<Figures>]) {
             let what = format!("processor time / bare Pingora, {}", call.name());
             owed::at_most("through", &what, ratio, OWED, "");
         }
-        if *name == "watched" {
-            let quiet = lanes.iter().position(|lane| lane.name == "quiet");
-            let ratio = share(&of(quiet.expect("it is built in"), |figures| figures.cpu));
-            let what = format!("processor time, everything seen / nothing, {}", call.name());
+        let seen = [("named", "no log"), ("quiet", "no log, no names")];
+        for (other, less) in seen.into_iter().filter(|_| *name == "watched") {
+            let other = lanes.iter().position(|lane| lane.name == other);
+            let ratio = share(&of(other.expect("it is built in"), |figures| figures.cpu));
+            let what = format!("processor time, everything seen / {less}, {}", call.name());
             owed::at_most("through", &what, ratio, OWED_SEEN, "");
         }
     }

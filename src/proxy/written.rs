@@ -1,11 +1,11 @@
 //! What is written down of a request that is over, if anything?
 
-use super::Ctx;
+use super::ctx::{Ctx, Routed};
 use super::forwarded::client_of;
 use super::said::Said;
 use crate::model::clock;
 use crate::observe::Ending;
-use crate::observe::access::{Record, Routed, Sink, judge};
+use crate::observe::access::{Facts, Record, Sink, Texts, judge};
 use http::{HeaderValue, Version};
 use pingora_proxy::Session;
 use std::net::IpAddr;
@@ -13,13 +13,15 @@ use std::time::Duration;
 
 pub(super) fn down(to: &Sink, session: &Session, ctx: &Ctx, ending: Ending, took: Duration) {
     let rules = &ctx.snapshot.config.access_log.rules;
-    let record = record(session, ctx, ending, took);
+    let said = Said::by(&session.req_header().headers);
+    let facts = facts(session, ctx, &said, ending, took);
     // What no route was found for and nobody turned away is a probe, answered here: of those there
     // is one every other second, and a line only for what is always written.
     let probe = ctx.routed.is_none() && matches!(ending, Ending::Answered(_));
     let dice = if probe { 1.0 } else { dice(rules.sample) };
-    if let Some(marks) = judge(rules, &record, dice) {
-        to.take(rules.format, &record, marks);
+    if let Some(marks) = judge(rules, &facts, dice) {
+        let texts = texts(session, ctx, &said);
+        to.take(rules.format, &Record { facts, texts }, marks);
     }
 }
 
@@ -28,23 +30,12 @@ fn dice(sample: f64) -> f64 {
     if sample >= 1.0 { 0.0 } else { fastrand::f64() }
 }
 
-fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration) -> Record<'a> {
-    let request = session.req_header();
-    let said = Said::by(&request.headers);
-    let digest = session.digest();
-    Record {
+fn facts(session: &Session, ctx: &Ctx, said: &Said<'_>, ending: Ending, took: Duration) -> Facts {
+    Facts {
         ended: clock::wall(),
         id: ctx.id,
-        client: client(session, ctx, &said),
-        forwarded_for: said.forwarded_for.map(HeaderValue::as_bytes),
-        method: request.method.as_str(),
-        path: request.uri.path(),
-        protocol: protocol(request.version),
-        tls: digest
-            .and_then(|digest| digest.ssl_digest.as_ref())
-            .map(|tls| tls.version.as_ref()),
-        user_agent: said.user_agent.map(HeaderValue::as_bytes),
-        trace: ctx.names.begun().or_else(|| said.trace.and_then(trace)),
+        client: client(session, ctx, said),
+        protocol: protocol(session.req_header().version),
         ending,
         status: session
             .response_written()
@@ -55,17 +46,8 @@ fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration
         took,
         waited: ctx.waited,
         first_byte: ctx.last.first_byte,
-        node: ctx.tried.last().map(crate::model::NodeId::as_str),
         attempts: ctx.tried.len(),
-        routed: ctx.routed.as_ref().map(|routed| Routed {
-            pool: routed.pool.name(),
-            verdict: routed.verdict,
-            operation: routed
-                .operation
-                .as_ref()
-                .map_or_else(|| routed.kind.word(), |operation| operation.as_str()),
-            plugin: Some(routed.plugin.name()).filter(|name| *name != "-"),
-        }),
+        verdict: ctx.routed.as_ref().map(|routed| routed.verdict),
         why: ctx.last.why.map(crate::select::Why::word),
         rejection: ctx
             .rejection
@@ -74,7 +56,32 @@ fn record<'a>(session: &'a Session, ctx: &'a Ctx, ending: Ending, took: Duration
     }
 }
 
-/// Who asked; behind a proxy that is trusted nobody knows from which port.
+fn texts<'a>(session: &'a Session, ctx: &'a Ctx, said: &Said<'a>) -> Texts<'a> {
+    let request = session.req_header();
+    let routed = ctx.routed.as_ref();
+    let operation = |routed: &'a Routed| match &routed.operation {
+        Some(operation) => operation.as_str(),
+        None => routed.kind.word(),
+    };
+    Texts {
+        forwarded_for: said.forwarded_for.map(HeaderValue::as_bytes),
+        method: request.method.as_str(),
+        path: request.uri.path(),
+        tls: session
+            .digest()
+            .and_then(|digest| digest.ssl_digest.as_ref())
+            .map(|tls| tls.version.as_ref()),
+        user_agent: said.user_agent.map(HeaderValue::as_bytes),
+        trace: ctx.names.begun().or_else(|| said.trace.and_then(trace)),
+        node: ctx.tried.last().map(crate::model::NodeId::as_str),
+        pool: routed.map(|routed| routed.pool.name()),
+        operation: routed.map(operation),
+        plugin: routed
+            .map(|routed| routed.plugin.name())
+            .filter(|name| *name != "-"),
+    }
+}
+
 fn client(session: &Session, ctx: &Ctx, said: &Said<'_>) -> Option<(IpAddr, Option<u16>)> {
     let address = session.client_addr()?.as_inet()?;
     let peer = address.ip().to_canonical();

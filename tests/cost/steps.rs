@@ -162,7 +162,7 @@ fn lease(times: u32) {
     black_box(Arc::strong_count(&plugin));
 }
 
-/// From what is known of a request to its line, on the way to the disk.
+/// From what is known of a request to its line, on the way to the disk; in both threads.
 fn line(times: u32) {
     let metrics = Metrics::new().expect("every family has a name of its own");
     let sinks = Sinks::new(metrics.access().clone());
@@ -172,4 +172,5 @@ fn line(times: u32) {
     for _ in 0..times {
         sink.take(LogFormat::Json, black_box(&record), Marks::default());
     }
+    sink.flush(Duration::from_secs(60));
 }

@@ -1,9 +1,7 @@
 //! The line as JSON: one object, what is not known left out.
 //!
 //! The names and signs between the values are the same in each line, so they stand here as they are
-//! written. Every request pays for its line: a serializer is asked only about texts with signs that
-//! must be escaped. And the code is small, each way to write a value there once: what runs once in a
-//! request is not in the processor's nearest cache any more, and to fetch it costs more than to run it.
+//! written. A serializer is asked only about texts with signs that must be escaped.
 
 use super::line::{cut, header};
 use super::plain::is_plain;
@@ -43,12 +41,15 @@ macro_rules! name {
 
 pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
     let line = &mut Line(into);
-    line.word(name!(r#"{"time":""#), stamp::of(record.ended).as_bytes());
+    line.word(
+        name!(r#"{"time":""#),
+        stamp::of(record.facts.ended).as_bytes(),
+    );
     asked(line, record);
     ended(line, record);
     routed(line, record);
-    line.header(name!(r#","traceparent":""#), record.trace);
-    line.header(name!(r#","user_agent":""#), record.user_agent);
+    line.header(name!(r#","traceparent":""#), record.texts.trace);
+    line.header(name!(r#","user_agent":""#), record.texts.user_agent);
     if marks.slow {
         line.0.extend_from_slice(br#","slow":true"#);
     }
@@ -59,59 +60,51 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
 }
 
 fn asked(line: &mut Line<'_>, record: &Record<'_>) {
-    if let Some(id) = &record.id {
+    if let Some(id) = &record.facts.id {
         line.word(name!(r#","id":""#), id.text().as_bytes());
     }
-    if let Some((address, port)) = record.client {
+    if let Some((address, port)) = record.facts.client {
         line.address(name!(r#","client":""#), address);
         line.known(name!(r#","client_port":"#), port);
     }
-    line.header(name!(r#","forwarded_for":""#), record.forwarded_for);
-    line.text(name!(r#","method":""#), Some(cut(record.method)));
-    line.text(name!(r#","path":""#), Some(cut(record.path)));
-    line.word(name!(r#","protocol":""#), record.protocol.as_bytes());
-    if let Some(tls) = record.tls {
+    line.header(name!(r#","forwarded_for":""#), record.texts.forwarded_for);
+    line.text(name!(r#","method":""#), Some(cut(record.texts.method)));
+    line.text(name!(r#","path":""#), Some(cut(record.texts.path)));
+    line.word(name!(r#","protocol":""#), record.facts.protocol.as_bytes());
+    if let Some(tls) = record.texts.tls {
         line.word(name!(r#","tls":""#), tls.as_bytes());
     }
 }
 
 fn ended(line: &mut Line<'_>, record: &Record<'_>) {
-    line.known(name!(r#","status":"#), record.status);
-    line.word(name!(r#","ending":""#), record.ended_how().as_bytes());
-    if let Some(rejection) = record.rejection {
+    line.known(name!(r#","status":"#), record.facts.status);
+    line.word(name!(r#","ending":""#), record.facts.ended_how().as_bytes());
+    if let Some(rejection) = record.facts.rejection {
         line.word(name!(r#","rejection":""#), rejection.as_bytes());
     }
-    line.number(name!(r#","bytes_in":"#), record.bytes_in);
-    line.number(name!(r#","bytes_out":"#), record.bytes_out);
-    line.millis(name!(r#","took_ms":"#), record.took);
-    line.millis(name!(r#","waited_ms":"#), record.waited);
-    if let Some(first) = record.first_byte {
+    line.number(name!(r#","bytes_in":"#), record.facts.bytes_in);
+    line.number(name!(r#","bytes_out":"#), record.facts.bytes_out);
+    line.millis(name!(r#","took_ms":"#), record.facts.took);
+    line.millis(name!(r#","waited_ms":"#), record.facts.waited);
+    if let Some(first) = record.facts.first_byte {
         line.millis(name!(r#","first_byte_ms":"#), first);
     }
 }
 
 fn routed(line: &mut Line<'_>, record: &Record<'_>) {
-    line.text(name!(r#","node":""#), record.node);
-    line.known(name!(r#","node_status":"#), record.node_status);
-    line.number(name!(r#","attempts":"#), record.attempts as u64);
-    if let Some(routed) = &record.routed {
-        line.text(name!(r#","pool":""#), Some(routed.pool));
-        line.word(
-            name!(r#","class":""#),
-            routed.verdict.class.word().as_bytes(),
-        );
-        line.word(
-            name!(r#","basis":""#),
-            routed.verdict.basis.word().as_bytes(),
-        );
+    line.text(name!(r#","node":""#), record.texts.node);
+    line.known(name!(r#","node_status":"#), record.facts.node_status);
+    line.number(name!(r#","attempts":"#), record.facts.attempts as u64);
+    line.text(name!(r#","pool":""#), record.texts.pool);
+    if let Some(verdict) = record.facts.verdict {
+        line.word(name!(r#","class":""#), verdict.class.word().as_bytes());
+        line.word(name!(r#","basis":""#), verdict.basis.word().as_bytes());
     }
-    if let Some(why) = record.why {
+    if let Some(why) = record.facts.why {
         line.word(name!(r#","why":""#), why.as_bytes());
     }
-    if let Some(routed) = &record.routed {
-        line.text(name!(r#","operation":""#), Some(routed.operation));
-        line.text(name!(r#","plugin":""#), routed.plugin);
-    }
+    line.text(name!(r#","operation":""#), record.texts.operation);
+    line.text(name!(r#","plugin":""#), record.texts.plugin);
 }
 
 /// What is written of a line.
@@ -193,9 +186,9 @@ impl Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::line::tests::record;
-    use super::super::record::Routed;
+    use super::super::record::{Facts, Texts};
     use super::*;
-    use crate::model::{GivenId, RequestId};
+    use crate::model::{GivenId, RequestId, Verdict};
     use crate::observe::Ending;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -214,57 +207,53 @@ mod tests {
             let end = end.into_iter().find(|&end| text.is_char_boundary(end));
             json!(text[..end.unwrap_or(0)])
         };
-        let (routed, client) = (record.routed, record.client);
-        let of = |pick: fn(Routed<'_>) -> Value| routed.map(pick);
+        let Record { facts, texts } = record;
+        let client = facts.client;
+        let of = |pick: fn(Verdict) -> Value| facts.verdict.map(pick);
+        let known = |text: Option<&str>| text.map(|text| json!(text));
         let set = |mark: bool| mark.then_some(json!(true));
         let fields = [
             ("time", {
-                let time = humantime::format_rfc3339_millis(record.ended);
+                let time = humantime::format_rfc3339_millis(facts.ended);
                 Some(json!(time.to_string()))
             }),
-            ("id", record.id.map(|id| json!(id.to_string()))),
+            ("id", facts.id.map(|id| json!(id.to_string()))),
             ("client", client.map(|(address, _)| json!(address))),
             (
                 "client_port",
                 client.and_then(|(_, port)| Some(json!(port?))),
             ),
-            ("forwarded_for", header(record.forwarded_for)),
-            ("method", Some(short(record.method))),
-            ("path", Some(short(record.path))),
-            ("protocol", Some(json!(record.protocol))),
-            ("tls", record.tls.map(|tls| json!(tls))),
-            ("status", record.status.map(|status| json!(status))),
-            ("ending", Some(json!(record.ended_how()))),
-            ("rejection", record.rejection.map(|word| json!(word))),
-            ("bytes_in", Some(json!(record.bytes_in))),
-            ("bytes_out", Some(json!(record.bytes_out))),
-            ("took_ms", Some(millis(record.took))),
-            ("waited_ms", Some(millis(record.waited))),
-            ("first_byte_ms", record.first_byte.map(millis)),
-            ("node", record.node.map(|node| json!(node))),
-            (
-                "node_status",
-                record.node_status.map(|status| json!(status)),
-            ),
-            ("attempts", Some(json!(record.attempts))),
-            ("pool", of(|routed| json!(routed.pool))),
-            ("class", of(|routed| json!(routed.verdict.class.word()))),
-            ("basis", of(|routed| json!(routed.verdict.basis.word()))),
-            ("why", record.why.map(|why| json!(why))),
-            ("operation", of(|routed| json!(routed.operation))),
-            (
-                "plugin",
-                routed.and_then(|routed| Some(json!(routed.plugin?))),
-            ),
-            ("traceparent", header(record.trace)),
-            ("user_agent", header(record.user_agent)),
+            ("forwarded_for", header(texts.forwarded_for)),
+            ("method", Some(short(texts.method))),
+            ("path", Some(short(texts.path))),
+            ("protocol", Some(json!(facts.protocol))),
+            ("tls", known(texts.tls)),
+            ("status", facts.status.map(|status| json!(status))),
+            ("ending", Some(json!(facts.ended_how()))),
+            ("rejection", facts.rejection.map(|word| json!(word))),
+            ("bytes_in", Some(json!(facts.bytes_in))),
+            ("bytes_out", Some(json!(facts.bytes_out))),
+            ("took_ms", Some(millis(facts.took))),
+            ("waited_ms", Some(millis(facts.waited))),
+            ("first_byte_ms", facts.first_byte.map(millis)),
+            ("node", known(texts.node)),
+            ("node_status", facts.node_status.map(|status| json!(status))),
+            ("attempts", Some(json!(facts.attempts))),
+            ("pool", known(texts.pool)),
+            ("class", of(|verdict| json!(verdict.class.word()))),
+            ("basis", of(|verdict| json!(verdict.basis.word()))),
+            ("why", facts.why.map(|why| json!(why))),
+            ("operation", known(texts.operation)),
+            ("plugin", known(texts.plugin)),
+            ("traceparent", header(texts.trace)),
+            ("user_agent", header(texts.user_agent)),
             ("slow", set(marks.slow)),
             ("large", set(marks.large)),
         ];
-        let known = fields
+        let fields = fields
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
-        let written: Vec<_> = known
+        let written: Vec<_> = fields
             .map(|(name, value)| format!("{}:{value}", json!(name)))
             .collect();
         format!("{{{}}}", written.join(","))
@@ -306,16 +295,10 @@ mod tests {
             let micros = micros.map(|micros| Duration::from_micros(micros >> (shift[0] % 50)));
             let given = GivenId::new(&texts[0]).map(RequestId::Given);
             let own = RequestId::Own { gateway: shift[1], number };
-            let record = Record {
+            let facts = Facts {
                 ended: SystemTime::UNIX_EPOCH + Duration::from_millis(number % 253_402_300_800_000),
                 id: given.or(Some(own)).filter(|_| known[7]),
                 client,
-                forwarded_for: headers.0.as_deref(),
-                method: &texts[1],
-                path: &texts[2],
-                tls: Some("TLSv1.3").filter(|_| known[8]),
-                user_agent: headers.1.as_deref(),
-                trace: some(3).map(str::as_bytes),
                 ending: if known[9] { Ending::Broken } else { Ending::Answered(200) },
                 status: statuses.0,
                 node_status: statuses.1,
@@ -324,18 +307,25 @@ mod tests {
                 took: micros[0],
                 waited: micros[1],
                 first_byte: Some(micros[2]).filter(|_| known[1]),
-                node: some(4),
                 attempts: attempts.into(),
-                routed: record().routed.filter(|_| known[2]).map(|routed| Routed {
-                    pool: &texts[6],
-                    operation: &texts[5],
-                    plugin: some(0),
-                    ..routed
-                }),
+                verdict: record().facts.verdict.filter(|_| known[2]),
                 why: Some("least").filter(|_| known[3]),
                 rejection: Some("no_node").filter(|_| known[6]),
-                ..record()
+                ..record().facts
             };
+            let texts = Texts {
+                forwarded_for: headers.0.as_deref(),
+                method: &texts[1],
+                path: &texts[2],
+                tls: Some("TLSv1.3").filter(|_| known[8]),
+                user_agent: headers.1.as_deref(),
+                trace: some(3).map(str::as_bytes),
+                node: some(4),
+                pool: some(6).filter(|_| known[2]),
+                operation: some(5).filter(|_| known[2]),
+                plugin: some(0),
+            };
+            let record = Record { facts, texts };
             let marks = Marks { slow: marks.0, large: marks.1 };
             let mut line = Vec::new();
             write(&record, marks, &mut line);

@@ -33,7 +33,7 @@ pub(super) fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::record::Routed;
+    use super::super::record::{Facts, Texts};
     use super::*;
     use crate::model::{Basis, Class, RequestId, Verdict};
     use crate::observe::Ending;
@@ -45,40 +45,42 @@ pub(super) mod tests {
     /// A request about which there is nothing to say.
     pub(in super::super) fn record() -> Record<'static> {
         Record {
-            ended: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
-            id: Some(RequestId::Own {
-                gateway: 1,
-                number: 2,
-            }),
-            client: Some((Ipv4Addr::LOCALHOST.into(), Some(5))),
-            forwarded_for: None,
-            method: "POST",
-            path: "/plugin/t/dispatch/tool/invoke",
-            protocol: "HTTP/1.1",
-            tls: None,
-            user_agent: Some(b"curl"),
-            trace: None,
-            ending: Ending::Answered(200),
-            status: Some(200),
-            node_status: Some(200),
-            bytes_in: 3,
-            bytes_out: 4,
-            took: Duration::from_micros(1250),
-            waited: Duration::ZERO,
-            first_byte: Some(Duration::from_micros(500)),
-            node: Some("n1"),
-            attempts: 1,
-            routed: Some(Routed {
-                pool: "main",
-                verdict: Verdict {
+            facts: Facts {
+                ended: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
+                id: Some(RequestId::Own {
+                    gateway: 1,
+                    number: 2,
+                }),
+                client: Some((Ipv4Addr::LOCALHOST.into(), Some(5))),
+                protocol: "HTTP/1.1",
+                ending: Ending::Answered(200),
+                status: Some(200),
+                node_status: Some(200),
+                bytes_in: 3,
+                bytes_out: 4,
+                took: Duration::from_micros(1250),
+                waited: Duration::ZERO,
+                first_byte: Some(Duration::from_micros(500)),
+                attempts: 1,
+                verdict: Some(Verdict {
                     class: Class::Short,
                     basis: Basis::Prior,
-                },
-                operation: "tool/invoke",
+                }),
+                why: Some("least"),
+                rejection: None,
+            },
+            texts: Texts {
+                forwarded_for: None,
+                method: "POST",
+                path: "/plugin/t/dispatch/tool/invoke",
+                tls: None,
+                user_agent: Some(b"curl"),
+                trace: None,
+                node: Some("n1"),
+                pool: Some("main"),
+                operation: Some("tool/invoke"),
                 plugin: Some("a/b"),
-            }),
-            why: Some("least"),
-            rejection: None,
+            },
         }
     }
 
@@ -121,13 +123,14 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn no_client_can_forge_a_line(agent: Vec<u8>, path: String, trace: String) {
-            let forged = Record {
+            let texts = Texts {
                 user_agent: Some(&agent),
                 forwarded_for: Some(&agent),
                 path: &path,
                 trace: Some(trace.as_bytes()),
-                ..record()
+                ..record().texts
             };
+            let forged = Record { texts, ..record() };
             let json = line(LogFormat::Json, &forged);
             prop_assert!(serde_json::from_str::<Value>(&json).is_ok());
             let text = line(LogFormat::Text, &forged);
@@ -139,11 +142,12 @@ pub(super) mod tests {
 
         #[test]
         fn no_client_can_make_a_line_long(agent in "\\PC{0,3000}", path in "/\\PC{0,9000}") {
-            let long = Record {
+            let texts = Texts {
                 user_agent: Some(agent.as_bytes()),
                 path: &path,
-                ..record()
+                ..record().texts
             };
+            let long = Record { texts, ..record() };
             for format in [LogFormat::Json, LogFormat::Text] {
                 prop_assert!(line(format, &long).len() < 16 * 1024);
             }

@@ -1,13 +1,16 @@
-//! Where do lines wait? All in one buffer, from which they are carried on together.
+//! Where do records wait? All in one place, from which they are taken together.
 //!
-//! Waking a thread costs more than making a line. So the first line wakes it, and it lets others
+//! Waking a thread costs more than keeping a record. So the first line wakes it, and it lets others
 //! gather for a moment before it takes them all.
 
+use super::kept::Kept;
+use super::{Marks, Record};
+use crate::model::LogFormat;
 use parking_lot::{Condvar, Mutex};
 use std::mem::{swap, take};
 use std::time::Duration;
 
-/// So long lines gather. Short enough for whoever watches the file and for the processor's cache, and
+/// So long records gather. Short enough for whoever watches the file and for the processor's cache, and
 /// long enough that a hundred wakes a second are the most.
 const GATHER: Duration = Duration::from_millis(10);
 /// A buffer that a slow disk made larger is given back; one that is full every time is not.
@@ -15,9 +18,8 @@ const KEPT: usize = 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Waiting {
-    text: Vec<u8>,
-    lines: usize,
-    /// So many lines were ever put,
+    records: Kept,
+    /// So many were ever put,
     sent: u64,
     /// and so many are no longer our concern.
     done: u64,
@@ -27,15 +29,7 @@ struct Waiting {
     closed: bool,
 }
 
-/// What was taken out.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) lines: u64,
-    /// Before they are written, the file is to be opened again.
-    pub(super) reopen: bool,
-}
-
-/// A bounded queue of lines.
+/// A bounded queue of records.
 #[derive(Debug)]
 pub(super) struct Queue {
     capacity: usize,
@@ -45,7 +39,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// For so many lines.
+    /// For so many records.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -59,16 +53,15 @@ impl Queue {
         self.capacity
     }
 
-    /// Puts a line behind the others; false when there is no room.
-    pub(super) fn put(&self, line: &[u8]) -> bool {
+    /// Puts a record behind the others; false when there is no room.
+    pub(super) fn put(&self, format: LogFormat, record: &Record<'_>, marks: Marks) -> bool {
         let mut waiting = self.waiting.lock();
-        if waiting.lines >= self.capacity {
+        if waiting.records.len() >= self.capacity {
             return false;
         }
-        waiting.text.extend_from_slice(line);
-        waiting.lines += 1;
+        waiting.records.put(format, record, marks);
         waiting.sent += 1;
-        let wakes = waiting.lines == 1 || waiting.lines == self.half();
+        let wakes = waiting.records.len() == 1 || waiting.records.len() == self.half();
         drop(waiting);
         if wakes {
             self.came.notify_one();
@@ -80,33 +73,31 @@ impl Queue {
         self.capacity.div_ceil(2)
     }
 
-    /// Waits for lines, and exchanges them for an empty buffer. None when there will be no more.
-    pub(super) fn take(&self, into: &mut Vec<u8>) -> Option<Taken> {
+    /// Waits for records, and exchanges them for none. None when there will be no more; else whether
+    /// the file is to be opened again before they are written.
+    pub(super) fn take(&self, into: &mut Kept) -> Option<bool> {
         into.clear();
         into.shrink_to(KEPT);
         let mut waiting = self.waiting.lock();
         self.came.wait_while(&mut waiting, |waiting| {
-            waiting.lines == 0 && !waiting.reopen && !waiting.closed
+            waiting.records.len() == 0 && !waiting.reopen && !waiting.closed
         });
         let half = self.half();
         let gathers = |waiting: &mut Waiting| {
-            waiting.lines < half && !waiting.reopen && !waiting.hurry && !waiting.closed
+            waiting.records.len() < half && !waiting.reopen && !waiting.hurry && !waiting.closed
         };
         self.came.wait_while_for(&mut waiting, gathers, GATHER);
-        if waiting.lines == 0 && !waiting.reopen {
+        if waiting.records.len() == 0 && !waiting.reopen {
             return None;
         }
-        swap(&mut waiting.text, into);
+        swap(&mut waiting.records, into);
         waiting.hurry = false;
-        Some(Taken {
-            lines: take(&mut waiting.lines) as u64,
-            reopen: take(&mut waiting.reopen),
-        })
+        Some(take(&mut waiting.reopen))
     }
 
     /// So many of those that were taken are written, or lost for good.
-    pub(super) fn note_done(&self, lines: u64) {
-        self.waiting.lock().done += lines;
+    pub(super) fn note_done(&self, records: u64) {
+        self.waiting.lock().done += records;
         self.went.notify_all();
     }
 

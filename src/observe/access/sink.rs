@@ -2,10 +2,9 @@
 
 use super::queue::Queue;
 use super::thread::Carrier;
-use super::{AccessMetrics, Marks, Record, line};
+use super::{AccessMetrics, Marks, Record};
 use crate::model::LogFormat;
 use parking_lot::Mutex;
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -30,18 +29,13 @@ impl fmt::Display for Place {
     }
 }
 
-/// A bounded queue of lines, and the thread that writes them. The thread ends when the last
+/// A bounded queue of records, and the thread that writes their lines. The thread ends when the last
 /// request that knows the sink has ended, after the last line.
 #[derive(Debug)]
 pub struct Sink {
     place: Place,
     queue: Arc<Queue>,
     count: AccessMetrics,
-}
-
-thread_local! {
-    /// The line that is being made: the queue is not held meanwhile.
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Sink {
@@ -61,12 +55,7 @@ impl Sink {
     /// Writes one request down. Never waits for the disk: with a full queue the line is lost, and
     /// counted.
     pub fn take(&self, format: LogFormat, record: &Record<'_>, marks: Marks) {
-        let taken = LINE.with_borrow_mut(|text| {
-            text.clear();
-            line::write(format, record, marks, text);
-            self.queue.put(text)
-        });
-        if !taken {
+        if !self.queue.put(format, record, marks) {
             self.count.lost.inc();
         }
     }

@@ -8,51 +8,52 @@ use std::time::Duration;
 
 /// `client - - [time] "GET /path HTTP/1.1" 200 123 "-" "agent" key=value ...`
 pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
-    let client = record.client.map(|(address, _)| address.to_string());
+    let Record { facts, texts } = record;
+    let client = facts.client.map(|(address, _)| address.to_string());
     // Writing into memory cannot fail.
     let _ = write!(
         into,
         "{} - - [{}] \"{} {} {}\" {} {} \"-\" \"{}\"",
         client.as_deref().unwrap_or("-"),
-        stamp::of(record.ended).as_str(),
-        Plain(cut(record.method)),
-        Plain(cut(record.path)),
-        record.protocol,
-        record.status.unwrap_or(0),
-        record.bytes_out,
+        stamp::of(facts.ended).as_str(),
+        Plain(cut(texts.method)),
+        Plain(cut(texts.path)),
+        facts.protocol,
+        facts.status.unwrap_or(0),
+        facts.bytes_out,
         Plain(&String::from_utf8_lossy(
-            record.user_agent.map_or(b"-", header)
+            texts.user_agent.map_or(b"-", header)
         )),
     );
     let mut pair = |key: &str, value: &dyn Display| drop(write!(into, " {key}={value}"));
-    pair("took_ms", &millis(record.took));
-    pair("waited_ms", &millis(record.waited));
-    if let Some(first) = record.first_byte {
+    pair("took_ms", &millis(facts.took));
+    pair("waited_ms", &millis(facts.waited));
+    if let Some(first) = facts.first_byte {
         pair("first_byte_ms", &millis(first));
     }
-    pair("bytes_in", &record.bytes_in);
-    pair("attempts", &record.attempts);
-    pair("ending", &record.ended_how());
-    let (routed, trace) = (record.routed, record.trace.map(header));
+    pair("bytes_in", &facts.bytes_in);
+    pair("attempts", &facts.attempts);
+    pair("ending", &facts.ended_how());
+    let (verdict, trace) = (facts.verdict, texts.trace.map(header));
     let trace = trace.map(String::from_utf8_lossy);
-    let texts = [
-        ("rejection", record.rejection),
-        ("node", record.node),
-        ("pool", routed.map(|routed| routed.pool)),
-        ("class", routed.map(|routed| routed.verdict.class.word())),
-        ("basis", routed.map(|routed| routed.verdict.basis.word())),
-        ("why", record.why),
-        ("operation", routed.map(|routed| routed.operation)),
-        ("plugin", routed.and_then(|routed| routed.plugin)),
-        ("tls", record.tls),
+    let words = [
+        ("rejection", facts.rejection),
+        ("node", texts.node),
+        ("pool", texts.pool),
+        ("class", verdict.map(|verdict| verdict.class.word())),
+        ("basis", verdict.map(|verdict| verdict.basis.word())),
+        ("why", facts.why),
+        ("operation", texts.operation),
+        ("plugin", texts.plugin),
+        ("tls", texts.tls),
         ("traceparent", trace.as_deref()),
     ];
-    for (key, value) in texts {
+    for (key, value) in words {
         if let Some(value) = value {
             pair(key, &Plain(value));
         }
     }
-    if let Some(id) = &record.id {
+    if let Some(id) = &facts.id {
         pair("id", id);
     }
     for (key, mark) in [("slow", marks.slow), ("large", marks.large)] {

@@ -1,10 +1,12 @@
-//! How do lines reach the disk? In batches, by a thread that may stand still.
+//! How do records become lines, and lines reach the disk? In batches, by a thread that may stand still.
 
+use super::kept::Kept;
 use super::queue::Queue;
-use super::{AccessMetrics, Place};
+use super::{AccessMetrics, Place, line};
 use crate::model::clock;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::mem::take;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
@@ -12,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// While trouble lasts it is told once in so long.
 const REMIND: Duration = Duration::from_secs(60);
+/// Lines are written as soon as they are so long together. Some hundred of them: what was made is still in
+/// the processor's cache when the kernel copies it.
+const PIECE: usize = 64 * 1024;
 /// Whoever may read the group's logs may read these; they tell who asked for what.
 const MODE: u32 = 0o640;
 
@@ -40,17 +45,32 @@ impl Carrier {
 
     /// Until nothing more will come.
     pub(super) fn run(mut self) {
-        let mut text = Vec::new();
-        while let Some(taken) = self.queue.take(&mut text) {
-            if taken.reopen {
+        let (mut records, mut text) = (Kept::default(), Vec::new());
+        while let Some(reopen) = self.queue.take(&mut records) {
+            if reopen {
                 self.reopen();
             }
-            self.carry(&text, taken.lines);
-            self.queue.note_done(taken.lines);
+            self.carry(&records, &mut text);
+            self.queue.note_done(records.len() as u64);
         }
     }
 
-    fn carry(&mut self, text: &[u8], lines: u64) {
+    /// Makes lines in the buffer and writes them.
+    fn carry(&mut self, records: &Kept, text: &mut Vec<u8>) {
+        let mut lines = 0;
+        records.each(|format, record, marks| {
+            line::write(format, record, marks, text);
+            lines += 1;
+            if text.len() >= PIECE {
+                self.put_down(text, take(&mut lines));
+                text.clear();
+            }
+        });
+        self.put_down(text, lines);
+        text.clear();
+    }
+
+    fn put_down(&mut self, text: &[u8], lines: u64) {
         let failed = match self.write(text) {
             Ok(()) => 0,
             Err((rest, error)) => {
