@@ -227,7 +227,7 @@ pub(super) fn identified(identifier: &str) -> (Option<&str>, Option<&str>) {
 }
 
 fn without_query(path: &str) -> &str {
-    path.split_once('?').map_or(path, |(path, _)| path)
+    memchr::memchr(b'?', path.as_bytes()).map_or(path, |end| &path[..end])
 }
 
 /// The first 64 bytes, at most: a client must not choose how much we write down.

@@ -123,11 +123,13 @@ fn content_length(response: &ResponseHeader) -> Option<usize> {
 
 fn decides(response: &ResponseHeader, kind: Kind) -> bool {
     let status = response.status.as_u16();
+    let called = matches!(kind, Kind::Dispatch | Kind::Polling | Kind::Hook);
+    if status < 500 && status != 429 && !(status == 404 && called) {
+        return false;
+    }
     // A daemon that says much tells no length. A hook's error is its plugin's and may be a stream,
     // and of other kinds nobody reads the words alone.
-    let small = content_length(response).map_or(is_call(kind), |it| (1..=LARGEST).contains(&it));
-    let called = matches!(kind, Kind::Dispatch | Kind::Polling | Kind::Hook);
-    small && (status >= 500 || status == 429 || (status == 404 && called))
+    content_length(response).map_or(is_call(kind), |it| (1..=LARGEST).contains(&it))
 }
 
 /// The end of a held answer: ends the attempt.

@@ -1,7 +1,7 @@
 //! What of an answer is meant for us alone, or cannot be read by its client?
 
 use super::plain;
-use http::{HeaderName, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -48,34 +48,78 @@ pub(super) fn strip(response: &mut ResponseHeader) -> Result<()> {
 /// Refuses an answer whose end can be read in two ways: what is behind it would be taken for the
 /// answer to somebody else's request.
 pub(super) fn check_framing(session: &Session, response: &ResponseHeader) -> Result<()> {
-    let headers = &response.headers;
     let switched = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if switched && !session.req_header().headers.contains_key(header::UPGRADE) {
         let what = "the node speaks another protocol, which nobody asked for";
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
     }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let sound = match (lengths.next(), codings.next()) {
-        (None, None) => true,
-        (Some(length), None) => {
-            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
-        }
-        (None, Some(coding)) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    };
-    if sound && lengths.next().is_none() && codings.next().is_none() {
+    if is_framed_once(&response.headers) {
         return Ok(());
     }
     let what = "the end of the node's answer can be read in two ways";
     Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up())
 }
 
+/// Looked for in one go: one field may tell where a body ends, once.
+fn is_framed_once(headers: &HeaderMap) -> bool {
+    let mut told = 0;
+    let sound = headers.iter().all(|(name, value)| {
+        let value = value.as_bytes();
+        let sound = if name == header::CONTENT_LENGTH {
+            !value.is_empty() && value.iter().all(u8::is_ascii_digit)
+        } else if name == header::TRANSFER_ENCODING {
+            value.eq_ignore_ascii_case(b"chunked")
+        } else {
+            return true;
+        };
+        told += 1;
+        sound
+    });
+    sound && told <= 1
+}
+
 /// A client of HTTP/1.0 knows no chunks: for it the end of the connection is the end of the answer.
 pub(super) fn without_chunks(session: &mut Session, response: &mut ResponseHeader) {
-    let chunked = response.headers.contains_key(header::TRANSFER_ENCODING);
-    if chunked && session.req_header().version == Version::HTTP_10 {
+    if session.req_header().version == Version::HTTP_10
+        && response.headers.contains_key(header::TRANSFER_ENCODING)
+    {
         response.remove_header(&header::TRANSFER_ENCODING);
         session.set_keepalive(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    /// Field by field, as RFC 9112, section 6.3 has it.
+    fn looked_up(headers: &HeaderMap) -> bool {
+        let lengths: Vec<_> = headers.get_all(header::CONTENT_LENGTH).iter().collect();
+        let codings: Vec<_> = headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+        match (&lengths[..], &codings[..]) {
+            ([], []) => true,
+            ([length], []) => {
+                !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+            }
+            ([], [coding]) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_end_that_is_told_twice_is_found_in_one_go(fields in prop::collection::vec((
+            select(vec!["content-length", "transfer-encoding", "server"]),
+            select(vec!["", "7", "+7", "Chunked", "gzip, chunked"]),
+        ), 0..5)) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            prop_assert_eq!(is_framed_once(&headers), looked_up(&headers));
+        }
     }
 }

@@ -135,10 +135,13 @@ fn routed(
     (treatment, kept): (Treatment, Kept),
 ) -> Result<Routed, Rejection> {
     let request = session.req_header();
+    // Only a ring asks for it.
+    let hashing = place.pool.hashing.as_ref();
+    let client = hashing.and_then(|_| client_of(session, ctx));
     let plan = Plan::new(
         &ctx.snapshot,
         &live.installs,
-        &incoming(request, client_of(session, ctx)),
+        &incoming(request, client),
         &treatment,
         (place, &kept.named),
     );

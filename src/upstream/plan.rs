@@ -8,7 +8,7 @@ use crate::dify::{Asked, Kind, Names, describe, runtime};
 use crate::model::rejection::Reason;
 use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
 use crate::route::{Facts, Rule, Treatment, stable_hash};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -92,9 +92,22 @@ impl<'r> Incoming<'r> {
     /// What is asked of which plugin.
     #[must_use]
     pub fn asked(&self) -> Asked<'r> {
+        // Found in one go: to look one up costs as much as to pass several.
+        let (mut plugin_id, mut unique_identifier) = (None, None);
+        for (name, value) in self.headers {
+            let place = if *name == PLUGIN_ID {
+                &mut plugin_id
+            } else if *name == UNIQUE_IDENTIFIER {
+                &mut unique_identifier
+            } else {
+                continue;
+            };
+            place.get_or_insert(value);
+        }
+        let text = |value: Option<&'r HeaderValue>| value?.to_str().ok();
         let names = Names {
-            plugin_id: self.text(&PLUGIN_ID),
-            unique_identifier: self.text(&UNIQUE_IDENTIFIER),
+            plugin_id: text(plugin_id),
+            unique_identifier: text(unique_identifier),
         };
         describe(self.method, self.path, names)
     }
@@ -115,23 +128,28 @@ impl<'r> Incoming<'r> {
                 "this path is not open to clients: see kinds.denied in the gateway's configuration",
             ));
         }
+        let (mut length, mut via, mut lines) = (None, None, 0);
+        for (name, value) in self.headers {
+            if name == header::CONTENT_LENGTH {
+                length.get_or_insert(value);
+            } else if name == header::VIA {
+                via.get_or_insert(value);
+                lines += 1;
+            }
+        }
         // Joining several Via lines is left out where there is one, which is nearly always.
-        let mut lines = self.headers.get_all(header::VIA).iter();
-        let (first, second) = (lines.next(), lines.next());
-        let joined = second.map(|_| {
+        let joined = (lines > 1).then(|| {
             let lines = self.headers.get_all(header::VIA).iter();
             let lines: Vec<_> = lines.filter_map(|value| value.to_str().ok()).collect();
             lines.join(",")
         });
-        let length = self.text(&header::CONTENT_LENGTH);
+        let text = |value: Option<&'r HeaderValue>| value?.to_str().ok();
         let arrival = Arrival {
             method: self.method,
             path: self.path,
             headers: Some(self.headers),
-            content_length: length.and_then(|value| value.parse().ok()),
-            via: joined
-                .as_deref()
-                .or_else(|| first.and_then(|value| value.to_str().ok())),
+            content_length: text(length).and_then(|value| value.parse().ok()),
+            via: joined.as_deref().or_else(|| text(via)),
         };
         admit(&arrival, gateway, treatment.body, &snapshot.config.loops)
     }
@@ -230,6 +248,42 @@ impl<'r> Plan<'r> {
                 class: Class::Short,
                 basis: Basis::Prior,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    proptest! {
+        #[test]
+        fn what_names_a_plugin_is_found_in_one_go(fields in prop::collection::vec((
+            select(vec!["x-plugin-id", "x-plugin-unique-identifier", "host", "x-api-key"]),
+            select(vec!["a/b", "c/d:1@e", "", "\u{e9}"]),
+        ), 0..6)) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
+                headers.append(name, value);
+            }
+            for path in ["/plugin/t/dispatch/tool/invoke", "/v2/invoke/dispatch/tool/invoke"] {
+                let incoming = Incoming {
+                    method: "POST",
+                    path,
+                    query: None,
+                    host: None,
+                    headers: &headers,
+                    client: None,
+                };
+                let names = Names {
+                    plugin_id: incoming.text(&PLUGIN_ID),
+                    unique_identifier: incoming.text(&UNIQUE_IDENTIFIER),
+                };
+                prop_assert_eq!(incoming.asked(), describe("POST", path, names));
+            }
         }
     }
 }
