@@ -4,7 +4,6 @@ use super::Ctx;
 use crate::admit::client;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora_proxy::Session;
-use smallvec::SmallVec;
 use std::net::IpAddr;
 
 // Made once: a name given as text is parsed and copied at every use.
@@ -44,24 +43,31 @@ pub(super) fn client_of(session: &Session, ctx: &Ctx) -> Option<IpAddr> {
     Some(client(peer(session)?, lines.into_iter().rev(), trusts))
 }
 
-pub(super) fn write(session: &Session, headers: &mut HeaderMap, ctx: &Ctx) {
-    let peer = peer(session);
-    let trusted = peer.is_some_and(|peer| ctx.snapshot.config.trusts(peer));
+/// `peer`: the address at the other end of the connection, and its text.
+pub(super) fn write(
+    session: &Session,
+    headers: &mut HeaderMap,
+    ctx: &Ctx,
+    peer: Option<(IpAddr, HeaderValue)>,
+) {
+    let trusts = |(peer, _): &(IpAddr, _)| ctx.snapshot.config.trusts(*peer);
+    let trusted = peer.as_ref().is_some_and(trusts);
     if !trusted {
         // Looked for in one go: nearly nobody sends any.
         while let Some(found) = headers.keys().find_map(claim) {
             headers.remove(found);
         }
     }
-    if let Some(address) = peer {
+    if let Some((_, address)) = peer {
         let chain = if trusted {
-            text(address).and_then(|address| believed(session, headers, (ctx, &address)))
+            believed(session, headers, (ctx, &address))
         } else {
-            // Written twice: a value that is shared costs an allocation more.
-            insert(headers, &REAL_IP, text(address));
-            text(address)
+            headers.insert(&REAL_IP, address.clone());
+            Some(address)
         };
-        insert(headers, &FOR, chain);
+        if let Some(chain) = chain {
+            headers.insert(&FOR, chain);
+        }
     }
     if !trusted || !headers.contains_key(&PROTO) {
         let encrypted = session
@@ -77,12 +83,6 @@ pub(super) fn write(session: &Session, headers: &mut HeaderMap, ctx: &Ctx) {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        headers.insert(name, value);
-    }
-}
-
 /// Behind a proxy that may be believed: its client's address, and the chain that it told, with the
 /// proxy's own address behind it.
 fn believed(
@@ -91,7 +91,8 @@ fn believed(
     (ctx, address): (&Ctx, &HeaderValue),
 ) -> Option<HeaderValue> {
     if !headers.contains_key(&REAL_IP) {
-        let client = client_of(session, ctx).and_then(text);
+        let client = client_of(session, ctx);
+        let client = client.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
         headers.insert(&REAL_IP, client.unwrap_or_else(|| address.clone()));
     }
     let address = address.to_str().ok()?;
@@ -105,33 +106,4 @@ fn claim(name: &HeaderName) -> Option<&'static HeaderName> {
     // All of them begin so, and few others.
     let may = matches!(name.as_str().as_bytes().first(), Some(b'x' | b'f' | b'd'));
     CLAIMS.iter().find(|claim| may && *claim == name)
-}
-
-/// An address as it is written. Every request has one, so the formatter is asked about the long ones only.
-fn text(address: IpAddr) -> Option<HeaderValue> {
-    let IpAddr::V4(address) = address else {
-        return HeaderValue::try_from(address.to_string()).ok();
-    };
-    let mut text = SmallVec::<[u8; 16]>::new();
-    for octet in address.octets() {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10];
-        let zeros = usize::from(octet < 100) + usize::from(octet < 10);
-        text.extend(digits[zeros..].iter().map(|digit| b'0' + digit));
-        text.push(b'.');
-    }
-    text.pop();
-    HeaderValue::from_bytes(&text).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn an_address_is_written_as_the_library_does(address: IpAddr) {
-            prop_assert_eq!(text(address).expect("it is text"), address.to_string());
-        }
-    }
 }

@@ -26,6 +26,7 @@ mod request_filter;
 mod response_filter;
 mod said;
 mod sighted;
+mod texts;
 mod tracing;
 mod upstream_peer;
 mod upstream_request_filter;

@@ -3,7 +3,7 @@
 use super::Ctx;
 use super::said::Said;
 use crate::config::Config;
-use crate::model::{NodeId, Request, RequestId, Trace, begin_trace, is_trace_parent};
+use crate::model::{NodeId, Request, Trace, begin_trace, is_trace_parent};
 use crate::observe::Ending;
 use crate::upstream::Live;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -32,6 +32,8 @@ pub(super) struct Names {
     watched: bool,
     /// The only node that it may go to: its sender tries that one.
     only: Option<NodeId>,
+    /// Its id as the node was told it, for the client.
+    pub(super) text: Option<HeaderValue>,
 }
 
 impl Names {
@@ -100,15 +102,17 @@ fn is_watched(request: &RequestHeader, config: &Config) -> bool {
     shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.expose().as_bytes()).into())
 }
 
-/// What the node is told.
-pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
-    // A name that the client gave is in its header already.
-    if let Some(RequestId::Own { .. }) = ctx.id
-        && let Some(id) = told(ctx)
-    {
+/// What the node is told: an id of our own, for one that the client gave is in its header already, and the
+/// trace that was begun here.
+pub(super) fn tell_node(
+    headers: &mut HeaderMap,
+    ctx: &Ctx,
+    (id, begun): (Option<HeaderValue>, Option<HeaderValue>),
+) {
+    if let Some(id) = id {
         headers.insert(&REQUEST_ID, id);
     }
-    if let Some(begun) = ctx.names.begun().and_then(value) {
+    if let Some(begun) = begun {
         headers.insert(&TRACEPARENT, begun);
         if ctx.names.stray {
             // It belongs to the trace that came, which was none.
@@ -122,17 +126,11 @@ pub(super) fn tell_node(headers: &mut HeaderMap, ctx: &Ctx) {
     }
 }
 
-/// The id, where it is told. Made anew for each side: a shared value costs an allocation more.
-#[inline(never)]
+/// The id, where it is told.
 fn told(ctx: &Ctx) -> Option<HeaderValue> {
     let id = ctx.id.as_ref().filter(|_| ctx.names.tells)?;
-    value(id.text().as_bytes())
-}
-
-/// Once in the program: code that runs once in a request costs more to fetch than to run.
-#[inline(never)]
-fn value(text: &[u8]) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(text).ok()
+    let text = ctx.names.text.clone();
+    text.or_else(|| HeaderValue::from_bytes(id.text().as_bytes()).ok())
 }
 
 /// What the client is told in an answer of our own.

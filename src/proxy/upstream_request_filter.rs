@@ -1,5 +1,6 @@
 //! What does the node see besides the client's own request?
 
+use super::texts::Texts;
 use super::{Ctx, forwarded, plain, tracing};
 use crate::upstream::Live;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -25,11 +26,14 @@ pub(super) fn run(
             turn.begin();
         }
     }
+    let peer = forwarded::peer(session);
+    let texts = Texts::of(peer, ctx);
+    ctx.names.text.clone_from(&texts.id);
     plain::request(request, |headers| {
         headers.reserve(OURS);
-        forwarded::write(session, headers, ctx);
+        forwarded::write(session, headers, ctx, peer.zip(texts.peer));
         credential(headers, ctx);
-        tracing::tell_node(headers, ctx);
+        tracing::tell_node(headers, ctx, (texts.id, texts.begun));
         if ctx.snapshot.config.loops.marks {
             mark(live, session, headers);
         }
