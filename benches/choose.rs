@@ -194,6 +194,7 @@ fn through_pingora(pool: &Pool, request: Request, tried: &Tried, luck: u64) -> P
         once: false,
         limits: None,
         overdue: false,
+        now: clock::now(),
     };
     pool.choose(&ask).expect("all may serve")
 }

@@ -141,10 +141,11 @@ impl Lease {
         if matches!(outcome, Outcome::Failed | Outcome::Unreached) {
             self.node.count_failure();
         }
+        let age = self.age(now);
         if outcome == Outcome::Answered {
-            self.node.recent(self.class).note(self.age(now), now);
+            self.node.recent(self.class).note(age, now);
         }
-        outcome.sample(self.age(now))
+        outcome.sample(age)
     }
 }
 

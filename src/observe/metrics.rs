@@ -13,7 +13,7 @@ use crate::model::rejection::Reason;
 use crate::model::{Class, NodeId, Outcome, Verdict, clock};
 use parking_lot::Mutex;
 use prometheus::{Gauge, Histogram, IntCounter, Registry};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Counts how often one pool's strategy failed. A copy counts for the same pool.
 #[derive(Clone, Debug)]
@@ -49,11 +49,11 @@ pub struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    /// A request ended.
-    pub fn ended(&self, class: Class, ending: Ending, took: Duration) {
+    /// A request ended now, having taken so long.
+    pub fn ended(&self, class: Class, ending: Ending, (took, now): (Duration, Instant)) {
         self.requests[class.index()][ending.index()].inc();
         self.duration[class.index()].observe(took.as_secs_f64());
-        self.recent[class.index()].note(took, clock::now());
+        self.recent[class.index()].note(took, now);
     }
 
     /// How many requests of a class have ended.

@@ -27,12 +27,11 @@ pub(super) fn run(live: &Live, session: &Session, error: Option<&Error>, ctx: &m
             .map(|header| header.status.as_u16());
         status.map_or(Ending::ClientGone, Ending::Answered)
     });
-    let took = clock::now().saturating_duration_since(ctx.arrived);
+    let now = clock::now();
+    let took = now.saturating_duration_since(ctx.arrived);
     if let Some(routed) = &ctx.routed {
-        routed
-            .pool
-            .metrics
-            .ended(routed.verdict.class, ending, took);
+        let metrics = &routed.pool.metrics;
+        metrics.ended(routed.verdict.class, ending, (took, now));
     }
     note_install(live, session, ctx, ending);
     if let Some(access) = &ctx.snapshot.access {

@@ -10,6 +10,7 @@ use crate::upstream::{Ask, Live, Pick, Turn};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use std::time::Instant;
 
 /// Why no node was found.
 pub(super) enum NoSeat {
@@ -67,37 +68,34 @@ async fn attempt(
         .attempt(number)
         .keyed(routed.key);
     routed.body_sent = 0;
+    let now = routed.at.take().unwrap_or_else(clock::now);
     let (read_timeout, websocket) = (routed.treatment.read, routed.treatment.websocket);
-    tracing::candidates(ctx, &request, clock::now());
+    tracing::candidates(ctx, &request, now);
     let Some(routed) = &ctx.routed else {
         return Err(NoSeat::Nobody(NoCandidate::default()));
     };
     let limited = routed.pool.capped || routed.standing.quota.is_some();
     let room = routed.pool.waiting.as_ref().filter(|_| limited);
-    let seated = match room.cloned() {
-        None => at_once(ctx, request).map_err(NoSeat::Nobody),
+    let (seated, now) = match room.cloned() {
+        None => (at_once(ctx, request, now).map_err(NoSeat::Nobody), now),
         // Boxed: what a wait needs must not be allocated for every request.
-        Some(room) => Box::pin(wait::seat(&room, session, ctx, request))
-            .await
-            .map(|seat| (seat.pick, seat.lease)),
+        Some(room) => {
+            let seat = Box::pin(wait::seat(&room, session, ctx, request)).await;
+            (seat.map(|seat| (seat.pick, seat.lease)), clock::now())
+        }
     };
     let seated = seated.and_then(|(pick, lease)| match ctx.names.only() {
         Some(only) if pick.node.id() != only => Err(NoSeat::Over(elsewhere(only))),
         _ => Ok((pick, lease)),
     });
-    noted::choice(
-        live,
-        ctx,
-        seated.as_ref().map(|(pick, _)| pick),
-        clock::now(),
-    );
+    noted::choice(live, ctx, seated.as_ref().map(|(pick, _)| pick), now);
     let (mut pick, lease) = seated?;
     pick.peer.options.read_timeout = Some(read_timeout);
     if !websocket {
         let policy = HttpUpstreamRequestPolicy::deny_upgrades();
         pick.peer.options.http_upstream_request_policy = policy;
     }
-    begin(live, ctx, lease, pick.why);
+    begin(live, ctx, lease, (pick.why, now));
     if websocket && session.is_upgrade_req() {
         if let Some(attempt) = &mut ctx.attempt {
             attempt.turn = Some(Turn::taken(&mut pick.peer));
@@ -109,7 +107,7 @@ async fn attempt(
 }
 
 /// Where nothing is limited, nothing waits.
-fn at_once(ctx: &Ctx, request: Request) -> Result<(Pick, Lease), NoCandidate> {
+fn at_once(ctx: &Ctx, request: Request, now: Instant) -> Result<(Pick, Lease), NoCandidate> {
     let routed = ctx.routed.as_ref().ok_or_else(NoCandidate::default)?;
     let ask = Ask {
         request,
@@ -120,17 +118,17 @@ fn at_once(ctx: &Ctx, request: Request) -> Result<(Pick, Lease), NoCandidate> {
         once: routed.once,
         limits: None,
         overdue: false,
+        now,
     };
     let pick = routed.pool.choose(&ask)?;
-    let lease = Lease::take(&pick.node, &routed.plugin, request.class, clock::now());
+    let lease = Lease::take(&pick.node, &routed.plugin, request.class, now);
     Ok((pick, lease))
 }
 
-fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, why: Why) {
+fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, (why, now): (Why, Instant)) {
     let Some(routed) = &ctx.routed else { return };
     let operation = routed.operation.as_ref();
     tracing::chosen(ctx, lease.node(), why.word());
-    let now = clock::now();
     let met = lease.node().runtime_in_flight(lease.plugin());
     ctx.attempt = Some(Attempt {
         neighbours: met.saturating_sub(1),

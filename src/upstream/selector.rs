@@ -1,8 +1,8 @@
 //! How does our choice go through Pingora's selection hook?
 //!
-//! The question travels in the hook's key, so that [`Selector::iter`] is a pure function of it;
-//! the answer's reason does not fit into Pingora's `Backend` and is left on the calling thread,
-//! where the caller on the same stack picks it up.
+//! The question travels in the hook's key. What has no bytes is left on the calling thread and picked
+//! up on the same stack: the time on the way down, and on the way up the answer's reason, which does
+//! not fit into Pingora's `Backend`. So [`Selector::iter`] is a pure function of both.
 
 use super::idle::{Connections, Idle};
 use super::membership::Crew;
@@ -45,6 +45,8 @@ pub struct Ask<'a> {
     pub limits: Option<Limits>,
     /// It waited for as long as one may: to the least loaded node, whatever the strategy.
     pub overdue: bool,
+    /// The time.
+    pub now: Instant,
 }
 
 const FIXED: usize = 32;
@@ -171,6 +173,7 @@ pub(super) struct Said {
 }
 
 thread_local! {
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     static SAID: Cell<Option<Result<Said, NoCandidate>>> = const { Cell::new(None) };
 }
 
@@ -182,8 +185,10 @@ pub(super) fn ask(ask: &Ask<'_>, select: impl FnOnce(&[u8])) -> Result<Said, NoC
     let mut key = KEY.take();
     key.clear();
     ask.write(&mut key);
+    NOW.set(Some(ask.now));
     SAID.set(None);
     select(&key);
+    NOW.set(None);
     KEY.set(key);
     SAID.take().unwrap_or_else(|| Err(NoCandidate::default()))
 }
@@ -299,7 +304,7 @@ impl Selector {
             return Err(NoCandidate::default());
         };
         let (request, tried) = (&question.request, &question.tried);
-        let now = clock::now();
+        let now = NOW.take().unwrap_or_else(clock::now);
         let screening = rules.screening(request, tried, question.once, question.limits, now);
         let nodes = &self.members.nodes;
         let owner = question.owner.as_ref();
@@ -374,6 +379,25 @@ mod tests {
     use smallvec::smallvec;
 
     #[test]
+    fn the_time_is_the_askers() {
+        let later = clock::now() + std::time::Duration::from_secs(3600);
+        let question = Ask {
+            request: Request::new(Class::Short, PluginPlace::NONE),
+            tried: &Tried::new(),
+            luck: 0,
+            affinity: None,
+            owner: None,
+            once: false,
+            limits: None,
+            overdue: false,
+            now: later,
+        };
+        let mut seen = None;
+        assert!(ask(&question, |_key| seen = NOW.get()).is_err(), "nobody");
+        assert_eq!((seen, NOW.get()), (Some(later), None));
+    }
+
+    #[test]
     fn a_question_survives_the_way_through_the_key() {
         const PLACE: PluginPlace = PluginPlace {
             index: 1023,
@@ -406,6 +430,7 @@ mod tests {
                 once: true,
                 limits,
                 overdue: limits.is_some(),
+                now: clock::now(),
             };
             let mut key = Vec::new();
             ask.write(&mut key);

@@ -133,6 +133,7 @@ fn choose(nodes: u16, times: u32) {
             once: false,
             limits: None,
             overdue: false,
+            now: clock::now(),
         };
         black_box(pool.choose(black_box(&ask))).expect("all may serve");
     }

@@ -78,6 +78,7 @@ fn pick(gateway: &Gateway, luck: u64) {
         once: false,
         limits: None,
         overdue: false,
+        now: clock::now(),
     };
     let pick = snapshot.pools()[0].choose(&ask);
     assert!(pick.is_ok(), "all may serve");

@@ -125,6 +125,7 @@ impl WaitingRoom {
             once: wish.once,
             limits,
             overdue,
+            now,
         };
         let chosen = match pool.choose(&ask(limits, false)) {
             Err(refused) if refused.full > 0 && overdue => {
