@@ -6,7 +6,7 @@ use super::ctx::{Attempt, Ctx};
 use crate::admit::End;
 use crate::dify::{Kind, Refusal};
 use crate::model::Outcome;
-use crate::upstream::Live;
+use crate::upstream::{Live, is_late};
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
@@ -17,6 +17,13 @@ pub(super) fn run(
     ctx: &mut Ctx,
 ) -> Box<Error> {
     let by_node = *error.esource() == ErrorSource::Upstream;
+    if is_late(&error) {
+        error.etype = if by_node {
+            ErrorType::ReadTimedout
+        } else {
+            ErrorType::WriteTimedout
+        };
+    }
     let retry = match (by_node, &mut ctx.attempt) {
         (true, Some(attempt)) => {
             let held = attempt.held.take();

@@ -5,6 +5,7 @@
 //! whenever membership changes.
 
 mod account;
+mod alarm;
 mod dial;
 pub mod discovery;
 mod errand;
@@ -44,6 +45,7 @@ mod watchlist;
 mod wire;
 
 pub use account::Account;
+pub use alarm::{Alarm, is_late};
 pub use dial::dial;
 pub use errand::{Bounds, Errands};
 pub use explain::explain;

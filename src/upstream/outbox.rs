@@ -82,6 +82,9 @@ impl Outbox {
         to: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.waits.capacity() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         while !self.waits.is_empty() {
             match ready!(Pin::new(&mut *to).poll_write(cx, &self.waits))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

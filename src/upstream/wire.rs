@@ -7,8 +7,10 @@
 //!
 //! * a request's head and the body that is there already go in one write, not in two, and a chunk
 //!   with its size;
-//! * an answer is read in pieces that its client can take ([`Pieces`]).
+//! * an answer is read in pieces that its client can take ([`Pieces`]);
+//! * a silent node is found out by one alarm a request ([`Alarm`]), not by one a piece.
 
+use super::alarm::Alarm;
 use super::idle::{Idle, Resting, is_silent};
 use super::outbox::Outbox;
 use super::peer::reach;
@@ -36,6 +38,8 @@ pub(super) struct Lender {
     idle: Arc<Idle>,
     by: Option<Arc<dyn Connect + Send + Sync>>,
     within: Duration,
+    /// For so long a node may say nothing.
+    silence: Option<Duration>,
     keepalive: Option<TcpKeepalive>,
     longest: Duration,
     era: u64,
@@ -51,6 +55,7 @@ impl Lender {
             idle: Arc::clone(idle),
             by: options.custom_l4.take(),
             within: options.total_connection_timeout.unwrap_or(Duration::MAX),
+            silence: options.read_timeout.take(),
             keepalive: options.tcp_keepalive.take(),
             longest: options.idle_timeout.unwrap_or(Duration::ZERO),
             era: peer.group_key,
@@ -82,6 +87,7 @@ impl Lender {
             inner: Some(stream.take(0)),
             pieces: Pieces::default(),
             out: Outbox::new(GATHERED),
+            silence: Alarm::new(self.silence),
             head: if self.body_is_there {
                 Head::Awaited
             } else {
@@ -139,6 +145,7 @@ struct Wire {
     pieces: Pieces,
     /// What was not sent yet: all until Pingora flushes, or asks for the answer.
     out: Outbox,
+    silence: Alarm,
     head: Head,
     /// The answer was read to its end, and the connection can be kept.
     ended: bool,
@@ -186,7 +193,9 @@ impl AsyncRead for Wire {
         }
         let before = buf.filled().len();
         inner.set_limit(next);
-        ready!(Pin::new(inner).poll_read(cx, buf))?;
+        let read = Pin::new(inner).poll_read(cx, buf);
+        ready!(self.silence.bound(cx, read))?;
+        self.silence.came();
         self.pieces.note(buf.filled().len() - before, clock::now);
         Poll::Ready(Ok(()))
     }
@@ -201,6 +210,8 @@ impl AsyncWrite for Wire {
         if self.head != Head::Awaited || buf.len() >= GATHERED {
             self.head = Head::Free;
         }
+        // Who is still told something has not been asked yet.
+        self.silence.came();
         let (inner, out) = self.sides();
         out.poll_write(inner.get_mut(), cx, buf)
     }
@@ -353,6 +364,7 @@ mod tests {
             idle: Arc::default(),
             by: None,
             within: Duration::MAX,
+            silence: None,
             keepalive: None,
             longest: Duration::ZERO,
             era: 0,
@@ -417,6 +429,31 @@ mod tests {
         let mut read = [0; 4];
         node.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"head");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_says_nothing_is_given_up() {
+        let (mut wire, mut node) = wire().await;
+        wire.silence = Alarm::new(Some(Duration::from_secs(660)));
+        node.write_all(b"answer").await.unwrap();
+        let mut read = [0; 6];
+        wire.read_exact(&mut read).await.unwrap();
+        assert!(wire.silence.is_still(), "what came ends the waiting");
+        let error = wire.read_exact(&mut read).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(!wire.ended, "nobody else is given it");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_still_told_something_is_not_late() {
+        let (mut wire, _node) = wire().await;
+        wire.silence = Alarm::new(Some(Duration::from_secs(660)));
+        wire.write_all(b"head").await.unwrap();
+        wire.flush().await.unwrap();
+        assert!(ask(&mut wire).is_pending() && ask(&mut wire).is_pending());
+        assert!(!wire.silence.is_still());
+        wire.write_all(b"body").await.unwrap();
+        assert!(wire.silence.is_still());
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@ enum Next {
 struct Terms {
     head: HeadRules,
     pace: PaceRules,
+    taking: Duration,
     within: Duration,
     idle: Duration,
     /// So many of a connection.
@@ -65,6 +66,7 @@ impl Terms {
                 rate: limits.client_rate,
                 grace: limits.client_grace,
             },
+            taking: timeouts.client_write,
             within: timeouts.client_header,
             idle: timeouts.client_idle,
             requests: limits.connection_requests,
@@ -179,7 +181,7 @@ async fn next(guarded: &mut Guarded, terms: &Terms, silence: &mut Silence) -> Ne
             match head.read(&guarded.came, &terms.head) {
                 Err(fault) => return Next::Refused(fault),
                 Ok(Some(end)) => {
-                    let bytes = guarded.begin(end, head.framing(), terms.pace);
+                    let bytes = guarded.begin(end, head.framing(), (terms.pace, terms.taking));
                     if head.asks_for_upgrade() {
                         guarded.may_switch();
                     }

@@ -3,7 +3,7 @@
 use super::passed::passes_on;
 use super::waits::Patience;
 use crate::admit::wire::{Body, Fault, Framing, PaceRules};
-use crate::upstream::{Outbox, PACKET};
+use crate::upstream::{Alarm, Outbox, PACKET};
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::Error;
@@ -14,6 +14,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Of what a client sends ahead of its turn, so much is taken in; then it is no longer read from,
@@ -34,6 +35,8 @@ pub(super) struct Guarded {
     pub(super) came: BytesMut,
     ready: usize,
     outbox: Outbox,
+    /// Rings when the client takes nothing.
+    taking: Alarm,
     body: Body,
     patience: Patience,
     /// The request asks for another protocol.
@@ -50,6 +53,7 @@ impl Guarded {
             came: BytesMut::new(),
             ready: 0,
             outbox: Outbox::new(PACKET),
+            taking: Alarm::default(),
             body: Body::Done,
             patience: Patience::default(),
             may_switch: false,
@@ -63,9 +67,16 @@ impl Guarded {
         self.ready == 0 && self.body.is_done() && !self.switched && self.fault.is_none()
     }
 
-    /// A head of so many bytes has come: it is taken out, and what belongs to it may be given on.
-    pub(super) fn begin(&mut self, head: usize, framing: Framing, rules: PaceRules) -> BytesMut {
+    /// A head of so many bytes has come: it is taken out, and what belongs to it may be given on. A
+    /// piece of the answer is taken within `taking`.
+    pub(super) fn begin(
+        &mut self,
+        head: usize,
+        framing: Framing,
+        (rules, taking): (PaceRules, Duration),
+    ) -> BytesMut {
         self.ready = 0;
+        self.taking.set(taking);
         self.body = Body::of(framing);
         self.patience = Patience::new(rules);
         self.may_switch = false;
@@ -162,6 +173,14 @@ impl Guarded {
         Poll::Pending
     }
 
+    /// Of a piece of so many bytes, so many were taken, or it was flushed. Only when all of it has
+    /// been is the client given time anew.
+    fn note_taken(&mut self, of: usize, taken: usize) {
+        if taken == of {
+            self.taking.came();
+        }
+    }
+
     fn note_written(&mut self, bytes: &[u8]) {
         if self.may_switch && bytes.starts_with(SWITCHED) {
             self.switched = true;
@@ -209,15 +228,22 @@ impl AsyncWrite for Guarded {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(this.outbox.poll_write(&mut this.inner, cx, buf))?;
+        let written = this.outbox.poll_write(&mut this.inner, cx, buf);
+        let written = ready!(this.taking.bound(cx, written))?;
+        this.note_taken(buf.len(), written);
         this.note_written(buf);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.outbox.poll_drain(&mut this.inner, cx))?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        let mut sent = this.outbox.poll_drain(&mut this.inner, cx);
+        if matches!(sent, Poll::Ready(Ok(()))) {
+            sent = Pin::new(&mut this.inner).poll_flush(cx);
+        }
+        ready!(this.taking.bound(cx, sent))?;
+        this.taking.came();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -232,7 +258,9 @@ impl AsyncWrite for Guarded {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(this.outbox.poll_write_vectored(&mut this.inner, cx, bufs))?;
+        let written = this.outbox.poll_write_vectored(&mut this.inner, cx, bufs);
+        let written = ready!(this.taking.bound(cx, written))?;
+        this.note_taken(bufs.iter().map(|buf| buf.len()).sum(), written);
         if let Some(first) = bufs.first() {
             this.note_written(first);
         }
@@ -265,4 +293,57 @@ pub(in crate::proxy) fn fault_of(error: &Error) -> Option<Fault> {
 pub(super) fn returned(stream: Stream) -> Option<Box<Guarded>> {
     let any: Box<dyn std::any::Any> = IO::into_any(stream);
     any.downcast().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    const TAKING: Duration = Duration::from_secs(660);
+
+    /// A connection whose client takes so many bytes before it must read, and the client's end.
+    fn guarded(room: usize) -> (Guarded, tokio::io::DuplexStream) {
+        let (ours, client) = duplex(room);
+        let mut guarded = Guarded::new(Box::new(ours));
+        guarded.taking.set(TAKING);
+        (guarded, client)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        for size in [100, 2 * PACKET] {
+            let (mut guarded, _client) = guarded(10);
+            let mut sent = guarded.write_all(&vec![b'x'; size]).await;
+            if sent.is_ok() {
+                sent = guarded.flush().await;
+            }
+            assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_a_piece_has_its_time_anew() {
+        let (mut guarded, mut client) = guarded(100);
+        let nobody = &mut Context::from_waker(std::task::Waker::noop());
+        guarded.write_all(&[b'x'; 150]).await.unwrap();
+        assert!(Pin::new(&mut guarded).poll_flush(nobody).is_pending());
+        assert!(!guarded.taking.is_still());
+        client.read_exact(&mut [0; 100]).await.unwrap();
+        guarded.flush().await.unwrap();
+        assert!(guarded.taking.is_still());
+    }
+
+    #[tokio::test]
+    async fn a_part_of_a_piece_gives_no_new_time() {
+        let (mut guarded, mut client) = guarded(PACKET);
+        let nobody = &mut Context::from_waker(std::task::Waker::noop());
+        let piece = [b'x'; 3 * PACKET];
+        let mut write = |from: usize| Pin::new(&mut guarded).poll_write(nobody, &piece[from..]);
+        assert!(matches!(write(0), Poll::Ready(Ok(PACKET))));
+        assert!(write(PACKET).is_pending());
+        client.read_exact(&mut [0; PACKET]).await.unwrap();
+        assert!(matches!(write(PACKET), Poll::Ready(Ok(PACKET))));
+        assert!(!guarded.taking.is_still());
+    }
 }
