@@ -11,6 +11,7 @@
 //! | `app` | What happens to a connection, from its first byte to its last? |
 //! | `stream` | Which bytes is Pingora given? |
 //! | `counted` | How is a flood of HTTP/2 frames that bring nothing ended? |
+//! | `ear` | Did anything come that was asked for in vain before? |
 //! | `passed` | What of a connection is the same behind a wrapper of ours? |
 //! | `waits` | For how long is a client waited for? |
 //! | `refuse` | How is somebody turned away before Pingora knows of them? |
@@ -19,6 +20,7 @@
 mod announced;
 mod app;
 mod counted;
+mod ear;
 mod passed;
 mod refuse;
 mod seats;

@@ -1,5 +1,6 @@
 //! Which bytes is Pingora given? Those of one message, and nothing that follows it.
 
+use super::ear::Ear;
 use super::passed::passes_on;
 use super::waits::Patience;
 use crate::admit::wire::{Body, Fault, Framing, PaceRules};
@@ -34,6 +35,8 @@ pub(super) struct Guarded {
     /// What came and was not given on; it begins with `ready` bytes that may be.
     pub(super) came: BytesMut,
     ready: usize,
+    /// For the client's leaving. Nobody else asks while an answer is under way.
+    ear: Ear,
     outbox: Outbox,
     /// Rings when the client takes nothing.
     taking: Alarm,
@@ -52,6 +55,7 @@ impl Guarded {
             inner,
             came: BytesMut::new(),
             ready: 0,
+            ear: Ear::default(),
             outbox: Outbox::new(PACKET),
             taking: Alarm::default(),
             body: Body::Done,
@@ -77,6 +81,7 @@ impl Guarded {
     ) -> BytesMut {
         self.ready = 0;
         self.taking.set(taking);
+        self.ear.forget();
         self.body = Body::of(framing);
         self.patience = Patience::new(rules);
         self.may_switch = false;
@@ -164,7 +169,9 @@ impl Guarded {
         while self.came.len() < AHEAD {
             let mut space = [MaybeUninit::uninit(); GLANCE];
             let mut glance = ReadBuf::uninit(&mut space);
-            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut glance))?;
+            let inner = &mut self.inner;
+            let left = |cx: &mut Context<'_>| Pin::new(inner).poll_read(cx, &mut glance);
+            ready!(self.ear.poll(cx, left))?;
             if glance.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -345,5 +352,37 @@ mod tests {
         client.read_exact(&mut [0; PACKET]).await.unwrap();
         assert!(matches!(write(PACKET), Poll::Ready(Ok(PACKET))));
         assert!(!guarded.taking.is_still());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_during_an_answer_is_noticed() {
+        let (mut guarded, client) = guarded(100);
+        for n in 0..50 {
+            let mut space = [0; 10];
+            let read = guarded.read(&mut space);
+            let read = tokio::time::timeout(Duration::ZERO, read);
+            assert!(read.await.is_err(), "it is still there, asked {n} times");
+        }
+        let leaving = tokio::spawn(async move { guarded.read(&mut [0; 10]).await });
+        tokio::task::yield_now().await;
+        drop(client);
+        assert_eq!(leaving.await.unwrap().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sends_ahead_during_an_answer_is_kept() {
+        let (mut guarded, mut client) = guarded(100);
+        let nobody = &mut Context::from_waker(std::task::Waker::noop());
+        let (mut space, mut sent) = ([0; 10], Vec::new());
+        for part in 0..40_u8 {
+            client.write_all(&[part]).await.unwrap();
+            sent.push(part);
+            for _ in 0..2 {
+                let mut read = ReadBuf::new(&mut space);
+                let left = Pin::new(&mut guarded).poll_read(nobody, &mut read);
+                assert!(left.is_pending());
+            }
+            assert_eq!(guarded.came[..], sent[..]);
+        }
     }
 }
