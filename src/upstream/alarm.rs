@@ -62,7 +62,10 @@ impl Alarm {
             .bell
             .get_or_insert_with(|| Box::pin(sleep_until(due.into())));
         let hears = |waker: &Waker| waker.will_wake(cx.waker());
-        if !bell.is_elapsed() && self.woken.as_ref().is_some_and(hears) {
+        if bell.deadline() > due.into() {
+            // There was more time when it was set.
+            bell.as_mut().reset(due.into());
+        } else if !bell.is_elapsed() && self.woken.as_ref().is_some_and(hears) {
             return false;
         }
         // A task that has done much in its turn is told to wait, and would not be woken.
@@ -171,6 +174,14 @@ mod tests {
         alarm.bell = Some(Box::pin(sleep_until(Instant::now())));
         let waited = rings(&mut alarm).await;
         assert!(waited >= WITHIN - Duration::from_secs(1), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn less_time_counts_from_the_next_waiting_on() {
+        let mut alarm = Alarm::new(Some(100 * WITHIN));
+        waits(&mut alarm, Duration::from_millis(1)).await;
+        alarm.set(WITHIN);
+        assert!(rings(&mut alarm).await <= WITHIN + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// long enough that a hundred wakes a second are the most.
 const GATHER: Duration = Duration::from_millis(10);
 /// A buffer that a slow disk made larger is given back; one that is full every time is not.
-const KEPT: usize = 1024 * 1024;
+const KEPT: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 struct Waiting {

@@ -100,10 +100,8 @@ impl Ear {
     }
 
     /// The source was asked by somebody else, and wakes that one.
-    pub(super) const fn forget(&mut self) {
-        if let Some(word) = &mut self.word {
-            word.vain = false;
-        }
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -196,7 +194,7 @@ mod tests {
     fn what_comes_while_it_is_asked_is_not_missed() {
         let (mut source, task) = (Source::default(), Arc::<Task>::default());
         let mut ear = ear(&mut source, &task);
-        ear.forget();
+        source.wake();
         let waker = Waker::from(Arc::clone(&task));
         let answer: Poll<()> = ear.poll(&mut Context::from_waker(&waker), |cx| {
             cx.waker().wake_by_ref();

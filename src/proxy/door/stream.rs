@@ -180,6 +180,12 @@ impl Guarded {
         Poll::Pending
     }
 
+    /// Sends what was gathered, as far as the client takes it in time.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = self.outbox.poll_drain(&mut self.inner, cx);
+        self.taking.bound(cx, sent)
+    }
+
     /// Of a piece of so many bytes, so many were taken, or it was flushed. Only when all of it has
     /// been is the client given time anew.
     fn note_taken(&mut self, of: usize, taken: usize) {
@@ -244,10 +250,8 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let mut sent = this.outbox.poll_drain(&mut this.inner, cx);
-        if matches!(sent, Poll::Ready(Ok(()))) {
-            sent = Pin::new(&mut this.inner).poll_flush(cx);
-        }
+        ready!(this.poll_drain(cx))?;
+        let sent = Pin::new(&mut this.inner).poll_flush(cx);
         ready!(this.taking.bound(cx, sent))?;
         this.taking.came();
         Poll::Ready(Ok(()))
@@ -255,7 +259,7 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.outbox.poll_drain(&mut this.inner, cx))?;
+        ready!(this.poll_drain(cx))?;
         Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 
@@ -283,7 +287,7 @@ impl AsyncWrite for Guarded {
 impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
         // A client that does not take it has left.
-        let _ = poll_fn(|cx| self.outbox.poll_drain(&mut self.inner, cx)).await;
+        let _ = poll_fn(|cx| self.poll_drain(cx)).await;
         self.inner.shutdown().await;
     }
 }
@@ -326,6 +330,9 @@ mod tests {
                 sent = guarded.flush().await;
             }
             assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            // What it did not take is not waited for a second time.
+            let closing = tokio::time::timeout(TAKING / 2, Shutdown::shutdown(&mut guarded));
+            closing.await.expect("it is closed");
         }
     }
 
