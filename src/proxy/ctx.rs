@@ -63,9 +63,6 @@ pub struct Ctx {
 /// Where a request goes and what it is.
 #[derive(Debug)]
 pub(super) struct Routed {
-    /// When that was found out. The first attempt begins then, for nothing is awaited in between, and
-    /// takes it.
-    pub(super) at: Option<Instant>,
     pub(super) pool: Arc<Pool>,
     /// The pool that takes over when none of its nodes may serve.
     pub(super) fallback: Option<Arc<Pool>>,

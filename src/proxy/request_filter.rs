@@ -152,11 +152,10 @@ fn routed(
     let installs = plan.kind == Kind::Management && names_plugins(method, path);
     let only = ctx.names.only().cloned().map(Owner::Node);
     let classifier = live.classifier(&ctx.snapshot);
-    let now = clock::now();
-    let verdict = plan.verdict(|operation, prior| classifier.classify(operation, prior, now));
+    let verdict =
+        plan.verdict(|operation, prior| classifier.classify(operation, prior, clock::now()));
     live.parts.metrics.classified(&verdict);
     Ok(Routed {
-        at: Some(now),
         plugin: live.plugins.find(plan.runtime),
         pool: plan.pool,
         fallback: plan.fallback,

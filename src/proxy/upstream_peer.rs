@@ -68,7 +68,7 @@ async fn attempt(
         .attempt(number)
         .keyed(routed.key);
     routed.body_sent = 0;
-    let now = routed.at.take().unwrap_or_else(clock::now);
+    let now = clock::now();
     let (read_timeout, websocket) = (routed.treatment.read, routed.treatment.websocket);
     tracing::candidates(ctx, &request, now);
     let Some(routed) = &ctx.routed else {

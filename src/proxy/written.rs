@@ -82,6 +82,7 @@ fn texts<'a>(session: &'a Session, ctx: &'a Ctx, said: &Said<'a>) -> Texts<'a> {
     }
 }
 
+/// Who asked; behind a proxy that is trusted nobody knows from which port.
 fn client(session: &Session, ctx: &Ctx, said: &Said<'_>) -> Option<(IpAddr, Option<u16>)> {
     let address = session.client_addr()?.as_inet()?;
     let peer = address.ip().to_canonical();

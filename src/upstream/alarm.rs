@@ -2,7 +2,7 @@
 //!
 //! Pingora sets a timer anew for each piece of an answer, be it an event of forty in a second, and
 //! looks at the clock for each piece that it writes. This one is set once, rings too early, and is
-//! then set to when it is due.
+//! then set to when it is due; so it serves all requests of a connection, and what is between them.
 
 use crate::model::clock;
 use pingora::Error;
@@ -37,9 +37,9 @@ impl Alarm {
         }
     }
 
-    /// From the next waiting on, so long.
-    pub const fn set(&mut self, within: Duration) {
-        self.within = Some(within);
+    /// What is waited for next has so long.
+    pub const fn begin(&mut self, within: Duration) {
+        (self.within, self.since) = (Some(within), None);
     }
 
     /// It came. What is waited for next has its own time, from when it is waited for.
@@ -180,7 +180,7 @@ mod tests {
     async fn less_time_counts_from_the_next_waiting_on() {
         let mut alarm = Alarm::new(Some(100 * WITHIN));
         waits(&mut alarm, Duration::from_millis(1)).await;
-        alarm.set(WITHIN);
+        alarm.begin(WITHIN);
         assert!(rings(&mut alarm).await <= WITHIN + Duration::from_secs(1));
     }
 

@@ -3,7 +3,6 @@
 //! The names and signs between the values are the same in each line, so they stand here as they are
 //! written. A serializer is asked only about texts with signs that must be escaped.
 
-use super::line::{cut, header};
 use super::plain::is_plain;
 use super::{Marks, Record, stamp};
 use crate::model::digits;
@@ -68,8 +67,8 @@ fn asked(line: &mut Line<'_>, record: &Record<'_>) {
         line.known(name!(r#","client_port":"#), port);
     }
     line.header(name!(r#","forwarded_for":""#), record.texts.forwarded_for);
-    line.text(name!(r#","method":""#), Some(cut(record.texts.method)));
-    line.text(name!(r#","path":""#), Some(cut(record.texts.path)));
+    line.text(name!(r#","method":""#), Some(record.texts.method));
+    line.text(name!(r#","path":""#), Some(record.texts.path));
     line.word(name!(r#","protocol":""#), record.facts.protocol.as_bytes());
     if let Some(tls) = record.texts.tls {
         line.word(name!(r#","tls":""#), tls.as_bytes());
@@ -161,7 +160,7 @@ impl Line<'_> {
 
     #[inline(never)]
     fn header(&mut self, name: &Name, value: Option<&[u8]>) {
-        match value.map(header) {
+        match value {
             None => {}
             Some(value) if is_plain(value) => self.word(name, value),
             Some(value) => self.foreign(name, value),
@@ -185,10 +184,11 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kept::Kept;
     use super::super::line::tests::record;
     use super::super::record::{Facts, Texts};
     use super::*;
-    use crate::model::{GivenId, RequestId, Verdict};
+    use crate::model::{GivenId, LogFormat, RequestId, Verdict};
     use crate::observe::Ending;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -210,7 +210,7 @@ mod tests {
         let Record { facts, texts } = record;
         let client = facts.client;
         let of = |pick: fn(Verdict) -> Value| facts.verdict.map(pick);
-        let known = |text: Option<&str>| text.map(|text| json!(text));
+        let known = |text: Option<&str>| text.map(short);
         let set = |mark: bool| mark.then_some(json!(true));
         let fields = [
             ("time", {
@@ -327,8 +327,9 @@ mod tests {
             };
             let record = Record { facts, texts };
             let marks = Marks { slow: marks.0, large: marks.1 };
-            let mut line = Vec::new();
-            write(&record, marks, &mut line);
+            let (mut kept, mut line) = (Kept::default(), Vec::new());
+            kept.put(LogFormat::Json, &record, marks);
+            kept.each(|_, record, marks| write(record, marks, &mut line));
             prop_assert_eq!(String::from_utf8(line).expect("UTF-8"), serialized(&record, marks));
         }
     }

@@ -4,10 +4,12 @@
 //! many in a row: after the first one its code lies in the processor's nearest cache, where a request would
 //! have to fetch it anew each time.
 
-use super::line::{cut, header};
 use super::record::{Facts, Texts};
 use super::{Marks, Record};
 use crate::model::LogFormat;
+
+/// Of a text, so many bytes are kept; of a header, a quarter of them. Records wait in memory.
+const LONGEST: usize = 1024;
 
 /// Records in the order in which they came.
 #[derive(Debug, Default)]
@@ -53,7 +55,7 @@ impl Kept {
         self.headers.shrink_to(bytes);
     }
 
-    /// Texts are cut as long as a line may say them.
+    /// What is too long for a line is cut.
     pub(super) fn put(&mut self, format: LogFormat, record: &Record<'_>, marks: Marks) {
         let (mut texts, mut headers) = ([None; TEXTS], [None; HEADERS]);
         for (text, length) in record.texts.said().into_iter().zip(&mut texts) {
@@ -135,6 +137,20 @@ impl<'a> Texts<'a> {
             plugin,
         }
     }
+}
+
+/// A header's value, as far as it is kept.
+fn header(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(LONGEST / 4)]
+}
+
+/// A text, as far as it is kept.
+fn cut(text: &str) -> &str {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = (0..=LONGEST).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

@@ -3,9 +3,6 @@
 use super::{Marks, Record, json, text};
 use crate::model::LogFormat;
 
-/// Of a path, so many bytes are written; of a header, a quarter of them. Lines wait in memory.
-const LONGEST: usize = 1024;
-
 /// Appends one line, with its end.
 pub(super) fn write(format: LogFormat, record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
     match format {
@@ -15,24 +12,9 @@ pub(super) fn write(format: LogFormat, record: &Record<'_>, marks: Marks, into: 
     into.push(b'\n');
 }
 
-/// A header's value, as far as it is written.
-#[inline]
-pub(super) fn header(value: &[u8]) -> &[u8] {
-    &value[..value.len().min(LONGEST / 4)]
-}
-
-/// A path or a method, as far as it is written.
-#[inline]
-pub(super) fn cut(text: &str) -> &str {
-    if text.len() <= LONGEST {
-        return text;
-    }
-    let end = (0..=LONGEST).rev().find(|&at| text.is_char_boundary(at));
-    &text[..end.unwrap_or(0)]
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::kept::Kept;
     use super::super::record::{Facts, Texts};
     use super::*;
     use crate::model::{Basis, Class, RequestId, Verdict};
@@ -85,8 +67,9 @@ pub(super) mod tests {
     }
 
     fn line(format: LogFormat, record: &Record<'_>) -> String {
-        let mut line = Vec::new();
-        write(format, record, Marks::default(), &mut line);
+        let (mut kept, mut line) = (Kept::default(), Vec::new());
+        kept.put(format, record, Marks::default());
+        kept.each(|format, record, marks| write(format, record, marks, &mut line));
         String::from_utf8(line).expect("lines are UTF-8")
     }
 

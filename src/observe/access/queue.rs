@@ -1,6 +1,6 @@
 //! Where do records wait? All in one place, from which they are taken together.
 //!
-//! Waking a thread costs more than keeping a record. So the first line wakes it, and it lets others
+//! Waking a thread costs more than keeping a record. So the first one wakes it, and it lets others
 //! gather for a moment before it takes them all.
 
 use super::kept::Kept;

@@ -1,6 +1,5 @@
 //! The line for people and for programs that read Apache's.
 
-use super::line::{cut, header};
 use super::{Marks, Record, stamp};
 use std::fmt::Display;
 use std::io::Write;
@@ -16,14 +15,12 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
         "{} - - [{}] \"{} {} {}\" {} {} \"-\" \"{}\"",
         client.as_deref().unwrap_or("-"),
         stamp::of(facts.ended).as_str(),
-        Plain(cut(texts.method)),
-        Plain(cut(texts.path)),
+        Plain(texts.method),
+        Plain(texts.path),
         facts.protocol,
         facts.status.unwrap_or(0),
         facts.bytes_out,
-        Plain(&String::from_utf8_lossy(
-            texts.user_agent.map_or(b"-", header)
-        )),
+        Plain(&String::from_utf8_lossy(texts.user_agent.unwrap_or(b"-"))),
     );
     let mut pair = |key: &str, value: &dyn Display| drop(write!(into, " {key}={value}"));
     pair("took_ms", &millis(facts.took));
@@ -34,7 +31,7 @@ pub(super) fn write(record: &Record<'_>, marks: Marks, into: &mut Vec<u8>) {
     pair("bytes_in", &facts.bytes_in);
     pair("attempts", &facts.attempts);
     pair("ending", &facts.ended_how());
-    let (verdict, trace) = (facts.verdict, texts.trace.map(header));
+    let (verdict, trace) = (facts.verdict, texts.trace);
     let trace = trace.map(String::from_utf8_lossy);
     let words = [
         ("rejection", facts.rejection),

@@ -3,11 +3,10 @@
 use super::counted::Counted;
 use super::refuse::refuse;
 use super::stream::{Guarded, returned};
-use super::waits::Silence;
 use crate::admit::wire::{Fault, Head, HeadRules, PaceRules};
 use crate::config::Config;
 use crate::proxy::Proxy;
-use crate::upstream::Live;
+use crate::upstream::{Alarm, Live};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
@@ -88,7 +87,7 @@ impl Door {
         // Asked for once, and not with every request.
         let mut over = pin!(announced.wait_for(|closing| *closing));
         let mut is_over = false;
-        let mut silence = Silence::new(Terms::of(&self.live.snapshot().config).within);
+        let mut silence = Alarm::default();
         let mut guarded = Box::new(Guarded::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
         let mut came = 0;
@@ -107,7 +106,7 @@ impl Door {
                             // its connection was taken by us, and no successor will ever see it.
                             silence.begin(LAST.min(terms.within));
                         }
-                        ready((is_over && !first) || silence.poll_over(cx))
+                        ready((is_over && !first) || silence.poll_late(cx))
                     }
                 })
                 .await;
@@ -166,7 +165,7 @@ fn session(
 }
 
 /// Awaits the rest of a head that has begun.
-async fn next(guarded: &mut Guarded, terms: &Terms, silence: &mut Silence) -> Next {
+async fn next(guarded: &mut Guarded, terms: &Terms, silence: &mut Alarm) -> Next {
     let mut waits = false;
     let mut head = Head::default();
     let mut blank = true;
@@ -197,7 +196,7 @@ async fn next(guarded: &mut Guarded, terms: &Terms, silence: &mut Silence) -> Ne
         }
         let more = poll_fn(|cx| match guarded.poll_more(cx) {
             Poll::Ready(came) => Poll::Ready(Some(came)),
-            Poll::Pending if silence.poll_over(cx) => Poll::Ready(None),
+            Poll::Pending if silence.poll_late(cx) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
         match more.await {

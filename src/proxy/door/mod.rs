@@ -13,7 +13,7 @@
 //! | `counted` | How is a flood of HTTP/2 frames that bring nothing ended? |
 //! | `ear` | Did anything come that was asked for in vain before? |
 //! | `passed` | What of a connection is the same behind a wrapper of ours? |
-//! | `waits` | For how long is a client waited for? |
+//! | `waits` | For how long is a client's body waited for? |
 //! | `refuse` | How is somebody turned away before Pingora knows of them? |
 //! | `seats` | How many may be inside, and from one address? |
 

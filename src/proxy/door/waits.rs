@@ -1,10 +1,9 @@
-//! For how long is a client waited for?
+//! For how long is a client's body waited for?
 
 use crate::admit::wire::{Fault, Pace, PaceRules};
 use crate::model::clock;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Patience with one request's body. The alarm is made only when a body has to be waited for, and
@@ -52,43 +51,5 @@ impl Patience {
                 return Poll::Pending;
             }
         }
-    }
-}
-
-/// For how long a connection may be silent between two requests. Its alarm is set anew when it rings
-/// too early, and not with every request.
-#[derive(Debug)]
-pub(super) struct Silence {
-    due: Instant,
-    alarm: Pin<Box<Sleep>>,
-}
-
-impl Silence {
-    /// From now on, for so long.
-    pub(super) fn new(patience: Duration) -> Self {
-        let due = Instant::from_std(clock::now()) + patience;
-        Self {
-            due,
-            alarm: Box::pin(sleep_until(due)),
-        }
-    }
-
-    /// From now on anew.
-    pub(super) fn begin(&mut self, patience: Duration) {
-        self.due = Instant::from_std(clock::now()) + patience;
-        if self.due < self.alarm.deadline() {
-            self.alarm.as_mut().reset(self.due);
-        }
-    }
-
-    /// Whether it was too long.
-    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            if self.due <= self.alarm.deadline() {
-                return true;
-            }
-            self.alarm.as_mut().reset(self.due);
-        }
-        false
     }
 }
