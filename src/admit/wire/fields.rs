@@ -26,7 +26,12 @@ pub(super) const fn is_token(byte: u8) -> bool {
 
 /// What may stand in a value: bytes beyond ASCII may, controls but the tabulator may not.
 pub(super) const fn is_value(byte: u8) -> bool {
-    byte >= 0x20 && byte != 0x7f || byte == b'\t'
+    (byte >= 0x20) & (byte != 0x7f) | (byte == b'\t')
+}
+
+/// Whether a text is of such bytes only. Looked at to its end, so that many are looked at in one step.
+pub(super) fn all(text: &[u8], sound: impl Fn(u8) -> bool) -> bool {
+    text.iter().fold(true, |all, byte| all & sound(*byte))
 }
 
 /// Name and value of a field, without the blanks around the value.
@@ -47,7 +52,7 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if name.is_empty() {
         return Err(Fault::head("a header field has no name"));
     }
-    if !value.iter().copied().all(is_value) {
+    if !all(value, is_value) {
         return Err(Fault::head("a header field holds a control character"));
     }
     Ok((name, value.trim_ascii()))

@@ -1,7 +1,7 @@
 //! Is this a request's head, and what follows it?
 
 use super::Fault;
-use super::fields::{field, is_token, list};
+use super::fields::{all, field, is_token, list};
 use super::host::is_host;
 use crate::model::rejection::Reason;
 
@@ -138,10 +138,7 @@ impl Head {
     }
 
     fn request_line(&mut self, line: &[u8], start: usize) -> Result<(), Fault> {
-        let mut words = line.split(|byte| *byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
+        let Some((method, target, version)) = three(line) else {
             return Err(Fault::head(
                 "the first line is not a method, a target and a version, one blank apart",
             ));
@@ -174,8 +171,7 @@ impl Head {
 
     fn target(&mut self, method: &[u8], target: &[u8], start: usize) -> Result<(), Fault> {
         // A fragment is cut off by some and kept by others.
-        let sound = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-        if !target.iter().all(sound) {
+        if !all(target, |byte| byte.is_ascii_graphic() & (byte != b'#')) {
             return Err(Fault::new(
                 Reason::BadPath,
                 "the target holds what must be percent-encoded",
@@ -280,4 +276,14 @@ impl Head {
             _ => Ok(()),
         }
     }
+}
+
+/// Three words, one blank apart.
+fn three(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let first = memchr::memchr(b' ', line)?;
+    let last = memchr::memrchr(b' ', line)?;
+    let between = line.get(first + 1..last)?;
+    let more = memchr::memchr(b' ', between);
+    more.is_none()
+        .then(|| (&line[..first], between, &line[last + 1..]))
 }
