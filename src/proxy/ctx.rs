@@ -142,6 +142,8 @@ pub(super) struct Attempt {
     pub(super) held: Option<Held>,
     /// Set where the request asks for another protocol: its end goes before the node's answer.
     pub(super) turn: Option<Arc<Turn>>,
+    /// Its connection tells the node what is told beside the client's own fields.
+    pub(super) told: bool,
 }
 
 impl Attempt {

@@ -18,7 +18,7 @@ pub(super) fn run(
 ) -> Box<Error> {
     let by_node = *error.esource() == ErrorSource::Upstream;
     if is_late(&error) {
-        error.etype = if by_node {
+        error.etype = if *error.etype() == ErrorType::ReadError {
             ErrorType::ReadTimedout
         } else {
             ErrorType::WriteTimedout

@@ -1,8 +1,11 @@
 //! What does the node hear about the client? What we see, and what a proxy says whom we may believe.
 
 use super::Ctx;
+use super::lines::Lines;
 use crate::admit::client;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use crate::model::digits;
+use http::{HeaderName, Version, header};
+use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 use std::net::IpAddr;
 
@@ -11,19 +14,6 @@ static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// What strangers may not say; daemons and plugins take their word for these.
-static CLAIMS: [HeaderName; 9] = [
-    HeaderName::from_static("dify-hook-url"),
-    header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-real-ip"),
-];
 
 /// The address at the other end of the connection.
 pub(super) fn peer(session: &Session) -> Option<IpAddr> {
@@ -43,67 +33,70 @@ pub(super) fn client_of(session: &Session, ctx: &Ctx) -> Option<IpAddr> {
     Some(client(peer(session)?, lines.into_iter().rev(), trusts))
 }
 
-/// `peer`: the address at the other end of the connection, and its text.
-pub(super) fn write(
-    session: &Session,
-    headers: &mut HeaderMap,
-    ctx: &Ctx,
-    peer: Option<(IpAddr, HeaderValue)>,
-) {
-    let trusts = |(peer, _): &(IpAddr, _)| ctx.snapshot.config.trusts(*peer);
-    let trusted = peer.as_ref().is_some_and(trusts);
-    if !trusted {
-        // Looked for in one go: nearly nobody sends any.
-        while let Some(found) = headers.keys().find_map(claim) {
-            headers.remove(found);
-        }
-    }
-    if let Some((_, address)) = peer {
-        let chain = if trusted {
-            believed(session, headers, (ctx, &address))
+/// Whether the other end of the connection is a proxy that may be believed.
+pub(super) fn is_believed(session: &Session, ctx: &Ctx) -> bool {
+    peer(session).is_some_and(|peer| ctx.snapshot.config.trusts(peer))
+}
+
+/// What the node is told of the client.
+pub(super) fn tell(session: &Session, ctx: &Ctx, lines: &mut Lines) {
+    let headers = &session.req_header().headers;
+    let trusted = is_believed(session, ctx);
+    if let Some(peer) = peer(session) {
+        let address = |into: &mut Vec<u8>| digits::address(peer, into);
+        if trusted {
+            if !headers.contains_key(&REAL_IP) {
+                let client = client_of(session, ctx).unwrap_or(peer);
+                lines.write("X-Real-Ip: ", |into| digits::address(client, into));
+            }
+            // The chain that it told, with its own address behind it.
+            lines.write("X-Forwarded-For: ", |into| {
+                for line in headers
+                    .get_all(&FOR)
+                    .iter()
+                    .filter(|it| it.to_str().is_ok())
+                {
+                    into.extend_from_slice(line.as_bytes());
+                    into.extend_from_slice(b", ");
+                }
+                address(into);
+            });
         } else {
-            headers.insert(&REAL_IP, address.clone());
-            Some(address)
-        };
-        if let Some(chain) = chain {
-            headers.insert(&FOR, chain);
+            let text = lines.write("X-Real-Ip: ", address);
+            lines.repeat("X-Forwarded-For: ", text);
         }
     }
     if !trusted || !headers.contains_key(&PROTO) {
         let encrypted = session
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
-        let word = if encrypted { "https" } else { "http" };
-        headers.insert(&PROTO, HeaderValue::from_static(word));
+        lines.add(if encrypted {
+            b"X-Forwarded-Proto: https\r\n"
+        } else {
+            b"X-Forwarded-Proto: http\r\n"
+        });
     }
     if (!trusted || !headers.contains_key(&HOST))
-        && let Some(host) = headers.get(header::HOST).cloned()
+        && let Some(host) = host(session.req_header())
     {
-        headers.insert(&HOST, host);
+        lines.tell("X-Forwarded-Host: ", host);
     }
 }
 
-/// Behind a proxy that may be believed: its client's address, and the chain that it told, with the
-/// proxy's own address behind it.
-fn believed(
-    session: &Session,
-    headers: &mut HeaderMap,
-    (ctx, address): (&Ctx, &HeaderValue),
-) -> Option<HeaderValue> {
-    if !headers.contains_key(&REAL_IP) {
-        let client = client_of(session, ctx);
-        let client = client.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
-        headers.insert(&REAL_IP, client.unwrap_or_else(|| address.clone()));
-    }
-    let address = address.to_str().ok()?;
-    let lines = headers.get_all(&FOR).iter();
-    let mut chain: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
-    chain.push(address);
-    HeaderValue::try_from(chain.join(", ")).ok()
+/// Which host was asked: in HTTP/2 it stands beside the path, and Pingora makes a field of it.
+fn host(request: &RequestHeader) -> Option<&[u8]> {
+    let beside = (request.version == Version::HTTP_2).then(|| request.uri.authority());
+    let beside = beside.flatten().map(|host| host.as_str().as_bytes());
+    beside.or_else(|| Some(request.headers.get(header::HOST)?.as_bytes()))
 }
 
-fn claim(name: &HeaderName) -> Option<&'static HeaderName> {
-    // All of them begin so, and few others.
-    let may = matches!(name.as_str().as_bytes().first(), Some(b'x' | b'f' | b'd'));
-    CLAIMS.iter().find(|claim| may && *claim == name)
+/// Whether a field does not reach the node: strangers may not say these, for daemons and plugins take
+/// their word, and of a proxy that may be believed the chain is told anew.
+pub(super) fn drops(name: &HeaderName, trusted: bool) -> bool {
+    match name.as_str() {
+        "x-forwarded-for" => true,
+        "dify-hook-url" | "forwarded" | "x-forwarded-host" | "x-forwarded-port"
+        | "x-forwarded-prefix" | "x-forwarded-proto" | "x-original-host" | "x-real-ip" => !trusted,
+        _ => false,
+    }
 }

@@ -1,8 +1,9 @@
-//! What of an answer is meant for us alone, or cannot be read by its client?
+//! What of a request or an answer is meant for us alone, or cannot be read at the other end?
 
 use super::plain;
-use http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
+use pingora::upstreams::peer::HttpUpstreamRequestPolicy;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -15,6 +16,42 @@ static ONE_HOP: [HeaderName; 5] = [
     header::TRAILER,
     header::UPGRADE,
 ];
+
+/// What Pingora is to take out of a request: what is of one hop. It looks each name up, in two maps, so
+/// where nothing of it came it is told to leave the request alone. A `Connection` that says nothing of other
+/// fields is ours to take out ([`is_ours`]).
+pub(super) fn policy(request: &HeaderMap, websocket: bool) -> HttpUpstreamRequestPolicy {
+    let simple = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    };
+    let alone = |(name, value): (&HeaderName, &HeaderValue)| match name.as_str() {
+        "connection" => simple(value),
+        "http2-settings"
+        | "keep-alive"
+        | "proxy-authenticate"
+        | "proxy-authorization"
+        | "proxy-connection"
+        | "te"
+        | "trailer"
+        | "transfer-encoding"
+        | "upgrade" => false,
+        _ => true,
+    };
+    if request.iter().all(alone) {
+        HttpUpstreamRequestPolicy::preserve()
+    } else if websocket {
+        HttpUpstreamRequestPolicy::default()
+    } else {
+        HttpUpstreamRequestPolicy::deny_upgrades()
+    }
+}
+
+/// Whether a field of a request is still of one hop after [`policy`]. `upgrades`: its connection is to
+/// speak another protocol, and must say so.
+pub(super) fn is_ours(name: &HeaderName, upgrades: bool) -> bool {
+    name == header::CONNECTION && !upgrades
+}
 
 /// Takes them out, and those that the node's `Connection` names.
 pub(super) fn strip(response: &mut ResponseHeader) -> Result<()> {
@@ -91,7 +128,6 @@ pub(super) fn without_chunks(session: &mut Session, response: &mut ResponseHeade
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use proptest::prelude::*;
     use proptest::sample::select;
 
@@ -107,6 +143,43 @@ mod tests {
             ([], [coding]) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
             _ => false,
         }
+    }
+
+    /// Those that Pingora takes out of a request.
+    const TAKEN_OUT: [&str; 9] = [
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+
+    #[test]
+    fn pingora_is_asked_where_there_is_more_than_a_simple_connection() {
+        let deny = HttpUpstreamRequestPolicy::deny_upgrades();
+        let alone = HttpUpstreamRequestPolicy::preserve();
+        let with = |name: &'static str, value| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static("a"));
+            headers.append(name, HeaderValue::from_static(value));
+            headers
+        };
+        for name in TAKEN_OUT {
+            assert_eq!(policy(&with(name, "x"), false), deny, "{name}");
+            let upgrades = HttpUpstreamRequestPolicy::default();
+            assert_eq!(policy(&with(name, "x"), true), upgrades, "{name}");
+        }
+        for value in ["x-named", "close, x-named", "keep-alive, te", "upgrade", ""] {
+            assert_eq!(policy(&with("connection", value), false), deny, "{value}");
+        }
+        for value in ["Keep-Alive", "close"] {
+            assert_eq!(policy(&with("connection", value), false), alone, "{value}");
+        }
+        assert_eq!(policy(&with("x-other", "te"), true), alone);
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 
 mod again;
 mod answer;
+mod beside;
 mod ctx;
 mod door;
 mod early_request_filter;
@@ -18,6 +19,7 @@ mod hooks;
 mod hop;
 mod keep;
 mod limited;
+mod lines;
 mod logging;
 mod noted;
 mod plain;
@@ -26,7 +28,6 @@ mod request_filter;
 mod response_filter;
 mod said;
 mod sighted;
-mod texts;
 mod tracing;
 mod upstream_peer;
 mod upstream_request_filter;

@@ -1,9 +1,10 @@
 //! By which names can this request be followed, here and elsewhere?
 
 use super::Ctx;
+use super::lines::Lines;
 use super::said::Said;
 use crate::config::Config;
-use crate::model::{NodeId, Request, Trace, begin_trace, is_trace_parent};
+use crate::model::{NodeId, Request, RequestId, Trace, begin_trace, is_trace_parent};
 use crate::observe::Ending;
 use crate::upstream::Live;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,8 +15,6 @@ use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 static WATCHED: HeaderName = HeaderName::from_static("x-twolane-trace");
 static ONLY: HeaderName = HeaderName::from_static("x-twolane-node");
 
@@ -32,8 +31,6 @@ pub(super) struct Names {
     watched: bool,
     /// The only node that it may go to: its sender tries that one.
     only: Option<NodeId>,
-    /// Its id as the node was told it, for the client.
-    pub(super) text: Option<HeaderValue>,
 }
 
 impl Names {
@@ -104,33 +101,38 @@ fn is_watched(request: &RequestHeader, config: &Config) -> bool {
 
 /// What the node is told: an id of our own, for one that the client gave is in its header already, and the
 /// trace that was begun here.
-pub(super) fn tell_node(
-    headers: &mut HeaderMap,
-    ctx: &Ctx,
-    (id, begun): (Option<HeaderValue>, Option<HeaderValue>),
-) {
-    if let Some(id) = id {
-        headers.insert(&REQUEST_ID, id);
+pub(super) fn tell_node(ctx: &Ctx, lines: &mut Lines) {
+    if let Some(id) = own(ctx) {
+        lines.tell("X-Request-Id: ", id.text().as_bytes());
     }
-    if let Some(begun) = begun {
-        headers.insert(&TRACEPARENT, begun);
-        if ctx.names.stray {
-            // It belongs to the trace that came, which was none.
-            headers.remove(&TRACESTATE);
-        }
+    if let Some(begun) = ctx.names.begun() {
+        lines.tell("Traceparent: ", begun);
     }
-    if ctx.snapshot.config.admin.token.is_some() {
-        // Whatever it holds, it was meant for us.
-        headers.remove(&WATCHED);
-        headers.remove(&ONLY);
+}
+
+/// Whether a field of the client does not reach the node.
+pub(super) fn drops(name: &HeaderName, ctx: &Ctx) -> bool {
+    match name.as_str() {
+        "x-request-id" => own(ctx).is_some(),
+        "traceparent" => ctx.names.begun.is_some(),
+        // It belongs to the trace that came, which was none.
+        "tracestate" => ctx.names.stray,
+        // Whatever they hold, it was meant for us.
+        "x-twolane-trace" | "x-twolane-node" => ctx.snapshot.config.admin.token.is_some(),
+        _ => false,
     }
+}
+
+/// The id of our own that the node is told.
+fn own(ctx: &Ctx) -> Option<&RequestId> {
+    let own = |id: &&RequestId| matches!(id, RequestId::Own { .. });
+    ctx.id.as_ref().filter(own).filter(|_| ctx.names.tells)
 }
 
 /// The id, where it is told.
 fn told(ctx: &Ctx) -> Option<HeaderValue> {
     let id = ctx.id.as_ref().filter(|_| ctx.names.tells)?;
-    let text = ctx.names.text.clone();
-    text.or_else(|| HeaderValue::from_bytes(id.text().as_bytes()).ok())
+    HeaderValue::from_bytes(id.text().as_bytes()).ok()
 }
 
 /// What the client is told in an answer of our own.

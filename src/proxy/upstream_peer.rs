@@ -1,13 +1,13 @@
 //! Which node gets this attempt? Chosen and leased without a pause between.
 
 use super::ctx::{Attempt, Ctx};
-use super::{noted, tracing, wait};
+use super::{beside, hop, noted, tracing, wait};
 use crate::model::rejection::Reason;
 use crate::model::{Dice, NodeId, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
 use crate::upstream::{Ask, Live, Pick, Turn};
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use std::time::Instant;
@@ -91,17 +91,16 @@ async fn attempt(
     noted::choice(live, ctx, seated.as_ref().map(|(pick, _)| pick), now);
     let (mut pick, lease) = seated?;
     pick.peer.options.read_timeout = Some(read_timeout);
-    if !websocket {
-        let policy = HttpUpstreamRequestPolicy::deny_upgrades();
-        pick.peer.options.http_upstream_request_policy = policy;
-    }
+    let policy = hop::policy(&session.req_header().headers, websocket);
+    pick.peer.options.http_upstream_request_policy = policy;
     begin(live, ctx, lease, (pick.why, now));
-    if websocket && session.is_upgrade_req() {
-        if let Some(attempt) = &mut ctx.attempt {
-            attempt.turn = Some(Turn::taken(&mut pick.peer));
-        }
-    } else {
-        pick.lend(!session.is_body_empty() && session.is_body_done());
+    let upgrades = websocket && session.is_upgrade_req();
+    let body_is_there = !session.is_body_empty() && session.is_body_done();
+    let tells = || beside::lines(live, session, ctx).into_bytes();
+    let told = !upgrades && pick.lend(body_is_there, tells);
+    if let Some(attempt) = &mut ctx.attempt {
+        attempt.told = told;
+        attempt.turn = upgrades.then(|| Turn::taken(&mut pick.peer));
     }
     Ok(pick.peer)
 }
@@ -140,6 +139,7 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, (why, now): (Why, Instant)) {
         body_began: false,
         held: None,
         turn: None,
+        told: false,
     });
 }
 

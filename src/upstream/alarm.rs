@@ -28,18 +28,9 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// One that is waited for so long; none = without end.
-    #[must_use]
-    pub fn new(within: Option<Duration>) -> Self {
-        Self {
-            within,
-            ..Self::default()
-        }
-    }
-
-    /// What is waited for next has so long.
-    pub const fn begin(&mut self, within: Duration) {
-        (self.within, self.since) = (Some(within), None);
+    /// What is waited for next has so long; none: it has for ever.
+    pub const fn begin(&mut self, within: Option<Duration>) {
+        (self.within, self.since) = (within, None);
     }
 
     /// It came. What is waited for next has its own time, from when it is waited for.
@@ -129,6 +120,12 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(660);
 
+    fn patience(within: Duration) -> Alarm {
+        let mut alarm = Alarm::default();
+        alarm.begin(Some(within));
+        alarm
+    }
+
     /// Waits until it is late; how long that was.
     async fn rings(alarm: &mut Alarm) -> Duration {
         let begun = Instant::now();
@@ -152,7 +149,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_rings_when_nothing_came_for_so_long() {
-        let mut alarm = Alarm::new(Some(WITHIN));
+        let mut alarm = patience(WITHIN);
         let waited = rings(&mut alarm).await;
         assert!(waited >= WITHIN - Duration::from_secs(1), "{waited:?}");
         assert!(waited <= WITHIN + Duration::from_secs(1), "{waited:?}");
@@ -160,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_is_given_its_time_anew_by_the_same_bell() {
-        let mut alarm = Alarm::new(Some(WITHIN));
+        let mut alarm = patience(WITHIN);
         waits(&mut alarm, Duration::from_millis(1)).await;
         let bell = alarm.bell.as_ref().unwrap().deadline();
         waits(&mut alarm, Duration::from_millis(1)).await;
@@ -169,7 +166,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_bell_that_rings_too_early_is_set_to_when_it_is_due() {
-        let mut alarm = Alarm::new(Some(WITHIN));
+        let mut alarm = patience(WITHIN);
         // It was set for something that has come since.
         alarm.bell = Some(Box::pin(sleep_until(Instant::now())));
         let waited = rings(&mut alarm).await;
@@ -178,9 +175,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn less_time_counts_from_the_next_waiting_on() {
-        let mut alarm = Alarm::new(Some(100 * WITHIN));
+        let mut alarm = patience(100 * WITHIN);
         waits(&mut alarm, Duration::from_millis(1)).await;
-        alarm.begin(WITHIN);
+        alarm.begin(Some(WITHIN));
         assert!(rings(&mut alarm).await <= WITHIN + Duration::from_secs(1));
     }
 
@@ -193,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_task_that_has_done_much_is_still_woken() {
-        let mut alarm = Alarm::new(Some(WITHIN));
+        let mut alarm = patience(WITHIN);
         while tokio::task::coop::has_budget_remaining() {
             tokio::task::coop::consume_budget().await;
         }

@@ -1,5 +1,6 @@
 //! Which connections to nodes are kept for the next request?
 
+use super::alarm::Alarm;
 use crate::model::NodeId;
 use crate::nodes::Node;
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Instant;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, Take};
 use tokio::task::unconstrained;
 
 /// As many are kept for all nodes together; more than a fleet of Dify workers keeps busy. Each is a
@@ -57,10 +58,43 @@ impl Connections {
     }
 }
 
+/// A connection to a node, and the alarms that serve all of its requests.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The limit is how much is read at once.
+    pub(super) stream: Take<Stream>,
+    /// Rings when the node says nothing.
+    pub(super) silence: Alarm,
+    /// Rings when it takes nothing.
+    pub(super) taking: Alarm,
+}
+
+impl Link {
+    /// A new one. Boxed: it goes from hand to hand in every request.
+    pub(super) fn new(stream: Stream) -> Box<Self> {
+        Box::new(Self {
+            stream: stream.take(0),
+            silence: Alarm::default(),
+            taking: Alarm::default(),
+        })
+    }
+
+    /// Whether nothing came on it, not even its end.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let stream = self.stream.get_mut();
+        let mut byte = [0];
+        let mut read = ReadBuf::new(&mut byte);
+        // A task that has done much in its turn is told to wait, which says nothing of the connection.
+        let look = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut read));
+        let nobody = &mut Context::from_waker(Waker::noop());
+        pin!(unconstrained(look)).poll(nobody).is_pending()
+    }
+}
+
 /// A connection nobody uses.
 #[derive(Debug)]
 pub(super) struct Resting {
-    pub(super) stream: Stream,
+    pub(super) link: Box<Link>,
     /// From then on it is not used again.
     pub(super) until: Instant,
     /// Which life of its node it is of.
@@ -70,7 +104,7 @@ pub(super) struct Resting {
 impl Resting {
     /// Whether it can carry another request. What came on it unasked is its end, or nobody's answer.
     fn is_well(&mut self, now: Instant) -> bool {
-        now < self.until && is_silent(&mut self.stream)
+        now < self.until && self.link.is_silent()
     }
 }
 
@@ -86,12 +120,12 @@ pub(super) struct Idle {
 
 impl Idle {
     /// One that can carry another request. None of another era: those may be dead without a word.
-    pub(super) fn take(&self, era: u64, now: Instant) -> Option<Stream> {
+    pub(super) fn take(&self, era: u64, now: Instant) -> Option<Box<Link>> {
         loop {
             let mut resting = self.resting.lock().pop()?;
             self.count.fetch_sub(1, Ordering::Relaxed);
             if resting.era == era && resting.is_well(now) {
-                return Some(resting.stream);
+                return Some(resting.link);
             }
         }
     }
@@ -120,23 +154,13 @@ impl Idle {
     }
 }
 
-/// Whether nothing came on a connection, not even its end.
-pub(super) fn is_silent(stream: &mut Stream) -> bool {
-    let mut byte = [0];
-    let mut read = ReadBuf::new(&mut byte);
-    // A task that has done much in its turn is told to wait, which says nothing of the connection.
-    let look = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut read));
-    let nobody = &mut Context::from_waker(Waker::noop());
-    pin!(unconstrained(look)).poll(nobody).is_pending()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Role;
     use crate::model::clock;
     use std::time::Duration;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -145,9 +169,9 @@ mod tests {
     async fn kept(idle: &Idle, era: u64) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
-        let stream = Stream::from(stream.unwrap());
+        let link = Link::new(Stream::from(stream.unwrap()));
         let until = clock::now() + LONG;
-        idle.keep(Resting { stream, until, era });
+        idle.keep(Resting { link, until, era });
         listener.accept().await.unwrap().0
     }
 
@@ -157,7 +181,7 @@ mod tests {
             .resting
             .lock()
             .last_mut()
-            .is_some_and(|it| is_silent(&mut it.stream))
+            .is_some_and(|it| it.link.is_silent())
         {
             tokio::task::yield_now().await;
         }

@@ -59,7 +59,7 @@ pub struct Identity {
     digits: u32,
     /// Requests that were given a number.
     numbered: AtomicU64,
-    /// What a request's `Via` gains here, for HTTP 1.0, 1.1 and 2: made once, copied by counting.
+    /// What a request's `Via` gains here, for HTTP 1.0, 1.1 and 2: made once.
     via: [HeaderValue; 3],
     /// For durations.
     pub started: Instant,
@@ -89,13 +89,13 @@ impl Default for Identity {
 impl Identity {
     /// What we append to `Via` for a request that came in this version (RFC 9110, section 7.6.3).
     #[must_use]
-    pub fn via(&self, version: Version) -> HeaderValue {
+    pub const fn via(&self, version: Version) -> &HeaderValue {
         let at = match version {
             Version::HTTP_10 => 0,
             Version::HTTP_2 => 2,
             _ => 1,
         };
-        self.via[at].clone()
+        &self.via[at]
     }
 
     /// What a request is called: as its client does, if that is usable, else by a number of ours.

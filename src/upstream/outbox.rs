@@ -5,6 +5,7 @@
 //! byte to the flush.
 
 use bytes::{Buf, BytesMut};
+use memchr::memchr_iter;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -71,6 +72,23 @@ impl Outbox {
         }
         bufs.iter().for_each(|buf| self.take(buf));
         Poll::Ready(Ok(size))
+    }
+
+    /// Takes in a whole head, with more lines behind its fields. How many bytes of it were taken: all.
+    ///
+    /// # Errors
+    /// When it is not whole.
+    pub fn put_behind_fields(&mut self, head: &[u8], lines: &[u8]) -> io::Result<usize> {
+        let mut lines_end = memchr_iter(b'\n', head).map(|at| at + 1);
+        let Some(blank) = lines_end.find(|&next| head[next..].starts_with(b"\r\n")) else {
+            let what = "what should be a head has no end";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        };
+        let (fields, end) = head.split_at(blank);
+        self.take(fields);
+        self.waits.extend_from_slice(lines);
+        self.waits.extend_from_slice(end);
+        Ok(head.len())
     }
 
     /// Sends what waits; then there is no buffer any more. What could not be sent still waits.
@@ -165,6 +183,28 @@ mod tests {
         assert_eq!(outbox.waits.capacity(), 0);
         let came = arrived(&mut from, 5 + much.len()).await;
         assert!(came.starts_with(b"head m") && came.ends_with(b"mm"));
+    }
+
+    #[tokio::test]
+    async fn lines_go_behind_the_fields_of_a_head_of_any_size() {
+        let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(3 * PACKET));
+        for head in ["GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.0\r\n", &long] {
+            let (mut to, mut from) = duplex(8192);
+            let mut outbox = Outbox::new(PACKET);
+            // What follows a head is none of its fields, whatever it looks like.
+            let written = format!("{head}\r\nbody\r\n\r\n");
+            let taken = outbox.put_behind_fields(written.as_bytes(), b"A: 1\r\nB: 2\r\n");
+            assert_eq!(taken.unwrap(), written.len());
+            assert_eq!(drain(&mut outbox, &mut to), Poll::Ready(()));
+            let wanted = format!("{head}A: 1\r\nB: 2\r\n\r\nbody\r\n\r\n");
+            let came = arrived(&mut from, wanted.len()).await;
+            assert_eq!(String::from_utf8(came).unwrap(), wanted);
+        }
+        let part = Outbox::new(PACKET).put_behind_fields(b"GET / HTTP/1.1\r\nHos", b"A: 1\r\n");
+        assert!(
+            part.is_err(),
+            "nobody is sent a part with lines in its middle"
+        );
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use crate::nodes::{ComebackRules, HealthRoute, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
 use crate::route::Hashing;
 use crate::select::{self, Guarded, Shadowed, Strategy, Why};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, LoadBalancer};
@@ -69,12 +70,14 @@ pub struct Pick {
 
 impl Pick {
     /// Has the connection come from those that are kept for the node, and go back to them.
-    /// `body_is_there`: the request has a body, all of which has come. Connections with TLS are left
-    /// to Pingora.
-    pub fn lend(&mut self, body_is_there: bool) {
-        if self.node.server_name().is_none() {
-            Lender::stand_in(&mut self.peer, &self.idle, body_is_there);
+    /// `body_is_there`: the request has a body, all of which has come. `tells`: lines that go out behind
+    /// the fields of the request's head. Connections with TLS are left to Pingora: then it is false.
+    pub fn lend(&mut self, body_is_there: bool, tells: impl FnOnce() -> Bytes) -> bool {
+        let lends = self.node.server_name().is_none();
+        if lends {
+            Lender::stand_in(&mut self.peer, &self.idle, (body_is_there, tells()));
         }
+        lends
     }
 }
 
@@ -199,7 +202,7 @@ impl Pool {
             said.members.nodes[at].id().clone()
         });
         let node = Arc::clone(&said.members.nodes[said.at]);
-        let mut peer = Box::new(said.members.peers[said.at].clone());
+        let mut peer = said.members.peers[said.at].clone();
         // Connections are kept by group. Those from before the node was down may be dead without a
         // word: none of them is used again.
         peer.group_key ^= node.came_up().unwrap_or(0);

@@ -197,7 +197,11 @@ pub(super) fn ask(ask: &Ask<'_>, select: impl FnOnce(&[u8])) -> Result<Said, NoC
 #[derive(Default)]
 pub(super) struct Members {
     pub(super) nodes: Vec<Arc<Node>>,
-    pub(super) peers: Vec<HttpPeer>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a box is copied into a box, and not by way of the stack"
+    )]
+    pub(super) peers: Vec<Box<HttpPeer>>,
     pub(super) idle: Vec<Arc<Idle>>,
     pingora: Vec<Backend>,
 }
@@ -275,7 +279,7 @@ impl BackendSelection for Selector {
         for node in config.crew.load().iter() {
             if let Some(&member) = by_address.get(&node.address()) {
                 chosen.nodes.push(Arc::clone(node));
-                chosen.peers.push(request_peer(node, config));
+                chosen.peers.push(Box::new(request_peer(node, config)));
                 chosen.idle.push(config.connections.to(node));
                 chosen.pingora.push(member.clone());
             }

@@ -7,16 +7,18 @@
 //!
 //! * a request's head and the body that is there already go in one write, not in two, and a chunk
 //!   with its size;
+//! * what a node is told beside the client's own fields goes behind those, and into no map;
 //! * an answer is read in pieces that its client can take ([`Pieces`]);
-//! * a silent node is found out by one alarm a request ([`Alarm`]), not by one a piece.
+//! * a node that says or takes nothing is found out by an alarm of its connection ([`super::alarm`]),
+//!   not by one for each piece.
 
-use super::alarm::Alarm;
-use super::idle::{Idle, Resting, is_silent};
+use super::idle::{Idle, Link, Resting};
 use super::outbox::Outbox;
 use super::peer::reach;
 use super::pieces::Pieces;
 use crate::model::clock;
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::TcpKeepalive;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -26,11 +28,12 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr, Result};
 use std::fmt;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 /// Gives one request a connection: a kept one, or a new one.
@@ -38,28 +41,37 @@ pub(super) struct Lender {
     idle: Arc<Idle>,
     by: Option<Arc<dyn Connect + Send + Sync>>,
     within: Duration,
-    /// For so long a node may say nothing.
+    /// For so long a node may say nothing,
     silence: Option<Duration>,
+    /// and take nothing of a request.
+    taking: Option<Duration>,
     keepalive: Option<TcpKeepalive>,
     longest: Duration,
     era: u64,
     body_is_there: bool,
+    tells: Bytes,
 }
 
 impl Lender {
     /// Has a peer's connections come from `idle` and go back there. `body_is_there`: the request has
-    /// a body, all of which has come.
-    pub(super) fn stand_in(peer: &mut HttpPeer, idle: &Arc<Idle>, body_is_there: bool) {
+    /// a body, all of which has come. `tells`: lines that go out behind the fields of its head.
+    pub(super) fn stand_in(
+        peer: &mut HttpPeer,
+        idle: &Arc<Idle>,
+        (body_is_there, tells): (bool, Bytes),
+    ) {
         let options = &mut peer.options;
         let lender = Self {
             idle: Arc::clone(idle),
             by: options.custom_l4.take(),
             within: options.total_connection_timeout.unwrap_or(Duration::MAX),
             silence: options.read_timeout.take(),
+            taking: options.write_timeout.take(),
             keepalive: options.tcp_keepalive.take(),
             longest: options.idle_timeout.unwrap_or(Duration::ZERO),
             era: peer.group_key,
             body_is_there,
+            tells,
         };
         options.custom_l4 = Some(Arc::new(lender));
         // It bounds its dialling itself; Pingora would move kilobytes of its own about for each
@@ -82,17 +94,19 @@ impl Lender {
         Ok(stream)
     }
 
-    fn wire(&self, stream: Stream) -> Wire {
+    fn wire(&self, mut link: Box<Link>) -> Wire {
+        link.silence.begin(self.silence);
+        link.taking.begin(self.taking);
         Wire {
-            inner: Some(stream.take(0)),
+            link: Some(link),
             pieces: Pieces::default(),
             out: Outbox::new(GATHERED),
-            silence: Alarm::new(self.silence),
             head: if self.body_is_there {
                 Head::Awaited
             } else {
                 Head::Free
             },
+            tells: self.tells.clone(),
             ended: false,
             idle: Arc::clone(&self.idle),
             longest: self.longest,
@@ -104,13 +118,14 @@ impl Lender {
 #[async_trait]
 impl Connect for Lender {
     async fn connect(&self, to: &SocketAddr) -> Result<Stream> {
-        let stream = match self.idle.take(self.era, clock::now()) {
-            Some(stream) => stream,
-            None => timeout(self.within, self.dial(to))
-                .await
-                .or_err(ErrorType::ConnectTimedout, "no connection in time")??,
+        let link = match self.idle.take(self.era, clock::now()) {
+            Some(link) => link,
+            None => {
+                let dialled = timeout(self.within, self.dial(to)).await;
+                Link::new(dialled.or_err(ErrorType::ConnectTimedout, "no connection in time")??)
+            }
         };
-        Ok(VirtualSocketStream::new(Box::new(self.wire(stream))).into())
+        Ok(VirtualSocketStream::new(Box::new(self.wire(link))).into())
     }
 }
 
@@ -138,15 +153,15 @@ enum Head {
 }
 
 /// A connection, lent to one request.
-#[derive(Debug)]
 struct Wire {
     /// Taken by [`Drop`] alone.
-    inner: Option<Take<Stream>>,
+    link: Option<Box<Link>>,
     pieces: Pieces,
     /// What was not sent yet: all until Pingora flushes, or asks for the answer.
     out: Outbox,
-    silence: Alarm,
     head: Head,
+    /// What the node is told behind the fields of the head, until that is written.
+    tells: Bytes,
     /// The answer was read to its end, and the connection can be kept.
     ended: bool,
     idle: Arc<Idle>,
@@ -156,16 +171,21 @@ struct Wire {
 
 impl Wire {
     /// The connection, and what waits for it.
-    fn sides(&mut self) -> (&mut Take<Stream>, &mut Outbox) {
-        let inner = self.inner.as_mut().expect("only dropping takes it");
-        (inner, &mut self.out)
+    fn sides(&mut self) -> (&mut Link, &mut Outbox) {
+        let link = self.link.as_mut().expect("only dropping takes it");
+        (link, &mut self.out)
+    }
+
+    fn stream(&mut self) -> Pin<&mut Stream> {
+        Pin::new(self.sides().0.stream.get_mut())
     }
 
     /// Sends what waits.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.head = Head::Free;
-        let (inner, out) = self.sides();
-        out.poll_drain(inner.get_mut(), cx)
+        let (link, out) = self.sides();
+        let sent = out.poll_drain(link.stream.get_mut(), cx);
+        link.taking.bound(cx, sent)
     }
 }
 
@@ -184,18 +204,18 @@ impl AsyncRead for Wire {
         // the rest of the request fares is for who flushes it.
         let _ = self.poll_drain(cx);
         let next = self.pieces.next();
-        let (inner, out) = self.sides();
+        let (link, out) = self.sides();
         if buf.capacity() == 1 {
             // Pingora reads a byte of what it is about to keep, after an answer's end. It is told
             // that there is no more, and leaves the keeping to us.
-            self.ended = out.is_empty() && is_silent(inner.get_mut());
+            self.ended = out.is_empty() && link.is_silent();
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        inner.set_limit(next);
-        let read = Pin::new(inner).poll_read(cx, buf);
-        ready!(self.silence.bound(cx, read))?;
-        self.silence.came();
+        link.stream.set_limit(next);
+        let read = Pin::new(&mut link.stream).poll_read(cx, buf);
+        ready!(link.silence.bound(cx, read))?;
+        link.silence.came();
         self.pieces.note(buf.filled().len() - before, clock::now);
         Poll::Ready(Ok(()))
     }
@@ -210,10 +230,21 @@ impl AsyncWrite for Wire {
         if self.head != Head::Awaited || buf.len() >= GATHERED {
             self.head = Head::Free;
         }
+        if !self.tells.is_empty() {
+            // It is the head: nothing was written before, and it comes whole.
+            let tells = mem::take(&mut self.tells);
+            return Poll::Ready(self.out.put_behind_fields(buf, &tells));
+        }
+        let (link, out) = self.sides();
         // Who is still told something has not been asked yet.
-        self.silence.came();
-        let (inner, out) = self.sides();
-        out.poll_write(inner.get_mut(), cx, buf)
+        link.silence.came();
+        let written = out.poll_write(link.stream.get_mut(), cx, buf);
+        let written = ready!(link.taking.bound(cx, written))?;
+        if written == buf.len() {
+            // Only with all of a piece has the node earned new time.
+            link.taking.came();
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -222,11 +253,15 @@ impl AsyncWrite for Wire {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_drain(cx))?;
-        Pin::new(self.sides().0.get_mut()).poll_flush(cx)
+        let (link, _) = self.sides();
+        let flushed = Pin::new(link.stream.get_mut()).poll_flush(cx);
+        ready!(link.taking.bound(cx, flushed))?;
+        link.taking.came();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.sides().0.get_mut()).poll_shutdown(cx)
+        self.stream().poll_shutdown(cx)
     }
 }
 
@@ -237,12 +272,18 @@ impl VirtualSocket for Wire {
     }
 }
 
+/// What it holds may be a key.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
-        let inner = self.inner.take().filter(|_| self.ended);
-        if let Some(inner) = inner {
+        if let Some(link) = self.link.take().filter(|_| self.ended) {
             self.idle.keep(Resting {
-                stream: inner.into_inner(),
+                link,
                 until: clock::now() + self.longest,
                 era: self.era,
             });
@@ -262,7 +303,7 @@ mod tests {
     use std::net;
     use std::os::fd::AsRawFd;
     use std::task::Waker;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     /// Answers each request on each of its connections with `answer`; what it read, by connection.
@@ -292,7 +333,7 @@ mod tests {
     /// One request without a body, as Pingora makes and ends it.
     async fn request(connector: &Connector, at: net::SocketAddr, idle: &Arc<Idle>) -> u16 {
         let mut peer = peer(at, &Timeouts::default());
-        Lender::stand_in(&mut peer, idle, false);
+        Lender::stand_in(&mut peer, idle, (false, Bytes::new()));
         let (mut session, reused) = connector.get_http_session(&peer).await.unwrap();
         assert!(!reused, "Pingora keeps none of them");
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
@@ -342,7 +383,7 @@ mod tests {
         let (at, _read) = node("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         let idle = Arc::default();
         let mut peer = peer(at, &Timeouts::default());
-        Lender::stand_in(&mut peer, &idle, false);
+        Lender::stand_in(&mut peer, &idle, (false, Bytes::new()));
         let connector = Connector::new(None);
         let (mut session, _) = connector.get_http_session(&peer).await.unwrap();
         let request = RequestHeader::build("GET", b"/", None).unwrap();
@@ -355,6 +396,8 @@ mod tests {
         assert!(idle.take(0, clock::now()).is_none());
     }
 
+    const SILENCE: Duration = Duration::from_secs(660);
+
     /// A connection, lent for a request whose body is there, and its node's end.
     async fn wire() -> (Wire, tokio::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -365,17 +408,22 @@ mod tests {
             by: None,
             within: Duration::MAX,
             silence: None,
+            taking: None,
             keepalive: None,
             longest: Duration::ZERO,
             era: 0,
             body_is_there: true,
+            tells: Bytes::new(),
         };
-        (lender.wire(stream), listener.accept().await.unwrap().0)
+        (
+            lender.wire(Link::new(stream)),
+            listener.accept().await.unwrap().0,
+        )
     }
 
     /// Segments with something in them that went to the node.
     fn sent(wire: &mut Wire) -> u32 {
-        let segments = ext::get_tcp_info(wire.sides().0.get_ref().as_raw_fd()).unwrap();
+        let segments = ext::get_tcp_info(wire.stream().as_raw_fd()).unwrap();
         segments.tcpi_data_segs_out
     }
 
@@ -434,26 +482,81 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_node_that_says_nothing_is_given_up() {
         let (mut wire, mut node) = wire().await;
-        wire.silence = Alarm::new(Some(Duration::from_secs(660)));
+        wire.sides().0.silence.begin(Some(SILENCE));
         node.write_all(b"answer").await.unwrap();
         let mut read = [0; 6];
         wire.read_exact(&mut read).await.unwrap();
-        assert!(wire.silence.is_still(), "what came ends the waiting");
+        assert!(
+            wire.sides().0.silence.is_still(),
+            "what came ends the waiting"
+        );
         let error = wire.read_exact(&mut read).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(!wire.ended, "nobody else is given it");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_takes_nothing_is_given_up() {
+        for size in [GATHERED / 2, 1 << 24] {
+            let (mut wire, _node) = wire().await;
+            wire.sides().0.taking.begin(Some(SILENCE));
+            let nobody = &mut Context::from_waker(Waker::noop());
+            while Pin::new(&mut wire)
+                .poll_write(nobody, &[b'x'; 1 << 20])
+                .is_ready()
+            {}
+            assert!(!wire.sides().0.taking.is_still());
+            let mut sent = wire.write_all(&vec![b'x'; size]).await;
+            if sent.is_ok() {
+                sent = wire.flush().await;
+            }
+            assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_alarms_of_a_kept_connection_begin_anew() {
+        let (mut wire, mut node) = wire().await;
+        wire.sides().0.silence.begin(Some(SILENCE));
+        assert!(ask(&mut wire).is_pending());
+        assert!(!wire.sides().0.silence.is_still());
+        node.write_all(b"answer").await.unwrap();
+        wire.read_exact(&mut [0; 6]).await.unwrap();
+        let mut byte = [0];
+        wire.longest = SILENCE;
+        let end = wire.read(&mut byte).await.unwrap();
+        assert_eq!((end, wire.ended), (0, true), "nothing follows the answer");
+        let idle = Arc::clone(&wire.idle);
+        drop(wire);
+        let mut kept = idle.take(0, clock::now()).expect("it was kept");
+        assert!(kept.silence.is_still() && kept.taking.is_still());
+        assert!(kept.is_silent());
+    }
+
+    #[tokio::test]
+    async fn what_a_node_is_told_goes_once_behind_the_fields_of_the_head() {
+        let (mut wire, mut node) = wire().await;
+        wire.tells = Bytes::from_static(b"Via: us\r\n");
+        for part in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"a body\r\n\r\n"] {
+            wire.write_all(part).await.unwrap();
+            wire.flush().await.unwrap();
+        }
+        let wanted = b"GET / HTTP/1.1\r\nHost: a\r\nVia: us\r\n\r\na body\r\n\r\n";
+        let mut read = [0; 46];
+        node.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, wanted);
+    }
+
     #[tokio::test]
     async fn a_node_that_is_still_told_something_is_not_late() {
         let (mut wire, _node) = wire().await;
-        wire.silence = Alarm::new(Some(Duration::from_secs(660)));
+        wire.sides().0.silence.begin(Some(SILENCE));
         wire.write_all(b"head").await.unwrap();
         wire.flush().await.unwrap();
         assert!(ask(&mut wire).is_pending() && ask(&mut wire).is_pending());
-        assert!(!wire.silence.is_still());
+        assert!(!wire.sides().0.silence.is_still());
         wire.write_all(b"body").await.unwrap();
-        assert!(wire.silence.is_still());
+        assert!(wire.sides().0.silence.is_still());
     }
 
     #[tokio::test]

@@ -141,6 +141,23 @@ async fn row_26_what_is_meant_for_one_hop_goes_no_further() {
     for name in ["X-Own", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade"] {
         assert!(seen.values(name).is_empty(), "{name} in {seen:?}");
     }
+    // Each alone, beside a `Connection` that names none of them.
+    for name in [
+        "HTTP2-Settings",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "X-End-To-End",
+    ] {
+        let seen = passed(&rig, "/x", &format!("{name}: h2c\r\n")).await;
+        let kept = name == "X-End-To-End";
+        assert_eq!(!seen.values(name).is_empty(), kept, "{name} in {seen:?}");
+        assert!(seen.values("Connection").is_empty(), "{seen:?}");
+    }
     rig.witness.answers(
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive, X-Secret\r\nX-Secret: 1\r\n\
           Keep-Alive: timeout=5\r\nProxy-Authenticate: x\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n\

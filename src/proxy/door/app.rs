@@ -95,7 +95,7 @@ impl Door {
             let terms = Terms::of(&self.live.snapshot().config);
             // A client that connects has something to say; one that has said it may think.
             let first = kept.is_none();
-            silence.begin(if first { terms.within } else { terms.idle });
+            silence.begin(Some(if first { terms.within } else { terms.idle }));
             let begun = guarded.has_more()
                 || poll_fn(|cx| match guarded.poll_more(cx) {
                     Poll::Ready(came) => Poll::Ready(matches!(came, Ok(1..))),
@@ -104,7 +104,7 @@ impl Door {
                             is_over = true;
                             // Who has just connected has a request on its way and is read yet:
                             // its connection was taken by us, and no successor will ever see it.
-                            silence.begin(LAST.min(terms.within));
+                            silence.begin(Some(LAST.min(terms.within)));
                         }
                         ready((is_over && !first) || silence.poll_late(cx))
                     }
@@ -191,7 +191,7 @@ async fn next(guarded: &mut Guarded, terms: &Terms, silence: &mut Alarm) -> Next
         }
         // Most heads come whole. The others have one alarm each, in however many pieces they drip.
         if !waits {
-            silence.begin(terms.within);
+            silence.begin(Some(terms.within));
             waits = true;
         }
         let more = poll_fn(|cx| match guarded.poll_more(cx) {

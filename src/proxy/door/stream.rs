@@ -80,7 +80,7 @@ impl Guarded {
         (rules, taking): (PaceRules, Duration),
     ) -> BytesMut {
         self.ready = 0;
-        self.taking.begin(taking);
+        self.taking.begin(Some(taking));
         self.ear.forget();
         self.body = Body::of(framing);
         self.patience = Patience::new(rules);
@@ -317,7 +317,7 @@ mod tests {
     fn guarded(room: usize) -> (Guarded, tokio::io::DuplexStream) {
         let (ours, client) = duplex(room);
         let mut guarded = Guarded::new(Box::new(ours));
-        guarded.taking.begin(TAKING);
+        guarded.taking.begin(Some(TAKING));
         (guarded, client)
     }
 

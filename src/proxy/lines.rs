@@ -1,0 +1,121 @@
+//! How is written down what a node is told beside the client's own fields? As lines, which go out behind
+//! those as they are.
+//!
+//! A field that is put into a map is hashed, moved when the map grows, and written out again: for the eight
+//! of a request that cost more than to choose its node.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::ops::Range;
+
+/// What those of most requests fit into.
+const ROOM: usize = 448;
+
+/// Fields, each a name, a colon, a value and a line's end. They may hold a key: they do not print themselves.
+pub(super) struct Lines(Vec<u8>);
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self(Vec::with_capacity(ROOM))
+    }
+}
+
+impl Lines {
+    /// Begins with a name, a colon and a blank. The value must not hold a line's end; no
+    /// [`HeaderValue`] does.
+    #[inline(never)]
+    pub(super) fn tell(&mut self, begin: &'static str, value: &[u8]) {
+        self.0.extend_from_slice(begin.as_bytes());
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// The same for a value that is written here; where it stands.
+    pub(super) fn write(
+        &mut self,
+        begin: &'static str,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Range<usize> {
+        self.0.extend_from_slice(begin.as_bytes());
+        let first = self.0.len();
+        write(&mut self.0);
+        let end = self.0.len();
+        self.0.extend_from_slice(b"\r\n");
+        first..end
+    }
+
+    /// The same for a field whose name is configured.
+    pub(super) fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.tell(": ", value.as_bytes());
+    }
+
+    /// The same for a value that stands here already.
+    pub(super) fn repeat(&mut self, begin: &'static str, value: Range<usize>) {
+        self.0.extend_from_slice(begin.as_bytes());
+        self.0.extend_from_within(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Takes in lines that were made before.
+    pub(super) fn add(&mut self, lines: &[u8]) {
+        self.0.extend_from_slice(lines);
+    }
+
+    /// As they go out.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.0.into()
+    }
+
+    /// Puts them behind what is in a map, for connections that Pingora writes to.
+    pub(super) fn put_into(&self, headers: &mut HeaderMap) {
+        for line in self.0.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let Some(colon) = memchr::memchr(b':', line) else {
+                continue;
+            };
+            let name = HeaderName::from_bytes(&line[..colon]);
+            let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii_start());
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.append(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_is_told_the_same_as_a_connection() {
+        let mut lines = Lines::default();
+        let address = lines.write("X-Real-Ip: ", |into| into.extend_from_slice(b"::1"));
+        lines.repeat("X-Forwarded-For: ", address);
+        lines.tell("X-Forwarded-Host: ", b"host:80");
+        lines.add(b"X-Plugin-Forwarded: true\r\n");
+        let key = HeaderValue::from_static("a key: of two  words");
+        lines.field(&HeaderName::from_static("x-api-key"), &key);
+        let mut map = HeaderMap::new();
+        map.insert("via", HeaderValue::from_static("another"));
+        lines.tell("Via: ", b"us");
+        lines.put_into(&mut map);
+        let told: Vec<_> = map
+            .iter()
+            .map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()))
+            .collect();
+        let written = String::from_utf8(lines.into_bytes().to_vec()).unwrap();
+        let mut wanted: Vec<_> = written.split_inclusive('\n').map(split_name).collect();
+        wanted.insert(0, "via: another\r\n".to_owned());
+        let mut told = told;
+        told.sort();
+        wanted.sort();
+        assert_eq!(told, wanted);
+    }
+
+    /// The line, with its name in small letters.
+    fn split_name(line: &str) -> String {
+        let (name, rest) = line.split_once(':').unwrap();
+        format!("{}:{rest}", name.to_lowercase())
+    }
+}
