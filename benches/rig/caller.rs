@@ -120,14 +120,14 @@ impl Callers {
 }
 
 /// For so long are requests paced.
-const PACED: Duration = Duration::from_millis(500);
+const PACED: Duration = Duration::from_secs(1);
 
 /// So many requests a second over so many connections, at times that are fixed from the start; how
-/// long each took. A connection has a thread of its own, which the kernel wakes within microseconds;
+/// long each took but the first of its connection. A connection has a thread of its own, which the kernel wakes within microseconds;
 /// timers of the runtime go by milliseconds, and would send bursts.
 pub(crate) fn paced(at: SocketAddr, call: &Call, rate: f64, connections: usize) -> Vec<Duration> {
     let pause = Duration::from_secs_f64(connections as f64 / rate);
-    let begin = clock::now() + Duration::from_millis(20);
+    let begin = clock::now() + Duration::from_millis(50);
     let count = (PACED.as_secs_f64() / pause.as_secs_f64()).ceil() as u32;
     std::thread::scope(|scope| {
         let one = |n: usize| {
@@ -153,9 +153,8 @@ fn each(
 ) -> Vec<Duration> {
     let mut stream = std::net::TcpStream::connect(at).expect("it listens");
     stream.set_nodelay(true).expect("a connected socket");
-    let (mut took, mut buffer) = (Vec::new(), vec![0; 4096]);
-    for n in 0..count {
-        std::thread::sleep((begin + pause * n).saturating_duration_since(clock::now()));
+    let mut buffer = vec![0; 4096];
+    let mut ask = || {
         let sent = clock::now();
         stream.write_all(bytes).expect("it is sent");
         let mut held = 0;
@@ -163,7 +162,12 @@ fn each(
             let read = stream.read(&mut buffer[held..]);
             held += read.ok().filter(|read| *read > 0).expect("it is answered");
         }
-        took.push(sent.elapsed());
-    }
-    took
+        sent.elapsed()
+    };
+    ask();
+    let one = |n| {
+        std::thread::sleep((begin + pause * n).saturating_duration_since(clock::now()));
+        ask()
+    };
+    (0..count).map(one).collect()
 }

@@ -36,6 +36,10 @@ const OWED: f64 = 1.10;
 const OWED_SEEN: f64 = 1.05;
 /// What may be added at half load, at the 99th percentile, in microseconds.
 const OWED_P99: f64 = 300.0;
+/// Who is looked at under half load.
+const AT_HALF: [&str; 6] = ["direct", "bare", "single", "twolane", "nginx", "haproxy"];
+/// After so many the rate at which a process is busy for half of the time does not move any more.
+const STEPS: usize = 6;
 
 /// Who serves in a measurement: the first is nobody, the second is what others are compared to.
 const LANES: [&str; 11] = [
@@ -161,28 +165,58 @@ fn pairs(own: Vec<f64>, other: &[f64], how: fn(f64, f64) -> f64) -> f64 {
     median(pairs.map(|(own, other)| how(*own, *other)).collect())
 }
 
-/// How long requests take that come at fixed times, half as many as the gateway served when it was
-/// kept busy.
+/// How long requests take that come at fixed times: so many that the gateway's process is busy for half of
+/// the time, and half as many as it served when it was kept busy. That is more: it costs more to be
+/// woken for one request than to find several.
 fn half(call: &Call, lanes: &[Lane], all: &[Vec<Figures>], rounds: usize) {
     let own = lanes.iter().position(|lane| lane.name == "twolane");
-    let full = &all[own.expect("it is built in")];
-    let rate = median(full.iter().map(|figures| figures.per_second).collect()) / 2.0;
-    let mut p99: Vec<Vec<f64>> = lanes.iter().map(|_| Vec::new()).collect();
-    for _ in 0..rounds {
-        for (at, lane) in lanes.iter().enumerate() {
-            let mut took = paced(lane.at, call, rate, CONNECTIONS);
-            took.sort_unstable();
-            p99[at].push(took[(took.len() - 1) * 99 / 100].as_secs_f64() * 1e6);
+    let own = own.expect("it is built in");
+    let full = median(all[own].iter().map(|it| it.per_second).collect());
+    let mut rate = full / 2.0;
+    for _ in 0..STEPS {
+        let (busy, _) = load(&lanes[own], call, rate);
+        rate *= (0.5 / busy).clamp(0.5, 2.0);
+    }
+    let ways = [
+        ("busy half of its time", rate),
+        ("half as many", full / 2.0),
+    ];
+    for (way, rate) in ways {
+        println!(
+            "{way}, {rate:.0} requests a second: p99 us, added to direct, share of the time that it is busy"
+        );
+        let shown = |lane: &&Lane| AT_HALF.contains(&lane.name);
+        let lanes: Vec<_> = lanes.iter().filter(shown).collect();
+        let mut found = vec![(Vec::new(), Vec::new()); lanes.len()];
+        for _ in 0..rounds {
+            for (lane, (busy, p99)) in lanes.iter().zip(&mut found) {
+                let (share, late) = load(lane, call, rate);
+                busy.push(share);
+                p99.push(late);
+            }
+        }
+        let direct = found[0].1.clone();
+        for (lane, (busy, p99)) in lanes.iter().zip(found) {
+            let added = pairs(p99.clone(), &direct, |own, direct| own - direct);
+            let (p99, busy) = (median(p99), median(busy));
+            println!("{:<8} {p99:>10.0} {added:>12.0} {busy:>10.2}", lane.name);
+            if lane.name == "twolane" {
+                let what = format!("added p99, {way}, {}", call.name());
+                owed::at_most("through", &what, added, OWED_P99, " us");
+            }
         }
     }
-    let direct = p99[0].clone();
-    println!("at {rate:.0} requests a second: p99 us, and added to direct");
-    for (lane, p99) in lanes.iter().zip(p99) {
-        let added = pairs(p99.clone(), &direct, |own, direct| own - direct);
-        println!("{:<8} {:>10.0} {added:>12.0}", lane.name, median(p99));
-        if lane.name == "twolane" {
-            let what = format!("added p99 at half load, {}", call.name());
-            owed::at_most("through", &what, added, OWED_P99, " us");
-        }
-    }
+}
+
+/// For which share of the time a lane is busy at this rate, and the 99th percentile of what its answers
+/// took, in microseconds.
+fn load(lane: &Lane, call: &Call, rate: f64) -> (f64, f64) {
+    let cpu = || lane.child.as_ref().map_or(Duration::ZERO, Child::cpu);
+    let before = cpu();
+    let mut took = paced(lane.at, call, rate, CONNECTIONS);
+    took.sort_unstable();
+    let p99 = took[(took.len() - 1) * 99 / 100].as_secs_f64() * 1e6;
+    let lasted = took.len() as f64 / rate;
+    let busy = cpu().saturating_sub(before).as_secs_f64() / lasted;
+    (busy, p99)
 }
