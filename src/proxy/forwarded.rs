@@ -38,7 +38,8 @@ pub(super) fn is_believed(session: &Session, ctx: &Ctx) -> bool {
     peer(session).is_some_and(|peer| ctx.snapshot.config.trusts(peer))
 }
 
-/// What the node is told of the client.
+/// What the node is told of the client. None of what is looked at here may be named in `Connection`
+/// (`admit::honest`), so that Pingora does not take it out afterwards.
 pub(super) fn tell(session: &Session, ctx: &Ctx, lines: &mut Lines) {
     let headers = &session.req_header().headers;
     let trusted = is_believed(session, ctx);

@@ -7,8 +7,8 @@ use pingora::upstreams::peer::HttpUpstreamRequestPolicy;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
-/// Fields between two neighbours (RFC 9110, section 7.6.1); `Connection` itself is written anew by
-/// Pingora, which for requests does all of this.
+/// Fields of an answer between two neighbours (RFC 9110, section 7.6.1); `Connection` itself is written anew
+/// by Pingora.
 static ONE_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -17,9 +17,9 @@ static ONE_HOP: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
-/// What Pingora is to take out of a request: what is of one hop. It looks each name up, in two maps, so
-/// where nothing of it came it is told to leave the request alone. A `Connection` that says nothing of other
-/// fields is ours to take out ([`is_ours`]).
+/// What Pingora is to take out of a request: what is of one hop. It looks up ten names, so where none of
+/// them came it is told to leave the request alone. A `Connection` that says nothing of other fields is ours
+/// to take out ([`is_ours`]).
 pub(super) fn policy(request: &HeaderMap, websocket: bool) -> HttpUpstreamRequestPolicy {
     let simple = |value: &HeaderValue| {
         let value = value.as_bytes();

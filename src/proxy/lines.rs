@@ -44,7 +44,7 @@ impl Lines {
         first..end
     }
 
-    /// The same for a field whose name is configured.
+    /// The same for a field that is configured.
     pub(super) fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.0.extend_from_slice(name.as_str().as_bytes());
         self.tell(": ", value.as_bytes());
@@ -76,7 +76,9 @@ impl Lines {
             };
             let name = HeaderName::from_bytes(&line[..colon]);
             let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii_start());
-            if let (Ok(name), Ok(value)) = (name, value) {
+            if let (Ok(name), Ok(mut value)) = (name, value) {
+                // One may be a key, and Pingora logs what it sends.
+                value.set_sensitive(true);
                 headers.append(name, value);
             }
         }
@@ -100,14 +102,14 @@ mod tests {
         map.insert("via", HeaderValue::from_static("another"));
         lines.tell("Via: ", b"us");
         lines.put_into(&mut map);
-        let told: Vec<_> = map
+        assert!(map["x-api-key"].is_sensitive(), "it is not logged");
+        let mut told: Vec<_> = map
             .iter()
             .map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()))
             .collect();
         let written = String::from_utf8(lines.into_bytes().to_vec()).unwrap();
         let mut wanted: Vec<_> = written.split_inclusive('\n').map(split_name).collect();
         wanted.insert(0, "via: another\r\n".to_owned());
-        let mut told = told;
         told.sort();
         wanted.sort();
         assert_eq!(told, wanted);

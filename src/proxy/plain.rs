@@ -3,7 +3,8 @@
 //! Pingora keeps beside the fields a second map with each name as its sender wrote it; every change
 //! is made in both, and each name is parsed and copied for it. Names have no case (RFC 9110, section
 //! 5.1), the daemons read them so, and HTTP/2 knows small letters only. So the second map is dropped
-//! once, and fields are changed by names that were made at start.
+//! once, where fields are added, and they are changed by names that were made at start. (What a node
+//! without TLS is told is not in a map at all: `lines.rs`.)
 
 use http::HeaderMap;
 use pingora::Result;

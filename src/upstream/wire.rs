@@ -184,8 +184,13 @@ impl Wire {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.head = Head::Free;
         let (link, out) = self.sides();
+        let waited = !out.is_empty();
         let sent = out.poll_drain(link.stream.get_mut(), cx);
-        link.taking.bound(cx, sent)
+        ready!(link.taking.bound(cx, sent))?;
+        if waited {
+            link.taking.came();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -241,7 +246,7 @@ impl AsyncWrite for Wire {
         let written = out.poll_write(link.stream.get_mut(), cx, buf);
         let written = ready!(link.taking.bound(cx, written))?;
         if written == buf.len() {
-            // Only with all of a piece has the node earned new time.
+            // A part of a piece earns the node no new time.
             link.taking.came();
         }
         Poll::Ready(Ok(written))
@@ -512,6 +517,25 @@ mod tests {
             }
             assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut);
         }
+    }
+
+    #[tokio::test]
+    async fn what_leaves_while_the_answer_is_asked_for_was_taken() {
+        let (mut wire, mut node) = wire().await;
+        wire.sides().0.taking.begin(Some(SILENCE));
+        let nobody = &mut Context::from_waker(Waker::noop());
+        let much = vec![b'x'; 1 << 20];
+        while Pin::new(&mut wire).poll_write(nobody, &much).is_ready() {}
+        wire.sides().0.taking.came();
+        wire.write_all(b"the rest").await.unwrap();
+        assert!(ask(&mut wire).is_pending());
+        assert!(!wire.sides().0.taking.is_still(), "it does not leave");
+        let mut read = vec![0; 1 << 20];
+        while !wire.out.is_empty() {
+            let _ = node.read(&mut read).await.unwrap();
+            assert!(ask(&mut wire).is_pending());
+        }
+        assert!(wire.sides().0.taking.is_still());
     }
 
     #[tokio::test]
