@@ -64,7 +64,7 @@ pub(super) fn tell(session: &Session, ctx: &Ctx, lines: &mut Lines) {
             });
         } else {
             let text = lines.write("X-Real-Ip: ", address);
-            lines.repeat("X-Forwarded-For: ", text);
+            lines.write("X-Forwarded-For: ", |into| into.extend_from_within(text));
         }
     }
     if !trusted || !headers.contains_key(&PROTO) {

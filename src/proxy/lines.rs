@@ -21,13 +21,11 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Begins with a name, a colon and a blank. The value must not hold a line's end; no
+    /// Writes a field that begins with a name, a colon and a blank. The value must not hold a line's end; no
     /// [`HeaderValue`] does.
     #[inline(never)]
     pub(super) fn tell(&mut self, begin: &'static str, value: &[u8]) {
-        self.0.extend_from_slice(begin.as_bytes());
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        self.write(begin, |into| into.extend_from_slice(value));
     }
 
     /// The same for a value that is written here; where it stands.
@@ -46,15 +44,8 @@ impl Lines {
 
     /// The same for a field that is configured.
     pub(super) fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.add(name.as_str().as_bytes());
         self.tell(": ", value.as_bytes());
-    }
-
-    /// The same for a value that stands here already.
-    pub(super) fn repeat(&mut self, begin: &'static str, value: Range<usize>) {
-        self.0.extend_from_slice(begin.as_bytes());
-        self.0.extend_from_within(value);
-        self.0.extend_from_slice(b"\r\n");
     }
 
     /// Takes in lines that were made before.
@@ -93,7 +84,7 @@ mod tests {
     fn a_map_is_told_the_same_as_a_connection() {
         let mut lines = Lines::default();
         let address = lines.write("X-Real-Ip: ", |into| into.extend_from_slice(b"::1"));
-        lines.repeat("X-Forwarded-For: ", address);
+        lines.write("X-Forwarded-For: ", |into| into.extend_from_within(address));
         lines.tell("X-Forwarded-Host: ", b"host:80");
         lines.add(b"X-Plugin-Forwarded: true\r\n");
         let key = HeaderValue::from_static("a key: of two  words");
