@@ -269,3 +269,20 @@ async fn an_attack_of_two_thousand_starves_nobody() {
     );
     eventually("all seats are free", async || connections(&rig) == 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_is_given_up_whatever_its_rate_was() {
+    let rig = Rig::new("timeouts: { client_read: 1s }\nlimits: { client_rate: 0 }\n").await;
+    for piece in [0, 80_000] {
+        let mut stream = TcpStream::connect(rig.addr()).await.unwrap();
+        stream.write_all(BODY).await.unwrap();
+        stream.write_all(&vec![b'x'; piece]).await.unwrap();
+        let mut told = String::new();
+        let end = within("an end", stream.read_to_string(&mut told)).await;
+        assert!(end.is_ok(), "{end:?}");
+        assert!(
+            told.contains("408") && told.contains("client_timeout"),
+            "{told}"
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! Is its client too slow?
+//! Is its client too slow, in a piece of a body or in all of it?
 
 use super::Fault;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ pub struct PaceRules {
     pub rate: u64,
     /// So long it may be slower.
     pub grace: Duration,
+    /// Each piece has so long, however much came before.
+    pub piece: Duration,
 }
 
 /// How long a client has been waited for, and what it sent. While a node is slow to take a body,
@@ -36,12 +38,12 @@ impl Pace {
     /// When it has already.
     pub fn waits(&mut self, rules: &PaceRules, now: Instant) -> Result<Option<Instant>, Fault> {
         let since = *self.since.get_or_insert(now);
-        if rules.rate == 0 {
-            return Ok(None);
-        }
-        let earned = Duration::from_millis(self.received.saturating_mul(1000) / rules.rate);
-        let allowed = rules.grace.saturating_add(earned);
-        let due = since.checked_add(allowed.saturating_sub(self.waited));
+        let earned = self.received.saturating_mul(1000).checked_div(rules.rate);
+        let allowed = earned.map(|earned| {
+            let allowed = rules.grace.saturating_add(Duration::from_millis(earned));
+            allowed.saturating_sub(self.waited)
+        });
+        let due = since.checked_add(allowed.unwrap_or(rules.piece).min(rules.piece));
         if due.is_some_and(|due| due <= now) {
             return Err(Fault::slow("the request's body came too slowly"));
         }

@@ -218,6 +218,7 @@ fn a_client_is_given_its_grace_and_what_it_earned() {
     let rules = PaceRules {
         rate: 500,
         grace: Duration::from_secs(20),
+        piece: Duration::MAX,
     };
     let start = clock::now();
     let at = |seconds| start + Duration::from_secs(seconds);
@@ -232,6 +233,29 @@ fn a_client_is_given_its_grace_and_what_it_earned() {
     assert!(pace.waits(&rules, at(115)).is_err());
     let free = PaceRules { rate: 0, ..rules };
     assert_eq!(Pace::default().waits(&free, at(0)), Ok(None));
+}
+
+#[test]
+fn no_piece_has_longer_than_one_may_have() {
+    let start = clock::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    for rate in [0, 500] {
+        let rules = PaceRules {
+            rate,
+            grace: Duration::from_secs(20),
+            piece: Duration::from_secs(5),
+        };
+        let mut pace = Pace::default();
+        pace.received(1 << 20, at(0));
+        assert_eq!(
+            pace.waits(&rules, at(1)),
+            Ok(Some(at(6))),
+            "whatever it earned"
+        );
+        pace.received(1, at(5));
+        assert_eq!(pace.waits(&rules, at(9)), Ok(Some(at(14))), "the next one");
+        assert!(pace.waits(&rules, at(14)).is_err());
+    }
 }
 
 /// All there is, fed in these pieces.

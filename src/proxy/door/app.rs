@@ -64,6 +64,7 @@ impl Terms {
             pace: PaceRules {
                 rate: limits.client_rate,
                 grace: limits.client_grace,
+                piece: timeouts.client_read,
             },
             taking: timeouts.client_write,
             within: timeouts.client_header,
