@@ -79,6 +79,35 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Dice, RequestId, begin_trace, digits};
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    proptest! {
+        #[test]
+        fn each_value_is_what_it_is_alone(
+            peer: Option<IpAddr>, number: Option<u64>, gateway: u32, begun: Option<u64>
+        ) {
+            let id = number.map(|number| RequestId::Own { gateway, number });
+            let begun = begun.map(|seed| begin_trace(&mut Dice::with_seed(seed)));
+            let mut lines = Lines::default();
+            if let Some(peer) = peer {
+                lines.write("X-Real-Ip: ", |into| digits::address(peer, into));
+            }
+            if let Some(id) = &id {
+                lines.tell("X-Request-Id: ", id.text().as_bytes());
+            }
+            if let Some(begun) = &begun {
+                lines.tell("Traceparent: ", begun);
+            }
+            let mut map = HeaderMap::new();
+            lines.put_into(&mut map);
+            let text = |name| map.get(name).map(|it| it.as_bytes().to_vec());
+            prop_assert_eq!(text("x-real-ip"), peer.map(|it| it.to_string().into_bytes()));
+            prop_assert_eq!(text("x-request-id"), id.map(|it| it.to_string().into_bytes()));
+            prop_assert_eq!(text("traceparent"), begun.map(|it| it.to_vec()));
+        }
+    }
 
     #[test]
     fn a_map_is_told_the_same_as_a_connection() {

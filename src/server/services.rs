@@ -30,7 +30,7 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     ServerConf {
         threads,
         // A thread that is alone has nobody to steal from, and a runtime made for one spares each
-        // request an eighth of its processor time and more (`benches/README.md`).
+        // request an eighth of its processor time and more (`benches/HISTORY.md`).
         work_stealing: threads > 1,
         max_retries: CEILING,
         upstream_keepalive_pool_size: IDLE_CONNECTIONS,

@@ -43,7 +43,8 @@ impl Pace {
             let allowed = rules.grace.saturating_add(Duration::from_millis(earned));
             allowed.saturating_sub(self.waited)
         });
-        let due = since.checked_add(allowed.unwrap_or(rules.piece).min(rules.piece));
+        let due =
+            since.checked_add(allowed.map_or(rules.piece, |allowed| allowed.min(rules.piece)));
         if due.is_some_and(|due| due <= now) {
             return Err(Fault::slow("the request's body came too slowly"));
         }
