@@ -156,7 +156,7 @@ async fn active(name: &'static str, daemons: &[SocketAddr], count: usize, gap: D
 
 /// The gateway's memory while streams come and go.
 async fn soak(daemons: &[SocketAddr]) {
-    let waves = setting("MEMORY_SOAK", 20_000).div_ceil(WAVE).max(4);
+    let waves = setting("MEMORY_SOAK", 100_000).div_ceil(WAVE).max(4);
     let (lane, _) = fresh("twolane", daemons).await.expect("it is built in");
     let brief = Wish {
         events: 5,
