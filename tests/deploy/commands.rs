@@ -1,19 +1,13 @@
 //! The commands for those who operate: health, reload, check --online, completions, man.
 
 use super::support::gateway::yaml;
-use super::support::program::{Serving, command, errors, output, said};
+use super::support::program::{Serving, command, errors, free, output, said};
 use std::net::SocketAddr;
 use std::path::Path;
 use twolane::demo::daemon::{Daemon, Plugin, Settings};
 
 async fn node() -> Daemon {
     Daemon::start(Settings::default()).await.unwrap()
-}
-
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 async fn at(folder: &Path, admin: SocketAddr, words: &[&str]) -> (Option<i32>, String) {
@@ -35,7 +29,7 @@ async fn health_is_nought_or_one() {
     let ask = async |words: &[&str], admin| at(folder.path(), admin, words).await.0;
     assert_eq!(ask(&["health"], serving.admin).await, Some(0));
     assert_eq!(ask(&["health", "--ready"], serving.admin).await, Some(0));
-    assert_eq!(ask(&["health"], nobody()).await, Some(1));
+    assert_eq!(ask(&["health"], free()).await, Some(1));
     drop(node);
     super::support::eventually("readiness is gone, life is not", async || {
         ask(&["health", "--ready"], serving.admin).await == Some(1)
@@ -61,7 +55,7 @@ async fn f220_reload_says_what_changed_and_a_refused_file_says_why() {
     std::fs::write(&file, yaml(&nodes, "lern: {}\n")).unwrap();
     let (code, told) = reload().await;
     assert!(code == Some(1) && told.contains("lern"), "{told}");
-    assert_eq!(at(folder.path(), nobody(), &["reload"]).await.0, Some(69));
+    assert_eq!(at(folder.path(), free(), &["reload"]).await.0, Some(69));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,8 +70,8 @@ async fn f109_check_online_dials_everybody_and_names_who_does_not_answer() {
     };
     let (code, told) = check(&yaml(std::slice::from_ref(&alive), "")).await;
     assert!(code == Some(0) && told.contains("ok    "), "{told}");
-    let dead = ("n2".to_owned(), nobody());
-    let redis = format!("share: {{ redis: \"redis://{}\" }}\n", nobody());
+    let dead = ("n2".to_owned(), free());
+    let redis = format!("share: {{ redis: \"redis://{}\" }}\n", free());
     let (code, told) = check(&yaml(&[alive, dead], &redis)).await;
     assert_eq!(code, Some(1), "{told}");
     let row = |word: &str| told.lines().find(|line| line.starts_with(word));

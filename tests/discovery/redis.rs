@@ -1,11 +1,12 @@
 //! A real redis-server, and what daemons write into it.
 
+use crate::support::program::free;
 use crate::support::{eventually, within};
 use ::redis::AsyncCommands;
 use ::redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,9 +30,7 @@ impl Redis {
 
     pub(crate) async fn with(password: Option<&'static str>) -> Self {
         for _ in 0..20 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let port = free().port();
             let folder = tempfile::tempdir().unwrap();
             let child = Self::spawn(port, password, &folder);
             let mut redis = Self {
@@ -98,9 +97,7 @@ impl Redis {
     /// A sentinel that knows it by this name.
     pub(crate) async fn sentinel(&self, service: &str) -> Self {
         for _ in 0..20 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let port = free().port();
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("sentinel.conf");
             let text = format!(

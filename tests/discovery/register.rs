@@ -2,6 +2,7 @@
 
 use crate::rig::{become_members, daemons, id, node, works};
 use crate::support::client::Dify;
+use crate::support::eventually;
 use crate::support::filed::Filed;
 use crate::support::stream::Response;
 use serde_json::{Value, json};
@@ -52,9 +53,11 @@ async fn a_registered_node_gets_traffic_until_it_leaves() {
     become_members(&filed.gateway, &["n1", "n2", "other"]).await;
     assert_eq!(node(&filed.gateway, "n2").weight(), 3);
     assert_eq!(put(&filed, "n2", &body).await, 200, "it is renewed");
-    while !all[0].ledger().per_node().contains_key("n2") {
+    eventually("n2 has a call", async || {
         works(&filed.gateway).await;
-    }
+        all[0].ledger().per_node().contains_key("n2")
+    })
+    .await;
     let row = send(&filed, "GET", "n2", &Value::Null).await.json();
     assert_eq!(row["pool"], "main");
     let answer = send(&filed, "DELETE", "n2", &Value::Null).await;

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use twolane::demo::daemon::{Daemon, Ledger, Settings, World};
 use twolane::nodes::Node;
 
@@ -91,8 +92,7 @@ impl Rig {
 
     /// Requests that nodes were sent, without health checks.
     pub(crate) fn sent(&self) -> u64 {
-        let of = |node: &Daemon| node.requests_seen() - node.health_checks();
-        self.nodes.iter().map(of).sum()
+        self.nodes.iter().map(Daemon::calls_seen).sum()
     }
 
     /// Waits until nobody is inside and no node is held.
@@ -133,6 +133,8 @@ impl Rig {
         let all = tokio::spawn(async move {
             let mut callers = JoinSet::new();
             let mut pace = tokio::time::interval(PACE);
+            // A machine that stood still does not send all that it missed at once.
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             for n in 0..calls {
                 pace.tick().await;
                 let (dify, script, ended) = (dify.clone(), script.clone(), Arc::clone(&counted));

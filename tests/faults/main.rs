@@ -37,6 +37,9 @@ pub(crate) fn sim(script: Value) -> Value {
     json!({"provider": "demo", "tool": "t", "tool_parameters": {"__sim": script}})
 }
 
+/// So many descriptors another test's runtime has open, which waits for its turn: each of two or three.
+pub(crate) const OTHERS: usize = 16;
+
 /// Descriptors that this process has open.
 pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()

@@ -45,7 +45,9 @@ async fn an_upload_of_sixty_mebibytes_is_streamed_and_not_kept() {
     );
     client.write_all(head.as_bytes()).await.unwrap();
     let before = resident();
-    client.write_all(&piece).await.unwrap();
+    within("the first piece is taken", client.write_all(&piece))
+        .await
+        .unwrap();
     eventually("the first bytes are there before the last", async || {
         counted.load(Ordering::Acquire) > 0
     })

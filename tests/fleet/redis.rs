@@ -1,5 +1,6 @@
 //! A real Redis of our own, and its worst days.
 
+use crate::support::program::free;
 use crate::support::{eventually, within};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -151,8 +152,7 @@ pub(crate) fn signal(process: u32, name: &str) {
 }
 
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    free().port()
 }
 
 fn address((host, port): (&str, u16)) -> SocketAddr {
@@ -177,11 +177,12 @@ fn spawn(folder: &TempDir, (host, port): (&str, u16), arguments: &[String]) -> C
 async fn is_up(place: (&str, u16), child: &mut Child) -> bool {
     within("redis-server answers or ends", async {
         loop {
-            if answers(address(place)) {
-                return true;
-            }
+            // Asked first: another may answer at a port that this one did not get.
             if child.try_wait().unwrap().is_some() {
                 return false;
+            }
+            if answers(address(place)) {
+                return true;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

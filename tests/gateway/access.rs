@@ -164,11 +164,11 @@ fn documented(line: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn f213_f214_slow_and_large_are_marked_and_the_rest_is_sampled() {
     let (_folder, file) = place();
-    let rules = "always: [slow, large], sample: 0, slow: 100ms, large: 100KiB";
+    let rules = "always: [slow, large], sample: 0, slow: 1s, large: 100KiB";
     let rig = Rig::new(1, &to(&file, rules)).await;
     let dify = rig.dify();
     ask(&dify, PLUGIN, sim(json!({"ttfb_ms": 1}))).await;
-    ask(&dify, PLUGIN, sim(json!({"ttfb_ms": 120}))).await;
+    ask(&dify, PLUGIN, sim(json!({"ttfb_ms": 1100}))).await;
     ask(&dify, PLUGIN, sim(json!({"event_bytes": 200_000}))).await;
     let lines = lines(&file, 2).await;
     assert_eq!(lines[0]["slow"], true, "{}", lines[0]);

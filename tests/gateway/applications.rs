@@ -4,6 +4,7 @@ use crate::rig::{UNCHECKED, expect_rejection, node_of};
 use crate::support::api::Api;
 use crate::support::client::Dify;
 use crate::support::gateway::{Gateway, parse};
+use crate::support::program::free;
 use crate::support::stream::Response;
 use crate::support::{eventually, within};
 use crate::{PLUGIN, daemons};
@@ -14,12 +15,6 @@ use twolane::demo::daemon::Stop;
 const CHAT: &str = "/v1/chat-messages";
 const TOOL: &str = "/plugin/tenant/dispatch/tool/invoke";
 const CLIENT_KEYS: [&str; 3] = ["app-chat-key-1", "app-chat-key-2", "app-batch-key"];
-
-/// A port on which nobody listens.
-fn nowhere() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 async fn gateway(yaml: &str) -> Gateway {
     let text = format!(
@@ -104,7 +99,7 @@ async fn f158_a_retry_carries_the_key_of_the_node_that_it_goes_to() {
       - {{ id: n2, address: \"{}\", upstream_key: node-key-of-n2 }}
 applications: [{{ name: chat, keys: [app-chat-key-1] }}]
 ",
-        nowhere(),
+        free(),
         second.address
     );
     let gateway = gateway(&yaml).await;
@@ -154,7 +149,7 @@ async fn f159_a_stranger_is_told_so_in_the_callers_own_words_and_no_node_is_aske
 #[tokio::test(flavor = "multi_thread")]
 async fn f162_a_dead_pool_does_not_spill_into_another_unless_that_is_named() {
     let batch = Api::start("b1").await;
-    let isolated = gateway(&two_pools(nowhere(), batch.address, "")).await;
+    let isolated = gateway(&two_pools(free(), batch.address, "")).await;
     let answer = with_key(&isolated.dify(), "app-chat-key-1").await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(
@@ -164,7 +159,7 @@ async fn f162_a_dead_pool_does_not_spill_into_another_unless_that_is_named() {
     );
     assert_eq!(batch.came().len(), 0, "the other pool is left alone");
 
-    let shared = gateway(&two_pools(nowhere(), batch.address, "fallback_pool: batch")).await;
+    let shared = gateway(&two_pools(free(), batch.address, "fallback_pool: batch")).await;
     let answer = with_key(&shared.dify(), "app-chat-key-1").await;
     assert_eq!(answer.json()["answered_by"], "b1");
     let came = batch.came().pop().unwrap();
@@ -348,7 +343,7 @@ learn: {{ unknown: short }}
 #[tokio::test(flavor = "multi_thread")]
 async fn f171_difys_own_api_answers_in_blocks_and_in_streams() {
     let chat = Api::start("c1").await;
-    let gateway = gateway(&two_pools(chat.address, nowhere(), "")).await;
+    let gateway = gateway(&two_pools(chat.address, free(), "")).await;
     let dify = gateway.dify();
     let (name, key) = bearer(CLIENT_KEYS[0]);
     let headers = [("Content-Type", "application/json"), (name, key.as_str())];

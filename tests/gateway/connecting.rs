@@ -3,7 +3,7 @@
 use crate::rig::Rig;
 use crate::support::client::expect_events;
 use crate::support::gateway::{Gateway, parse, yaml};
-use crate::support::within;
+use crate::support::{eventually, within};
 use crate::{PLUGIN, sim};
 use serde_json::json;
 use std::io;
@@ -54,6 +54,7 @@ async fn a_connection_is_not_proven_where_that_is_switched_off() {
 async fn a_node_that_closes_after_each_answer_is_asked_once_and_then_called() {
     let node = OneShot::start().await;
     let gateway = Gateway::start(parse(&yaml(&[("n1".to_owned(), node.addr)], RARELY))).await;
+    eventually("it was checked twice", async || node.lines().len() == 2).await;
     node.forget();
     let dify = gateway.dify();
     for n in 0..5 {

@@ -34,10 +34,6 @@ async fn owned(runs_on: usize, told: &str) -> Rig {
     Rig { nodes, gateway }
 }
 
-fn calls_seen(node: &Daemon) -> u64 {
-    node.requests_seen() - node.health_checks()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_a_debug_plugin_goes_to_its_owner_and_to_nobody_else() {
     let rig = owned(1, "n2").await;
@@ -47,8 +43,8 @@ async fn every_call_of_a_debug_plugin_goes_to_its_owner_and_to_nobody_else() {
         assert_eq!(answer.header("X-Twolane-Why"), Some("owner"));
         assert_eq!(answer.header("X-Twolane-Attempts"), Some("1"));
     }
-    assert_eq!(calls_seen(&rig.nodes[0]), 0, "nobody else is asked");
-    assert_eq!(calls_seen(&rig.nodes[2]), 0, "nobody else is asked");
+    assert_eq!(rig.nodes[0].calls_seen(), 0, "nobody else is asked");
+    assert_eq!(rig.nodes[2].calls_seen(), 0, "nobody else is asked");
     let why = rig.metric("twolane_choices_total", &["why=\"owner\""]);
     assert_eq!(why.await, 100.0);
 
@@ -68,7 +64,7 @@ async fn an_owner_that_says_not_here_is_passed_over_and_the_right_node_found() {
         ledger.executions().iter().all(|entry| entry.node == "n3"),
         "only n3 runs it"
     );
-    let asked = calls_seen(&rig.nodes[0]);
+    let asked = rig.nodes[0].calls_seen();
     assert!(
         asked < 10,
         "what n1 said is remembered, but it was asked {asked} times"

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use twolane::demo::daemon::{Daemon, Health, Stop};
 
 /// No check comes by itself after the first two: the test makes the rounds.
-const BY_HAND: &str = "health: { interval: 1h, timeout: 200ms }\n";
+const BY_HAND: &str = "health: { interval: 1h, timeout: 1s }\n";
 
 fn status(status: u16) -> Health {
     Health {
@@ -131,7 +131,7 @@ async fn f239_two_failures_take_a_node_out_and_one_success_brings_it_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f186_f239_fall_and_rise_are_what_the_file_says() {
     let nodes = daemons(1).await;
-    let rules = "health: { interval: 1h, timeout: 200ms, fall: 3, rise: 2 }\n";
+    let rules = "health: { interval: 1h, timeout: 1s, fall: 3, rise: 2 }\n";
     let gateway = by_hand(&[&nodes[0]], rules).await;
     round(&gateway).await;
     let mut seen = Vec::new();
@@ -157,7 +157,7 @@ async fn f186_f239_fall_and_rise_are_what_the_file_says() {
 async fn f056_a_node_that_is_dead_at_the_start_is_out_before_the_first_request() {
     let nodes = daemons(2).await;
     nodes[0].stop(Stop::Cut).await;
-    let rules = "health: { interval: 1h, timeout: 200ms, fall: 100 }\nretry: { attempts: 1 }\n";
+    let rules = "health: { interval: 1h, timeout: 1s, fall: 100 }\nretry: { attempts: 1 }\n";
     let gateway = Gateway::before(&[&nodes[0], &nodes[1]], rules).await;
     assert_eq!(
         healthy(&gateway),
@@ -175,7 +175,7 @@ async fn f056_a_node_that_is_dead_at_the_start_is_out_before_the_first_request()
 async fn f056_a_single_early_failure_is_withdrawn_by_the_next_success() {
     let nodes = daemons(1).await;
     nodes[0].set_health(status(500));
-    let rules = "health: { interval: 1h, timeout: 200ms, fall: 100, rise: 100 }\n";
+    let rules = "health: { interval: 1h, timeout: 1s, fall: 100, rise: 100 }\n";
     let gateway = by_hand(&[&nodes[0]], rules).await;
     assert_eq!(healthy(&gateway), [false], "the first check decided");
     nodes[0].set_health(Health::default());

@@ -6,7 +6,7 @@ use crate::support::within;
 use crate::{PLUGIN, daemons, sim};
 use serde_json::json;
 use std::collections::HashSet;
-use twolane::demo::daemon::{Fail, Plugin, Script};
+use twolane::demo::daemon::{Daemon, Fail, Plugin, Script};
 
 /// Leaves the plugin on one node only.
 fn only_on(nodes: &[twolane::demo::daemon::Daemon], at: usize) {
@@ -37,8 +37,7 @@ async fn f222_f237_a_plugin_on_one_of_three_nodes_a_thousand_calls_no_error_each
         .map(|entry| entry.node)
         .collect();
     assert_eq!(served, HashSet::from(["n2".to_owned()]));
-    let missed = nodes[0].requests_seen() - nodes[0].health_checks() + nodes[2].requests_seen()
-        - nodes[2].health_checks();
+    let missed = nodes[0].calls_seen() + nodes[2].calls_seen();
     assert!(
         missed < 40,
         "misses decay once the nodes are known, but there were {missed}"
@@ -248,11 +247,7 @@ async fn f038_each_version_of_a_plugin_goes_to_the_node_that_runs_it() {
     }
     assert_eq!(nodes[0].ledger().len(), 60, "each ran once");
     // Known by version: each node misses the other's version, and nobody looks for it there any more.
-    let asked = || -> u64 {
-        let all = nodes.iter();
-        all.map(|node| node.requests_seen() - node.health_checks())
-            .sum()
-    };
+    let asked = || -> u64 { nodes.iter().map(Daemon::calls_seen).sum() };
     let before = asked();
     for _ in 0..20 {
         of_version(&gateway, &identifiers[0]).await;

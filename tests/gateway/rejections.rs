@@ -143,7 +143,7 @@ async fn f058_a_wrong_verdict_about_all_nodes_takes_nobody_down_when_failing_ope
 async fn f058_f148_a_node_that_says_nothing_is_a_504_of_one_line() {
     let rig = Rig::new(
         3,
-        &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 150ms }}\n"),
+        &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 1s }}\n"),
     )
     .await;
     let hang = || sim(json!({"id": "once", "fail": "hang"}));
@@ -181,7 +181,7 @@ async fn f197_a_call_that_is_silent_for_five_minutes_is_waited_for() {
 async fn f058_silence_in_the_middle_of_a_stream_is_a_broken_end() {
     let rig = Rig::new(
         1,
-        &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 150ms }}\n"),
+        &format!("{UNCHECKED}timeouts: {{ connect: 100ms, read: 1s }}\n"),
     )
     .await;
     let script = sim(json!({"fail": "hang", "fail_after": 2}));

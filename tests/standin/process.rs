@@ -125,7 +125,8 @@ async fn a_cooperative_plugin_serves_many_at_once() {
 async fn a_storm_of_early_leavers_leaks_no_connection_and_loses_no_call() {
     let (daemon, dify) = start(Settings::default()).await;
     let mut leavers = tokio::task::JoinSet::new();
-    for id in 0..400 {
+    // Three descriptors each, in this process; many systems allow 1,024 unasked.
+    for id in 0..200 {
         let dify = dify.clone();
         let script = sim(json!({"id": id.to_string(), "events": 5}));
         leavers.spawn(async move { dify.first("tool/invoke", PLUGIN, script).await });
@@ -140,7 +141,7 @@ async fn a_storm_of_early_leavers_leaks_no_connection_and_loses_no_call() {
         ledger.until(|all| all.iter().all(|e| e.finished.is_some())),
     )
     .await;
-    assert_eq!((ledger.len(), ledger.duplicates().len()), (400, 0));
+    assert_eq!((ledger.len(), ledger.duplicates().len()), (200, 0));
     assert_eq!(
         (daemon.active_dispatch(), daemon.plugin_calls(PLUGIN)),
         (0, 0)

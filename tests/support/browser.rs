@@ -1,12 +1,13 @@
 //! A real Chromium, driven by WebDriver's own protocol over `chromedriver`.
 
 use super::client::Dify;
+use super::program::free;
 use super::{eventually, within};
 use base64::Engine;
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What a browser needs to stay by itself and run as root in a container.
@@ -42,7 +43,7 @@ impl Browser {
     pub async fn open(width: u32, height: u32) -> Self {
         let driver = find("chromedriver")
             .expect("chromedriver is not installed: `make setup` installs it (chromium-driver)");
-        let port = free_port();
+        let port = free();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let driver = Command::new(driver)
             .arg(format!("--port={}", port.port()))
@@ -155,6 +156,9 @@ impl Browser {
     }
 }
 
+/// A browser that does not end for so long is left to its driver's end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 impl Drop for Browser {
     fn drop(&mut self) {
         // With the driver its browser ends; it is asked first, so that no process is left.
@@ -165,16 +169,13 @@ impl Drop for Browser {
                 .enable_all()
                 .build();
             runtime.map(|runtime| {
-                runtime.block_on(async { end.raw("DELETE", &path, &[], b"").await.is_ok() })
+                let asked = end.raw("DELETE", &path, &[], b"");
+                // Inside, as the timer belongs to the runtime.
+                runtime.block_on(async { tokio::time::timeout(GOODBYE, asked).await.is_ok() })
             })
         });
         let _ended = asked.join();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
-}
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it has an address")
 }

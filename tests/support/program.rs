@@ -47,12 +47,12 @@ pub fn free() -> SocketAddr {
     free.expect("ports do not end")
 }
 
-/// Runs the program to its end.
-pub async fn output(mut command: Command) -> Output {
-    let ran = tokio::task::spawn_blocking(move || command.output());
+/// Runs the program to its end; one that does not end in time is killed.
+pub async fn output(command: Command) -> Output {
+    let mut command = tokio::process::Command::from(command);
+    let ran = command.kill_on_drop(true).output();
     within("the program ends", ran)
         .await
-        .expect("nothing panics")
         .expect("the program can be started")
 }
 

@@ -5,6 +5,7 @@ use crate::peer::{Peer, ask, certificate_of, certificates};
 use crate::support::client::Dify;
 use crate::support::gateway::{Gateway, yaml};
 use crate::support::pki::{Pair, Pki};
+use crate::support::program::output;
 use crate::support::{eventually, within};
 use bytes::Bytes;
 use serde_json::json;
@@ -68,7 +69,7 @@ async fn the_certificate_is_the_one_for_the_name_and_else_the_first() {
 }
 
 /// The client that every operator has.
-fn s_client(to: SocketAddr, pki: &Pki, more: &[&str]) -> String {
+async fn s_client(to: SocketAddr, pki: &Pki, more: &[&str]) -> String {
     let to = to.to_string();
     let ca = pki.ca();
     let mut command = Command::new("openssl");
@@ -83,7 +84,8 @@ fn s_client(to: SocketAddr, pki: &Pki, more: &[&str]) -> String {
         .args(["-verify_return_error"])
         .args(more)
         .stdin(Stdio::null());
-    let output = command.output().expect("openssl is installed: make setup");
+    // As any program that is waited for: with an end.
+    let output = output(command).await;
     let all = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&all).into_owned()
 }
@@ -115,13 +117,13 @@ async fn openssl_is_shown_the_right_certificate_and_agrees_on_http2_and_tls_1_2(
         ),
     ];
     for (arguments, words) in rows {
-        let said = tokio::task::block_in_place(|| s_client(to, &pki, arguments));
+        let said = s_client(to, &pki, arguments).await;
         for word in words {
             assert!(said.contains(word), "{word} for {arguments:?} in {said}");
         }
         assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
     }
-    let old = tokio::task::block_in_place(|| s_client(to, &pki, &["-tls1_1"]));
+    let old = s_client(to, &pki, &["-tls1_1"]).await;
     assert!(old.contains("no peer certificate available"), "{old}");
 }
 

@@ -147,6 +147,14 @@ impl Daemon {
         self.node.health_checks.load(Ordering::Acquire)
     }
 
+    /// Requests that were no health checks; one more while a check arrives.
+    #[must_use]
+    pub fn calls_seen(&self) -> u64 {
+        // In this order: a check is among all before it is among the checks.
+        let checks = self.health_checks();
+        self.requests_seen() - checks
+    }
+
     /// The last requests, oldest first (`Settings::log_capacity` of them).
     #[must_use]
     pub fn requests(&self) -> Vec<Seen> {

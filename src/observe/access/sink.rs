@@ -193,15 +193,16 @@ mod tests {
         let reader = reader.join().expect("the other end is open");
         // A pipe holds 64 KiB, the queue 16 lines, a batch some more: these are more than all.
         write(&sink, 10_000);
+        // Nobody will read any more: what waits fails, or what comes now, and is counted too.
+        drop(reader);
+        write(&sink, 1);
         let (taken, lost) = (sink.queue.sent(), sink.count.lost.get());
         assert_eq!(
             taken + lost,
-            10_000,
+            10_001,
             "each line is written, waits, or is counted"
         );
         assert!(lost > 5_000, "{lost} of 10,000");
-        // Nobody will read any more: what waits fails, and is counted too.
-        drop(reader);
         sink.flush(PATIENCE);
         let (written, failed) = (sink.count.written.get(), sink.count.failed.get());
         assert_eq!(written + failed, taken);

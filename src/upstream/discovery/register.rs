@@ -255,10 +255,11 @@ mod tests {
     async fn whoever_waits_is_woken_by_news_and_by_an_end() {
         let all = Arc::new(Registrations::default());
         let main = Registered::new("main", &all);
-        main.look(clock::now());
-        all.put(wish("a", 1), clock::now()).expect("taken");
+        let now = clock::now();
+        main.look(now);
+        all.put(wish("a", 1), now).expect("taken");
         main.changed().await;
-        main.look(clock::now());
+        main.look(now);
         main.changed().await;
         assert_eq!(all.next_end("other"), None);
     }
