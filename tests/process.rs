@@ -617,11 +617,14 @@ async fn in_the_demo_short_calls_wait_less_under_adaptive_than_under_round_robin
         .iter()
         .find(|row| row["to"] == "round_robin")
         .unwrap();
-    assert!(round_robin["ratio"].is_number(), "it is compared");
-    // By how much is shown where nothing else runs: `make demo`, `make bench`, tests/sim.
+    let ratio = round_robin["ratio"].as_f64().unwrap();
+    assert!(
+        ratio < 0.9,
+        "the 99th percentile of short calls is {ratio} of round robin's"
+    );
     let slow = |lane: usize| report["lanes"][lane]["short_over_1s"].as_f64().unwrap();
     assert!(
-        slow(0) < slow(2),
+        slow(0) < 0.7 * slow(2),
         "short calls over a second: {} and {}",
         slow(0),
         slow(2)

@@ -152,7 +152,7 @@ mod tests {
         let mut alarm = patience(WITHIN);
         let waited = rings(&mut alarm).await;
         assert!(waited >= WITHIN - Duration::from_secs(1), "{waited:?}");
-        assert!(waited <= WITHIN + Duration::from_secs(60), "{waited:?}");
+        assert!(waited <= WITHIN + Duration::from_secs(1), "{waited:?}");
     }
 
     #[tokio::test]
@@ -178,7 +178,7 @@ mod tests {
         let mut alarm = patience(100 * WITHIN);
         waits(&mut alarm, Duration::from_millis(1)).await;
         alarm.begin(Some(WITHIN));
-        assert!(rings(&mut alarm).await <= WITHIN + Duration::from_secs(60));
+        assert!(rings(&mut alarm).await <= WITHIN + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

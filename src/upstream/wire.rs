@@ -266,6 +266,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What nobody flushed stays here: it is of a request that was given up, and would run.
         self.stream().poll_shutdown(cx)
     }
 }

@@ -20,6 +20,7 @@ mod upload;
 mod vanish;
 
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fs;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -37,10 +38,24 @@ pub(crate) fn sim(script: Value) -> Value {
     json!({"provider": "demo", "tool": "t", "tool_parameters": {"__sim": script}})
 }
 
-/// So many descriptors another test's runtime has open, which waits for its turn: each of two or three.
-pub(crate) const OTHERS: usize = 16;
-
-/// Descriptors that this process has open.
+/// Descriptors that this process has open, without those of a runtime: another test may have begun that
+/// waits for its turn.
 pub(crate) fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+    let unix = fs::read_to_string("/proc/self/net/unix").unwrap();
+    let inodes: HashSet<_> = unix
+        .lines()
+        .filter_map(|it| it.split_whitespace().nth(6))
+        .collect();
+    let of_runtime = |link: &str| {
+        let socket = link
+            .strip_prefix("socket:[")
+            .and_then(|it| it.strip_suffix(']'));
+        link.starts_with("anon_inode:") || socket.is_some_and(|inode| inodes.contains(inode))
+    };
+    let all = fs::read_dir("/proc/self/fd").unwrap();
+    // One may be closed between listing and reading.
+    let links = all.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    links
+        .filter(|link| !of_runtime(&link.to_string_lossy()))
+        .count()
 }

@@ -124,15 +124,17 @@ async fn a_cooperative_plugin_serves_many_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_early_leavers_leaks_no_connection_and_loses_no_call() {
     let (daemon, dify) = start(Settings::default()).await;
-    let mut leavers = tokio::task::JoinSet::new();
     // Three descriptors each, in this process; many systems allow 1,024 unasked.
-    for id in 0..200 {
-        let dify = dify.clone();
-        let script = sim(json!({"id": id.to_string(), "events": 5}));
-        leavers.spawn(async move { dify.first("tool/invoke", PLUGIN, script).await });
-    }
-    while let Some(first) = leavers.join_next().await {
-        assert_eq!(first.unwrap().unwrap()["seq"], 0);
+    for wave in [0..200, 200..400] {
+        let mut leavers = tokio::task::JoinSet::new();
+        for id in wave {
+            let dify = dify.clone();
+            let script = sim(json!({"id": id.to_string(), "events": 5}));
+            leavers.spawn(async move { dify.first("tool/invoke", PLUGIN, script).await });
+        }
+        while let Some(first) = leavers.join_next().await {
+            assert_eq!(first.unwrap().unwrap()["seq"], 0);
+        }
     }
     within("all closed", daemon.until(|d| d.open_connections() == 0)).await;
     let ledger = daemon.ledger();
@@ -141,7 +143,7 @@ async fn a_storm_of_early_leavers_leaks_no_connection_and_loses_no_call() {
         ledger.until(|all| all.iter().all(|e| e.finished.is_some())),
     )
     .await;
-    assert_eq!((ledger.len(), ledger.duplicates().len()), (200, 0));
+    assert_eq!((ledger.len(), ledger.duplicates().len()), (400, 0));
     assert_eq!(
         (daemon.active_dispatch(), daemon.plugin_calls(PLUGIN)),
         (0, 0)
