@@ -4,16 +4,24 @@
 //! looks at the clock for each piece that it writes. This one is set once, rings too early, and is
 //! then set to when it is due; so it serves all requests of a connection, and what is between them.
 
-use crate::model::clock;
 use pingora::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::unconstrained;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::Instant;
+
+/// Pingora's, which has a thread of its own. While one of tokio's is set, a runtime looks at it before
+/// and after each time that it waits for sockets, and has the kernel end that waiting: twice for a
+/// request. Virtual time is kept by tokio's alone.
+#[cfg(not(test))]
+use pingora::prelude::sleep;
+#[cfg(test)]
+use tokio::time::sleep;
 
 /// Patience with one end of a connection.
 #[derive(Debug, Default)]
@@ -22,7 +30,7 @@ pub struct Alarm {
     within: Option<Duration>,
     /// None: nothing is waited for.
     since: Option<Instant>,
-    bell: Option<Pin<Box<Sleep>>>,
+    bell: Option<Bell>,
     /// Whom the bell wakes.
     woken: Option<Waker>,
 }
@@ -48,26 +56,45 @@ impl Alarm {
         let Some(within) = self.within else {
             return false;
         };
-        let due = *self.since.get_or_insert_with(clock::now) + within;
-        let bell = self
-            .bell
-            .get_or_insert_with(|| Box::pin(sleep_until(due.into())));
+        let begins = self.since.is_none();
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let due = since + within;
         let hears = |waker: &Waker| waker.will_wake(cx.waker());
-        if bell.deadline() > due.into() {
+        match &self.bell {
             // There was more time when it was set.
-            bell.as_mut().reset(due.into());
-        } else if !bell.is_elapsed() && self.woken.as_ref().is_some_and(hears) {
-            return false;
+            Some(bell) if bell.rings > due => self.bell = None,
+            Some(bell)
+                if begins && bell.rings > since && self.woken.as_ref().is_some_and(hears) =>
+            {
+                return false;
+            }
+            _ => {}
         }
-        // A task that has done much in its turn is told to wait, and would not be woken.
-        while pin!(unconstrained(bell.as_mut())).poll(cx).is_ready() {
-            if bell.deadline() >= due.into() {
+        loop {
+            let bell = match &mut self.bell {
+                Some(bell) => bell,
+                none => {
+                    let now = Instant::now();
+                    if due <= now {
+                        return true;
+                    }
+                    none.insert(Bell::early(now, due, within))
+                }
+            };
+            // A task that has done much in its turn is told to wait, and would not be woken.
+            if pin!(unconstrained(bell.rung.as_mut()))
+                .poll(cx)
+                .is_pending()
+            {
+                self.woken = Some(cx.waker().clone());
+                return false;
+            }
+            let rang = bell.rings;
+            self.bell = None;
+            if rang >= due {
                 return true;
             }
-            bell.as_mut().reset(due.into());
         }
-        self.woken = Some(cx.waker().clone());
-        false
     }
 
     /// The outcome of what was tried, which must not be waited for too long.
@@ -83,6 +110,38 @@ impl Alarm {
             Poll::Pending if self.poll_late(cx) => Poll::Ready(Err(late())),
             tried => tried,
         }
+    }
+}
+
+/// Pingora keeps each moment at which something rings until it has passed, and what should ring then
+/// in one place: of one patience there are so many of them, however many connections come and go.
+const MOMENTS: u32 = 64;
+
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// It rings once.
+struct Bell {
+    rings: Instant,
+    rung: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+impl Bell {
+    /// Rings when something may be due, or a little before; then, set again, when it is.
+    fn early(now: Instant, due: Instant, within: Duration) -> Self {
+        let apart = (within / MOMENTS).as_millis().max(1);
+        let past = due.saturating_duration_since(*ORIGIN).as_millis() % apart;
+        let early = due - Duration::from_millis(past as u64);
+        let rings = if early > now { early } else { due };
+        Self {
+            rings,
+            rung: Box::pin(sleep(rings - now)),
+        }
+    }
+}
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bell").field(&self.rings).finish()
     }
 }
 
@@ -116,7 +175,6 @@ mod tests {
     use super::*;
     use pingora::{ErrorType, OrErr};
     use std::future::poll_fn;
-    use tokio::time::Instant;
 
     const WITHIN: Duration = Duration::from_secs(660);
 
@@ -159,16 +217,17 @@ mod tests {
     async fn what_comes_is_given_its_time_anew_by_the_same_bell() {
         let mut alarm = patience(WITHIN);
         waits(&mut alarm, Duration::from_millis(1)).await;
-        let bell = alarm.bell.as_ref().unwrap().deadline();
+        let bell = alarm.bell.as_ref().unwrap().rings;
         waits(&mut alarm, Duration::from_millis(1)).await;
-        assert_eq!(alarm.bell.as_ref().unwrap().deadline(), bell, "untouched");
+        assert_eq!(alarm.bell.as_ref().unwrap().rings, bell, "untouched");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_bell_that_rings_too_early_is_set_to_when_it_is_due() {
         let mut alarm = patience(WITHIN);
         // It was set for something that has come since.
-        alarm.bell = Some(Box::pin(sleep_until(Instant::now())));
+        let (now, soon) = (Instant::now(), Duration::from_secs(1));
+        alarm.bell = Some(Bell::early(now, now + soon, soon));
         let waited = rings(&mut alarm).await;
         assert!(waited >= WITHIN - Duration::from_secs(1), "{waited:?}");
     }
