@@ -37,5 +37,5 @@ mod wait;
 mod written;
 
 pub use ctx::Ctx;
-pub use door::{Announced, Door, LAST, Seats};
+pub use door::{Announced, Coming, Door, Hooked, LAST, Life, Seats, Station};
 pub use hooks::Proxy;

@@ -1,13 +1,11 @@
 //! What happens to a connection before anybody reads from it? TLS begins, where the address is one with TLS.
 
 use super::tls::Credentials;
+use crate::proxy::{Coming, Life, Station};
 use crate::upstream::Live;
-use async_trait::async_trait;
-use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as Plain;
-use pingora::server::ShutdownWatch;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +18,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Stands before the application of the data listeners. Pingora's own TLS listener takes its settings once for its whole life, and
 /// tells of every port scan as an error; so it listens plainly, and TLS begins here.
 pub(super) struct Handshakes<A> {
-    behind: Arc<A>,
+    behind: A,
     live: Arc<Live>,
     credentials: Arc<Credentials>,
     /// The addresses where clients speak TLS.
@@ -28,14 +26,14 @@ pub(super) struct Handshakes<A> {
 }
 
 impl<A> Handshakes<A> {
-    pub(super) fn new(
+    pub(super) const fn new(
         behind: A,
         live: Arc<Live>,
         credentials: Arc<Credentials>,
         tls: Vec<SocketAddr>,
     ) -> Self {
         Self {
-            behind: Arc::new(behind),
+            behind,
             live,
             credentials,
             tls,
@@ -86,25 +84,17 @@ fn is_at(own: SocketAddr, came_to: SocketAddr) -> bool {
         && (own.ip().is_unspecified() || own.ip().to_canonical() == address)
 }
 
-#[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Handshakes<A> {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let stream = if self.is_secret(&stream) {
-            // Boxed: a handshake is rare and large as a future.
-            Box::pin(self.handshake(stream)).await?
-        } else {
-            stream
-        };
-        // HTTP keeps the connection until its end: nothing comes back to be opened twice.
-        self.behind.process_new(stream, shutdown).await
-    }
-
-    async fn cleanup(&self) {
-        self.behind.cleanup().await;
+impl<A: Station> Station for Handshakes<A> {
+    fn enter(&self, coming: Coming) -> Life<'_> {
+        if !self.is_secret(&coming.stream) {
+            return self.behind.enter(coming);
+        }
+        Box::pin(async move {
+            // Boxed: it is large as a future, and over soon.
+            if let Some(stream) = Box::pin(self.handshake(coming.stream)).await {
+                self.behind.enter(Coming { stream, ..coming }).await;
+            }
+        })
     }
 }
 

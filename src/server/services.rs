@@ -5,13 +5,14 @@ use super::handshakes::Handshakes;
 use super::tls::Credentials;
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::proxy::{Announced, Door, Proxy, Seats};
-use crate::upstream::{Live, Tcp};
+use crate::proxy::{Announced, Coming, Door, Hooked, Proxy, Seats};
+use crate::upstream::{Lending, Live, Tcp};
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
-use pingora_proxy::http_proxy;
+use pingora_proxy::ProxyServiceBuilder;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -45,30 +46,43 @@ pub(super) fn server_conf(config: &Config) -> ServerConf {
     }
 }
 
-/// What a data listener drives: seats, the word of balancers, TLS where that is spoken, and HTTP.
-pub(super) type Data = Seats<Announced<Handshakes<Door>>>;
-
-/// The data listeners' service, for clients without TLS and with it.
+/// The data listeners' service, for clients without TLS and with it. What comes passes seats, the
+/// word of balancers and TLS where that is spoken, before it is Pingora's.
 pub(super) fn data(
     conf: &Arc<ServerConf>,
     live: &Arc<Live>,
     credentials: &Arc<Credentials>,
     (plain, tls): (&[SocketAddr], &[SocketAddr]),
-) -> Service<Data> {
-    let mut proxy = http_proxy(conf, Proxy::new(Arc::clone(live)));
+) -> Service<Hooked> {
     let mut options = HttpServerOptions::default();
     // Plain HTTP/2 detection reads 24 bytes before it knows anything, and a shorter request
     // would hang there.
     options.h2c = false;
     // Pingora keeps a silent HTTP/2 connection for ever.
     options.h2_idle_timeout = Some(live.snapshot().config.timeouts.client_idle);
-    proxy.server_options = Some(options);
-    let door = Door::new(Arc::clone(live), proxy);
+    // Every connection is handed to us as one of another protocol: so the door stands before Pingora.
+    options.force_custom = true;
+    let door = Door::new(Arc::clone(live));
     let credentials = Arc::clone(credentials);
     let door = Handshakes::new(door, Arc::clone(live), credentials, tls.to_vec());
     let door = Announced::new(door, Arc::clone(live));
     let door = Seats::new(door, Arc::clone(live), descriptors::connections());
-    let mut service = Service::new("data".to_owned(), door);
+    let mut service = ProxyServiceBuilder::new(conf, Proxy::new(Arc::clone(live)))
+        .name("data")
+        .server_options(options)
+        .custom(
+            Lending,
+            Arc::new(move |proxy, stream, closing| {
+                let closing = closing.clone();
+                door.enter(Coming {
+                    stream,
+                    closing,
+                    proxy,
+                });
+                Box::pin(ready(None))
+            }),
+        )
+        .build();
     let plain = plain.iter().map(|&address| listener(address, false));
     let tls = tls.iter().map(|&address| listener(address, true));
     plain.chain(tls).for_each(|one| service.add_listener(one));

@@ -13,6 +13,9 @@ use tokio::io::AsyncWrite;
 
 /// What a packet usually holds, and Pingora's own measure.
 pub const PACKET: usize = 1460;
+/// Room for a head, and often for the body that mostly comes behind it. The allocator has as much at
+/// hand at once (`MI_SMALL_SIZE_MAX`), and has to look for more.
+const FIRST: usize = 1024;
 
 /// What was written and not sent.
 #[derive(Debug)]
@@ -127,8 +130,7 @@ impl Outbox {
 
     fn take(&mut self, buf: &[u8]) {
         if self.waits.is_empty() {
-            // A body mostly comes behind a head.
-            self.waits = BytesMut::with_capacity(PACKET);
+            self.waits = BytesMut::with_capacity(FIRST);
         }
         self.waits.extend_from_slice(buf);
     }

@@ -1,9 +1,8 @@
 //! What stands between Pingora and a node's connection, for one request?
 //!
-//! Pingora takes a stream of ours for a new connection each time (`custom_l4`: it has no descriptor
-//! by which Pingora would know it again), and drops it at the end. So keeping connections is ours
-//! here, which costs a request less than Pingora's way: no task that watches, no look at the
-//! kernel's name for the other end. And what passes can be put together and cut to size:
+//! Pingora drops it at the end; the connection goes back to those that are kept. So keeping
+//! connections is ours here, which costs a request less than Pingora's way: no task that watches, no
+//! look at the kernel's name for the other end. And what passes can be put together and cut to size:
 //!
 //! * a request's head and the body that is there already go in one write, not in two, and a chunk
 //!   with its size;
@@ -14,18 +13,16 @@
 
 use super::idle::{Idle, Link, Resting};
 use super::outbox::Outbox;
-use super::peer::reach;
 use super::pieces::Pieces;
 use crate::model::clock;
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora::connectors::l4::Connect;
-use pingora::protocols::TcpKeepalive;
-use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
-use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, OrErr, Result};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType,
+};
 use std::fmt;
 use std::io;
 use std::mem;
@@ -33,107 +30,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
-
-/// Gives one request a connection: a kept one, or a new one.
-pub(super) struct Lender {
-    idle: Arc<Idle>,
-    by: Option<Arc<dyn Connect + Send + Sync>>,
-    within: Duration,
-    /// For so long a node may say nothing,
-    silence: Option<Duration>,
-    /// and take nothing of a request.
-    taking: Option<Duration>,
-    keepalive: Option<TcpKeepalive>,
-    longest: Duration,
-    era: u64,
-    body_is_there: bool,
-    tells: Bytes,
-}
-
-impl Lender {
-    /// Has a peer's connections come from `idle` and go back there. `body_is_there`: the request has
-    /// a body, all of which has come. `tells`: lines that go out behind the fields of its head.
-    pub(super) fn stand_in(
-        peer: &mut HttpPeer,
-        idle: &Arc<Idle>,
-        (body_is_there, tells): (bool, Bytes),
-    ) {
-        let options = &mut peer.options;
-        let lender = Self {
-            idle: Arc::clone(idle),
-            by: options.custom_l4.take(),
-            within: options.total_connection_timeout.unwrap_or(Duration::MAX),
-            silence: options.read_timeout.take(),
-            taking: options.write_timeout.take(),
-            keepalive: options.tcp_keepalive.take(),
-            longest: options.idle_timeout.unwrap_or(Duration::ZERO),
-            era: peer.group_key,
-            body_is_there,
-            tells,
-        };
-        options.custom_l4 = Some(Arc::new(lender));
-        // It bounds its dialling itself; Pingora would move kilobytes of its own about for each
-        // connection that is taken from the kept ones.
-        options.total_connection_timeout = None;
-    }
-
-    async fn dial(&self, to: &SocketAddr) -> Result<Stream> {
-        let mut stream = match (&self.by, to.as_inet()) {
-            (Some(by), _) => by.connect(to).await?,
-            (None, Some(to)) => reach(to, self.within).await?,
-            (None, None) => {
-                return Error::e_explain(ErrorType::ConnectError, "not an IP address");
-            }
-        };
-        if let Some(keepalive) = &self.keepalive {
-            stream.set_keepalive(keepalive)?;
-        }
-        stream.set_nodelay()?;
-        Ok(stream)
-    }
-
-    fn wire(&self, mut link: Box<Link>) -> Wire {
-        link.silence.begin(self.silence);
-        link.taking.begin(self.taking);
-        Wire {
-            link: Some(link),
-            pieces: Pieces::default(),
-            out: Outbox::new(GATHERED),
-            head: if self.body_is_there {
-                Head::Awaited
-            } else {
-                Head::Free
-            },
-            tells: self.tells.clone(),
-            ended: false,
-            idle: Arc::clone(&self.idle),
-            longest: self.longest,
-            era: self.era,
-        }
-    }
-}
-
-#[async_trait]
-impl Connect for Lender {
-    async fn connect(&self, to: &SocketAddr) -> Result<Stream> {
-        let link = match self.idle.take(self.era, clock::now()) {
-            Some(link) => link,
-            None => {
-                let dialled = timeout(self.within, self.dial(to)).await;
-                Link::new(dialled.or_err(ErrorType::ConnectTimedout, "no connection in time")??)
-            }
-        };
-        Ok(VirtualSocketStream::new(Box::new(self.wire(link))).into())
-    }
-}
-
-impl fmt::Debug for Lender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lender").finish_non_exhaustive()
-    }
-}
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// As much is gathered before it is written. A copy of it costs less than a call into the kernel.
 const GATHERED: usize = 16 << 10;
@@ -153,7 +50,7 @@ enum Head {
 }
 
 /// A connection, lent to one request.
-struct Wire {
+pub(super) struct Wire {
     /// Taken by [`Drop`] alone.
     link: Option<Box<Link>>,
     pieces: Pieces,
@@ -170,6 +67,30 @@ struct Wire {
 }
 
 impl Wire {
+    /// `link` for a request whose body is there or not, of which its node is told more than its head
+    /// says; afterwards it is kept with `idle`, for so long and in this era.
+    pub(super) fn new(
+        link: Box<Link>,
+        (body_is_there, tells): (bool, Bytes),
+        (idle, longest, era): (Arc<Idle>, Duration, u64),
+    ) -> Self {
+        Self {
+            link: Some(link),
+            pieces: Pieces::default(),
+            out: Outbox::new(GATHERED),
+            head: if body_is_there {
+                Head::Awaited
+            } else {
+                Head::Free
+            },
+            tells,
+            ended: false,
+            idle,
+            longest,
+            era,
+        }
+    }
+
     /// The connection, and what waits for it.
     fn sides(&mut self) -> (&mut Link, &mut Outbox) {
         let link = self.link.as_mut().expect("only dropping takes it");
@@ -208,15 +129,15 @@ impl AsyncRead for Wire {
         // A node may want its answer read before it reads on, and may have answered and hung up: how
         // the rest of the request fares is for who flushes it.
         let _ = self.poll_drain(cx);
-        let next = self.pieces.next();
-        let (link, out) = self.sides();
         if buf.capacity() == 1 {
             // Pingora reads a byte of what it is about to keep, after an answer's end. It is told
-            // that there is no more, and leaves the keeping to us.
-            self.ended = out.is_empty() && link.is_silent();
+            // that there is no more, and leaves the keeping to us; whether there is more is found
+            // out by whoever takes the connection next.
+            self.ended = self.out.is_empty();
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
+        let (before, next) = (buf.filled().len(), self.pieces.next());
+        let (link, _) = self.sides();
         link.stream.set_limit(next);
         let read = Pin::new(&mut link.stream).poll_read(cx, buf);
         ready!(link.silence.bound(cx, read))?;
@@ -271,12 +192,43 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl VirtualSocket for Wire {
-    fn set_socket_option(&self, _option: VirtualSockOpt) -> io::Result<()> {
-        // They were set when the connection was made.
-        Ok(())
+#[async_trait]
+impl Shutdown for Wire {
+    async fn shutdown(&mut self) {
+        // A node that has left needs not be told.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
+
+impl UniqueID for Wire {
+    fn id(&self) -> UniqueIDType {
+        let link = self.link.as_ref().expect("only dropping takes it");
+        link.stream.get_ref().id()
+    }
+}
+
+// What Pingora keeps of a connection nobody here asks for.
+impl Ssl for Wire {}
+
+impl GetTimingDigest for Wire {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Wire {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Wire {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+impl Peek for Wire {}
 
 /// What it holds may be a key.
 impl fmt::Debug for Wire {
@@ -299,109 +251,14 @@ impl Drop for Wire {
 
 #[cfg(test)]
 mod tests {
-    use super::super::peer::peer;
+    use super::super::peer::reach;
     use super::*;
-    use crate::config::Timeouts;
-    use parking_lot::Mutex;
-    use pingora::connectors::http::v1::Connector;
-    use pingora::http::RequestHeader;
     use pingora::protocols::l4::ext;
     use std::future::poll_fn;
-    use std::net;
     use std::os::fd::AsRawFd;
     use std::task::Waker;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
-
-    /// Answers each request on each of its connections with `answer`; what it read, by connection.
-    async fn node(answer: &'static str) -> (net::SocketAddr, Arc<Mutex<Vec<String>>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let read = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&read);
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let number = all.lock().len();
-                all.lock().push(String::new());
-                let all = Arc::clone(&all);
-                tokio::spawn(async move {
-                    let mut part = [0; 4096];
-                    while let Ok(bytes @ 1..) = stream.read(&mut part).await {
-                        all.lock()[number] += std::str::from_utf8(&part[..bytes]).unwrap();
-                        stream.write_all(answer.as_bytes()).await.unwrap();
-                    }
-                });
-            }
-        });
-        (at, read)
-    }
-
-    /// One request without a body, as Pingora makes and ends it.
-    async fn request(connector: &Connector, at: net::SocketAddr, idle: &Arc<Idle>) -> u16 {
-        let mut peer = peer(at, &Timeouts::default());
-        Lender::stand_in(&mut peer, idle, (false, Bytes::new()));
-        let (mut session, reused) = connector.get_http_session(&peer).await.unwrap();
-        assert!(!reused, "Pingora keeps none of them");
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        request.insert_header("Host", "node").unwrap();
-        session
-            .write_request_header(Box::new(request))
-            .await
-            .unwrap();
-        session.read_response().await.unwrap();
-        while session.read_body_ref().await.unwrap().is_some() {}
-        let status = session.get_status().unwrap().as_u16();
-        let longest = peer.options.idle_timeout;
-        connector
-            .release_http_session(session, &peer, longest)
-            .await;
-        status
-    }
-
-    #[tokio::test]
-    async fn a_connection_serves_request_after_request() {
-        let (at, read) = node("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-        let (connector, idle) = (Connector::new(None), Arc::default());
-        for _ in 0..3 {
-            assert_eq!(request(&connector, at, &idle).await, 200);
-        }
-        let read = read.lock();
-        assert_eq!(read.len(), 1, "{read:?}");
-        assert_eq!(read[0].matches("GET / HTTP/1.1").count(), 3);
-    }
-
-    #[tokio::test]
-    async fn one_that_its_node_will_close_is_not_kept() {
-        let closes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
-        let more = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, and more";
-        for answer in [closes, more] {
-            let (at, read) = node(answer).await;
-            let (connector, idle) = (Connector::new(None), Arc::default());
-            for _ in 0..2 {
-                assert_eq!(request(&connector, at, &idle).await, 200);
-            }
-            assert_eq!(read.lock().len(), 2, "{answer}");
-        }
-    }
-
-    #[tokio::test]
-    async fn one_whose_answer_was_not_read_to_its_end_is_not_kept() {
-        let (at, _read) = node("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-        let idle = Arc::default();
-        let mut peer = peer(at, &Timeouts::default());
-        Lender::stand_in(&mut peer, &idle, (false, Bytes::new()));
-        let connector = Connector::new(None);
-        let (mut session, _) = connector.get_http_session(&peer).await.unwrap();
-        let request = RequestHeader::build("GET", b"/", None).unwrap();
-        session
-            .write_request_header(Box::new(request))
-            .await
-            .unwrap();
-        session.read_response().await.unwrap();
-        drop(session);
-        assert!(idle.take(0, clock::now()).is_none());
-    }
 
     const SILENCE: Duration = Duration::from_secs(660);
 
@@ -411,20 +268,9 @@ mod tests {
         let to = listener.local_addr().unwrap();
         let mut stream = reach(&to, Duration::from_secs(60)).await.unwrap();
         stream.set_nodelay().unwrap();
-        let lender = Lender {
-            idle: Arc::default(),
-            by: None,
-            within: Duration::MAX,
-            silence: None,
-            taking: None,
-            keepalive: None,
-            longest: Duration::ZERO,
-            era: 0,
-            body_is_there: true,
-            tells: Bytes::new(),
-        };
+        let kept = (Arc::default(), Duration::ZERO, 0);
         (
-            lender.wire(Link::new(stream)),
+            Wire::new(Link::new(stream), (true, Bytes::new()), kept),
             listener.accept().await.unwrap().0,
         )
     }
@@ -637,7 +483,7 @@ mod tests {
         wire.write_all(b"head").await.unwrap();
         wire.write_all(&body).await.unwrap();
         wire.flush().await.unwrap();
-        wire.shutdown().await.unwrap();
+        AsyncWriteExt::shutdown(&mut wire).await.unwrap();
         let all = read.await.unwrap();
         assert!(all[..4] == *b"head" && all[4..] == body);
     }

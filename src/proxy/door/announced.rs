@@ -1,14 +1,12 @@
 //! Who is behind a balancer that passes connections on unread? Whom it announces before their first
 //! byte, by the PROXY protocol.
 
+use super::way::{Coming, Life, Station};
 use crate::upstream::Live;
-use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora::apps::ServerApp;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::l4::stream::Stream as Plain;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
-use pingora::server::ShutdownWatch;
 use ppp::{HeaderResult, PartialResult, v1, v2};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -31,15 +29,14 @@ type Announcement = (usize, Option<SocketAddr>);
 
 /// Stands before everything that needs to know the client.
 pub struct Announced<A> {
-    behind: Arc<A>,
+    behind: A,
     live: Arc<Live>,
 }
 
 impl<A> Announced<A> {
     /// What is behind sees the announced client as the one who connected.
     #[must_use]
-    pub fn new(behind: A, live: Arc<Live>) -> Self {
-        let behind = Arc::new(behind);
+    pub const fn new(behind: A, live: Arc<Live>) -> Self {
         Self { behind, live }
     }
 
@@ -124,24 +121,18 @@ fn parse(came: &[u8]) -> Result<Option<Announcement>, &'static str> {
     }
 }
 
-#[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Announced<A> {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        closing: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let peer = super::seats::address(&stream);
+impl<A: Station> Station for Announced<A> {
+    fn enter(&self, coming: Coming) -> Life<'_> {
+        let peer = super::seats::address(&coming.stream);
         let balancer = peer.filter(|peer| self.live.snapshot().config.announces(*peer));
-        let stream = match balancer {
-            Some(balancer) => Box::pin(self.announced(stream, balancer)).await?,
-            None => stream,
-        };
-        self.behind.process_new(stream, closing).await
-    }
-
-    async fn cleanup(&self) {
-        self.behind.cleanup().await;
+        match balancer {
+            None => self.behind.enter(coming),
+            Some(balancer) => Box::pin(async move {
+                if let Some(stream) = self.announced(coming.stream, balancer).await {
+                    self.behind.enter(Coming { stream, ..coming }).await;
+                }
+            }),
+        }
     }
 }
 

@@ -3,17 +3,15 @@
 use super::counted::Counted;
 use super::refuse::refuse;
 use super::stream::{Guarded, returned};
+use super::way::{Coming, Hooked, Life, Station};
 use crate::admit::wire::{Fault, Head, HeadRules, PaceRules};
 use crate::config::Config;
-use crate::proxy::Proxy;
 use crate::upstream::{Alarm, Live};
-use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
-use pingora_proxy::HttpProxy;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -21,10 +19,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// The data listener: what Pingora drives for each connection.
+/// Where each connection arrives.
 pub struct Door {
     live: Arc<Live>,
-    proxy: Arc<HttpProxy<Proxy>>,
 }
 
 /// A client that connected in the last moment has so long to begin its request: no successor would
@@ -75,15 +72,18 @@ impl Terms {
 }
 
 impl Door {
-    /// A door to this proxy.
+    /// The last station.
     #[must_use]
-    pub fn new(live: Arc<Live>, proxy: HttpProxy<Proxy>) -> Self {
-        let proxy = Arc::new(proxy);
-        Self { live, proxy }
+    pub const fn new(live: Arc<Live>) -> Self {
+        Self { live }
     }
 
     /// One HTTP/1 connection, message by message.
-    async fn serve(&self, stream: Stream, closing: &ShutdownWatch) -> Option<()> {
+    async fn serve(
+        &self,
+        stream: Stream,
+        (closing, proxy): (&ShutdownWatch, &Arc<Hooked>),
+    ) -> Option<()> {
         let mut announced = closing.clone();
         // Asked for once, and not with every request.
         let mut over = pin!(announced.wait_for(|closing| *closing));
@@ -130,7 +130,7 @@ impl Door {
             came += 1;
             let last = came >= terms.requests;
             let session = session((guarded, head), kept.take(), (closing, last));
-            let reused = self.proxy.process_new_http(session, closing).await?;
+            let reused = proxy.process_new_http(session, closing).await?;
             let (stream, settings) = reused.consume();
             guarded = returned(stream)?;
             if !guarded.is_between_messages() {
@@ -220,24 +220,18 @@ fn ready(over: bool) -> Poll<bool> {
     }
 }
 
-#[async_trait]
-impl ServerApp for Door {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        closing: &ShutdownWatch,
-    ) -> Option<Stream> {
-        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            // Its frames have one reading, and h2's limits for most of them.
-            let counted = Box::new(Counted::new(stream));
-            return self.proxy.process_new(counted, closing).await;
-        }
-        self.serve(stream, closing).await;
-        None
-    }
-
-    async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
+impl Station for Door {
+    fn enter(&self, coming: Coming) -> Life<'_> {
+        Box::pin(async move {
+            let (closing, proxy) = (&coming.closing, &coming.proxy);
+            if matches!(coming.stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                // Its frames have one reading, and h2's limits for most of them.
+                let counted = Box::new(Counted::new(coming.stream));
+                proxy.process_new(counted, closing).await;
+            } else {
+                self.serve(coming.stream, (closing, proxy)).await;
+            }
+        })
     }
 }
 

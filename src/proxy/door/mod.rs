@@ -7,6 +7,7 @@
 //!
 //! | file | question |
 //! |---|---|
+//! | `way` | What does a connection pass on its way in? |
 //! | `announced` | Who is behind a balancer that passes connections on unread? |
 //! | `app` | What happens to a connection, from its first byte to its last? |
 //! | `stream` | Which bytes is Pingora given? |
@@ -26,9 +27,11 @@ mod refuse;
 mod seats;
 mod stream;
 mod waits;
+mod way;
 
 pub use announced::Announced;
 pub use app::{Door, LAST};
 pub(super) use refuse::ALLOWED;
 pub use seats::Seats;
 pub(super) use stream::fault_of;
+pub use way::{Coming, Hooked, Life, Station};

@@ -1,11 +1,9 @@
 //! How many may be inside, and from one address?
 
+use super::way::{Coming, Station};
 use crate::admit::Seat;
 use crate::upstream::Live;
-use async_trait::async_trait;
-use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
-use pingora::server::ShutdownWatch;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,12 +16,26 @@ pub struct Seats<A> {
     most: usize,
 }
 
-impl<A> Seats<A> {
+impl<A: Station> Seats<A> {
     /// At most so many connections at once go on to what is behind.
     #[must_use]
     pub fn new(behind: A, live: Arc<Live>, most: usize) -> Self {
         let behind = Arc::new(behind);
         Self { behind, live, most }
+    }
+
+    /// Lets a connection in that finds a seat, which it has until its end.
+    pub fn enter(&self, coming: Coming) {
+        let Some(seat) = self.take(&coming.stream) else {
+            return;
+        };
+        let behind = Arc::clone(&self.behind);
+        // Pingora's own task has room for a handshake, 8 KiB that would stay with the connection for
+        // its life; this one holds what it needs.
+        tokio::spawn(async move {
+            let _seat = seat;
+            behind.enter(coming).await;
+        });
     }
 
     /// A seat for a connection; none when there is none, which has been counted.
@@ -48,30 +60,6 @@ impl<A> Seats<A> {
 pub(super) fn address(stream: &Stream) -> Option<IpAddr> {
     let socket = stream.get_socket_digest()?;
     Some(socket.peer_addr()?.as_inet()?.ip())
-}
-
-#[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Seats<A> {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        closing: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let seat = self.take(&stream)?;
-        let (behind, closing) = (Arc::clone(&self.behind), closing.clone());
-        // Pingora's own task has room for a handshake, 8 KiB that would stay with the connection for
-        // its life; this one holds what it needs.
-        tokio::spawn(async move {
-            let _seat = seat;
-            // HTTP keeps the connection until its end: nothing comes back to be seated twice.
-            behind.process_new(stream, &closing).await;
-        });
-        None
-    }
-
-    async fn cleanup(&self) {
-        self.behind.cleanup().await;
-    }
 }
 
 impl<A> fmt::Debug for Seats<A> {
