@@ -4,6 +4,7 @@
 //! looks at the clock for each piece that it writes. This one is set once, rings too early, and is
 //! then set to when it is due; so it serves all requests of a connection, and what is between them.
 
+use crate::model::clock;
 use pingora::Error;
 use std::fmt;
 use std::future::Future;
@@ -117,7 +118,8 @@ impl Alarm {
 /// in one place: of one patience there are so many of them, however many connections come and go.
 const MOMENTS: u32 = 64;
 
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// What the moments are counted from: true time, of which no virtual one is behind.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(|| clock::now().into());
 
 /// It rings once.
 struct Bell {
@@ -230,6 +232,23 @@ mod tests {
         alarm.bell = Some(Bell::early(now, now + soon, soon));
         let waited = rings(&mut alarm).await;
         assert!(waited >= WITHIN - Duration::from_secs(1), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_ring_at_few_moments_and_none_of_them_late() {
+        let (begun, apart) = (Instant::now(), WITHIN / MOMENTS);
+        let mut moments = std::collections::BTreeSet::new();
+        for millis in 0..(4 * apart.as_millis() as u64) {
+            let now = begun + Duration::from_millis(millis);
+            let bell = Bell::early(now, now + WITHIN, WITHIN);
+            assert!(bell.rings <= now + WITHIN && bell.rings > now + WITHIN - apart);
+            moments.insert(bell.rings);
+        }
+        assert!(moments.len() <= 5, "{} in four steps", moments.len());
+        // Where no moment is left before its end.
+        let due = begun + apart / 2;
+        let rings = Bell::early(begun, due, WITHIN).rings;
+        assert!(rings > begun && rings <= due);
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,7 +83,8 @@ impl Lender {
         let mut link = match self.idle.take(self.era, clock::now()) {
             Some(link) => link,
             None => {
-                let dialled = timeout(self.within, self.dial(to)).await;
+                // Boxed: it is rare, and large as a future.
+                let dialled = Box::pin(timeout(self.within, self.dial(to))).await;
                 Link::new(dialled.or_err(ErrorType::ConnectTimedout, "no connection in time")??)
             }
         };
