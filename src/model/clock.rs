@@ -1,4 +1,5 @@
-//! What time is it? The only place that asks; the core is told.
+//! What time is it? The only place that asks; the core is told. (`upstream::Alarm` asks tokio, whose
+//! time a test may stop.)
 
 use std::time::{Instant, SystemTime};
 

@@ -83,10 +83,8 @@ impl Alarm {
                 }
             };
             // A task that has done much in its turn is told to wait, and would not be woken.
-            if pin!(unconstrained(bell.rung.as_mut()))
-                .poll(cx)
-                .is_pending()
-            {
+            let rung = pin!(unconstrained(bell.rung.as_mut())).poll(cx);
+            if rung.is_pending() && !bell.is_lost() {
                 self.woken = Some(cx.waker().clone());
                 return false;
             }
@@ -117,8 +115,12 @@ impl Alarm {
 /// Pingora keeps each moment at which something rings until it has passed, and what should ring then
 /// in one place: of one patience there are so many of them, however many connections come and go.
 const MOMENTS: u32 = 64;
+/// Pingora counts whole ones of these, and would ring by a part of one too early.
+const TICK: Duration = Duration::from_millis(1);
+/// It rings up to 20 ms late; who was not told by then will not be.
+const LOST: Duration = Duration::from_millis(100);
 
-/// What the moments are counted from: true time, of which no virtual one is behind.
+/// What the moments are counted from. Of the real clock: the virtual one of a test is never before it.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(|| clock::now().into());
 
 /// It rings once.
@@ -136,8 +138,14 @@ impl Bell {
         let rings = if early > now { early } else { due };
         Self {
             rings,
-            rung: Box::pin(sleep(rings - now)),
+            rung: Box::pin(sleep(rings - now + TICK)),
         }
+    }
+
+    /// Whether it should have rung. Pingora wakes nobody where a moment passes between being told of
+    /// it and being listened to; what is waited for next must not have the same bell.
+    fn is_lost(&self) -> bool {
+        Instant::now() > self.rings + LOST
     }
 }
 
@@ -249,6 +257,29 @@ mod tests {
         let due = begun + apart / 2;
         let rings = Bell::early(begun, due, WITHIN).rings;
         assert!(rings > begun && rings <= due);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bell_that_was_lost_costs_no_later_waiting_its_end() {
+        let mut alarm = patience(WITHIN);
+        waits(&mut alarm, Duration::from_millis(1)).await;
+        alarm.bell.as_mut().unwrap().rung = Box::pin(std::future::pending());
+        tokio::time::advance(WITHIN).await;
+        assert!(rings(&mut alarm).await >= WITHIN - Duration::from_secs(1));
+    }
+
+    /// Pingora's own timer, in true time.
+    #[tokio::test]
+    async fn with_a_tick_more_nothing_rings_too_early() {
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..200 {
+            asked.spawn(async move {
+                let (begun, wanted) = (Instant::now(), Duration::from_micros(5_000 + 137 * n));
+                pingora::prelude::sleep(wanted + TICK).await;
+                assert!(begun.elapsed() >= wanted);
+            });
+        }
+        asked.join_all().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,8 @@ static LENT: LazyLock<ALPN> = LazyLock::new(|| ALPN::Custom(CustomALPN::new(b"le
 
 thread_local! {
     /// Who lends to the request whose node was chosen last in this thread. Between the hook and the
-    /// connector nothing is awaited, and `of` says whether it was so.
+    /// connector Pingora only looks for a connection of its own, and has none for such a peer: nothing
+    /// is waited for. `of` says whether it was so.
     static NEXT: Cell<Option<Lender>> = const { Cell::new(None) };
 }
 

@@ -128,7 +128,8 @@ impl<A: Station> Station for Announced<A> {
         match balancer {
             None => self.behind.enter(coming),
             Some(balancer) => Box::pin(async move {
-                if let Some(stream) = self.announced(coming.stream, balancer).await {
+                // Boxed: it is large as a future, and over soon.
+                if let Some(stream) = Box::pin(self.announced(coming.stream, balancer)).await {
                     self.behind.enter(Coming { stream, ..coming }).await;
                 }
             }),

@@ -225,7 +225,8 @@ impl Station for Door {
         Box::pin(async move {
             let (closing, proxy) = (&coming.closing, &coming.proxy);
             if matches!(coming.stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                // Its frames have one reading, and h2's limits for most of them.
+                // Its frames have one reading, and h2's limits for most of them. Any other connection
+                // Pingora would hand to us again.
                 let counted = Box::new(Counted::new(coming.stream));
                 proxy.process_new(counted, closing).await;
             } else {
