@@ -111,7 +111,7 @@ impl Lender {
     }
 }
 
-/// Pingora's connector, where a [`Lender`] stands in for it.
+/// Pingora's connector for peers whose connections are lent.
 #[derive(Clone, Copy, Debug)]
 pub struct Lending;
 
