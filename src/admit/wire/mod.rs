@@ -24,7 +24,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-pub use body::Body;
+pub use body::{Body, Chunks, LAST_CHUNK};
 pub use fault::Fault;
 pub use frames::Frames;
 pub use head::{Framing, Head, HeadRules};

@@ -277,6 +277,59 @@ fn in_pieces(framing: Framing, bytes: &[u8], cuts: &[usize]) -> Result<(usize, b
     Ok((read, body.is_done()))
 }
 
+proptest! {
+    #[test]
+    fn what_is_in_chunks_is_peeled_however_they_are_cut(
+        chunks in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 1..40), "[ \t]{0,2}(;[a-z]{0,2000})?"), 1..5),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let mut bytes = Vec::new();
+        for (data, more) in &chunks {
+            bytes.extend_from_slice(format!("{:x}{more}\r\n", data.len()).as_bytes());
+            bytes.extend_from_slice(data);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\nT: u\r\n\r\n");
+        let end = bytes.len();
+        bytes.extend_from_slice(b"HTTP/1.1");
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(end)).collect();
+        cuts.sort_unstable();
+        cuts.push(bytes.len());
+        let (mut read, mut came, mut from) = (Chunks::of_answer(), Vec::new(), 0);
+        for to in cuts {
+            prop_assert!(!read.is_done());
+            let (data, taken) = read.peel(&mut bytes[from..to]);
+            came.extend_from_slice(&bytes[from..to][data]);
+            prop_assert_eq!(taken, Ok(to.min(end) - from));
+            from = to;
+        }
+        prop_assert!(read.is_done());
+        let sent: Vec<_> = chunks.into_iter().flat_map(|(data, _)| data).collect();
+        prop_assert_eq!(came, sent);
+    }
+}
+
+#[test]
+fn what_is_sound_before_a_fault_is_told() {
+    let mut bytes = *b"2\r\nab\r\n1\r\nc\r\nx\r\n";
+    let (data, read) = Chunks::of_answer().peel(&mut bytes);
+    assert_eq!(&bytes[data], b"abc");
+    assert!(read.is_err());
+    let sizes = [
+        ("2 ", true),
+        ("0000000000000002", true),
+        ("00000000000000002", false),
+    ];
+    for (size, taken) in sizes {
+        let mut bytes = format!("{size}\r\nab\r\n").into_bytes();
+        let of_client = Body::of(Framing::Chunked).feed(&bytes);
+        assert!(of_client.is_err(), "of a client it is not taken: {size:?}");
+        let (_, read) = Chunks::of_answer().peel(&mut bytes);
+        assert_eq!(read.is_ok(), taken, "{size:?}");
+    }
+}
+
 /// Bytes such as an attacker would try.
 fn crafted() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
