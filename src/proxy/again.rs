@@ -56,6 +56,15 @@ pub(super) fn run(live: &Live, session: &Session, ctx: &mut Ctx, end: End) -> bo
     again
 }
 
+/// Ends an attempt whose answer was on its way to the client: nothing goes again.
+pub(super) fn broken(live: &Live, ctx: &mut Ctx, end: End) {
+    if let Some(attempt) = &ctx.attempt {
+        draw_consequences(ctx, &attempt.lease, end, None);
+    }
+    ctx.failures = ctx.failures.saturating_add(1);
+    ctx.settle(live, |_| outcome(end));
+}
+
 /// An answer that was too large, or of no told length, to be held back is on its way to the client:
 /// its status alone says that the node failed. A node must not look idle because of it.
 pub(super) fn note_unread(ctx: &Ctx) {

@@ -1,5 +1,6 @@
 //! What is known of one request, stage by stage?
 
+use super::carried::Carried;
 use super::hold::Held;
 use super::limited::Stays;
 use super::tracing::Names;
@@ -14,9 +15,10 @@ use crate::nodes::{Lease, Plugin, Tried};
 use crate::observe::Ending;
 use crate::route::Treatment;
 use crate::select::{self, Why};
-use crate::upstream::{Live, Passage, Pool, Snapshot, Turn};
+use crate::upstream::{Handover, Live, Passage, Pool, Snapshot, Turn};
 use bytes::Bytes;
 use http::HeaderName;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,8 @@ pub struct Ctx {
     pub(super) rejection: Option<Rejection>,
     /// Counts it as inside by the limits that go by so many at once.
     pub(super) stays: Stays,
+    /// The request whose place this takes, for whoever carries its answer on.
+    pub(super) carries: Mutex<Option<Box<Carried>>>,
     /// Counts it as inside until it is dropped.
     _passage: Passage,
 }
@@ -144,6 +148,10 @@ pub(super) struct Attempt {
     pub(super) turn: Option<Arc<Turn>>,
     /// Its connection tells the node what is told beside the client's own fields.
     pub(super) told: bool,
+    /// Present where its answer may go on without Pingora,
+    pub(super) handover: Option<Arc<Handover>>,
+    /// and set when it does.
+    pub(super) carried: bool,
 }
 
 impl Attempt {
@@ -179,6 +187,7 @@ impl Ctx {
             ending: None,
             rejection: None,
             stays: Stays::new(),
+            carries: Mutex::default(),
             _passage: live.lifecycle.enter(),
         }
     }
@@ -196,7 +205,7 @@ impl Ctx {
         if outcome == Outcome::Answered {
             self.note_neighbours(&attempt, now);
         }
-        drop(attempt.running);
+        drop((attempt.running, attempt.handover));
         self.tried.push(node);
         // An attempt was routed; were it not, its lease would end here all the same.
         if let Some(routed) = &self.routed {

@@ -81,7 +81,7 @@ async fn pass(session: &mut Session, ctx: &mut Ctx, held: Held) -> FailToProxy {
 }
 
 /// The one table from errors to answers; `None` when the client is gone.
-fn rejection(error: &Error, ctx: &Ctx) -> Option<Rejection> {
+pub(super) fn rejection(error: &Error, ctx: &Ctx) -> Option<Rejection> {
     if let Some(ours) = error
         .cause
         .as_ref()

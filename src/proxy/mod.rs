@@ -7,6 +7,7 @@
 mod again;
 mod answer;
 mod beside;
+mod carried;
 mod ctx;
 mod door;
 mod early_request_filter;

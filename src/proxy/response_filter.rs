@@ -1,6 +1,6 @@
 //! What does the client see besides the node's own answer? Nothing, unless asked for.
 
-use super::{Ctx, hop, plain, tracing};
+use super::{Ctx, carried, hop, plain, tracing};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -15,7 +15,11 @@ static NODE: HeaderName = HeaderName::from_static("x-twolane-node");
 static WAITED: HeaderName = HeaderName::from_static("x-twolane-waited-ms");
 static WHY: HeaderName = HeaderName::from_static("x-twolane-why");
 
-pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ctx) -> Result<()> {
+pub(super) fn run(
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Ctx,
+) -> Result<()> {
     hop::without_chunks(session, response);
     // "100 Continue" is not the answer yet, and simple clients expect an empty line behind it.
     let interim = response.status.is_informational()
@@ -23,6 +27,7 @@ pub(super) fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &Ct
     if interim {
         return Ok(());
     }
+    carried::decide(session, ctx);
     if !ctx.names.is_told() && !ctx.snapshot.config.debug_headers && !ctx.names.is_watched() {
         return Ok(());
     }

@@ -2,11 +2,13 @@
 
 use super::ctx::{Attempt, Ctx};
 use super::{beside, hop, noted, tracing, wait};
+use crate::dify::Kind;
 use crate::model::rejection::Reason;
 use crate::model::{Dice, NodeId, Rejection, Request, clock};
 use crate::nodes::{Lease, NoCandidate};
 use crate::select::Why;
-use crate::upstream::{Ask, Live, Pick, Turn};
+use crate::upstream::{Ask, Asked, Handover, Live, Pick, Turn};
+use http::Method;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -96,13 +98,31 @@ async fn attempt(
     begin(live, ctx, lease, (pick.why, now));
     let upgrades = websocket && session.is_upgrade_req();
     let body_is_there = !session.is_body_empty() && session.is_body_done();
-    let tells = || beside::lines(live, session, ctx).into_bytes();
-    let told = !upgrades && pick.lend(body_is_there, tells);
+    let handover = streams(session, ctx).then(Handover::new);
+    let told = !upgrades
+        && pick.lend(|| Asked {
+            body_is_there,
+            tells: beside::lines(live, session, ctx).into_bytes(),
+            handover: handover.clone(),
+        });
     if let Some(attempt) = &mut ctx.attempt {
         attempt.told = told;
+        attempt.handover = handover.filter(|_| told);
         attempt.turn = upgrades.then(|| Turn::taken(&mut pick.peer));
     }
     Ok(pick.peer)
+}
+
+/// Whether its answer may be one that streams, as far as the request tells.
+fn streams(session: &mut Session, ctx: &Ctx) -> bool {
+    let managed = ctx
+        .routed
+        .as_ref()
+        .is_some_and(|it| it.kind == Kind::Management);
+    !managed
+        && !session.is_http2()
+        && session.req_header().method != Method::HEAD
+        && !session.is_body_empty()
 }
 
 /// Where nothing is limited, nothing waits.
@@ -140,6 +160,8 @@ fn begin(live: &Live, ctx: &mut Ctx, lease: Lease, (why, now): (Why, Instant)) {
         held: None,
         turn: None,
         told: false,
+        handover: None,
+        carried: false,
     });
 }
 

@@ -16,7 +16,7 @@ pub(super) fn run(
     end_of_stream: bool,
     ctx: &mut Ctx,
 ) -> Result<()> {
-    let Some(attempt) = &mut ctx.attempt else {
+    let Some(attempt) = ctx.attempt.as_mut().filter(|attempt| !attempt.carried) else {
         return Ok(());
     };
     if let Some(held) = &mut attempt.held {
@@ -28,18 +28,25 @@ pub(super) fn run(
             Ok(())
         };
     }
-    if let Some(piece) = body.as_ref().filter(|piece| !piece.is_empty()) {
-        if !attempt.body_began {
-            attempt.failed_in_band = first_failure(piece);
-            note_runtime(attempt, &ctx.snapshot.config.cooldown);
-        }
-        attempt.body_began = true;
+    if let Some(piece) = body.as_ref().filter(|piece| !piece.is_empty())
+        && !attempt.body_began
+    {
+        note_first(piece, ctx);
     }
     if end_of_stream {
         again::note_unread(ctx);
         ctx.settle(live, Attempt::answered);
     }
     Ok(())
+}
+
+/// How the body begins.
+pub(super) fn note_first(piece: &[u8], ctx: &mut Ctx) {
+    if let Some(attempt) = &mut ctx.attempt {
+        attempt.body_began = true;
+        attempt.failed_in_band = first_failure(piece);
+        note_runtime(attempt, &ctx.snapshot.config.cooldown);
+    }
 }
 
 /// A plugin that says what went wrong runs here; a runtime that the daemon speaks for may not.

@@ -1,7 +1,7 @@
 //! Which connections to nodes are kept for the next request?
 
 use super::alarm::Alarm;
-use crate::model::NodeId;
+use crate::model::{NodeId, clock};
 use crate::nodes::Node;
 use parking_lot::Mutex;
 use pingora::protocols::l4::stream::Stream;
@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, Take};
 use tokio::task::unconstrained;
 
@@ -105,6 +105,27 @@ impl Resting {
     /// Whether it can carry another request. What came on it unasked is its end, or nobody's answer.
     fn is_well(&mut self, now: Instant) -> bool {
         now < self.until && self.link.is_silent()
+    }
+}
+
+/// Where a connection goes when its request is over.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) idle: Arc<Idle>,
+    /// For so long it is kept,
+    pub(super) longest: Duration,
+    /// for requests to this life of its node.
+    pub(super) era: u64,
+}
+
+impl Home {
+    /// Keeps it for the next request.
+    pub(super) fn keep(&self, link: Box<Link>) {
+        self.idle.keep(Resting {
+            link,
+            until: clock::now() + self.longest,
+            era: self.era,
+        });
     }
 }
 

@@ -5,12 +5,11 @@
 //! three times: for each request, since the connection is kept here and lent anew. A connector of
 //! another protocol is asked before all that, and may answer with a connection for HTTP/1.
 
-use super::idle::{Idle, Link};
+use super::idle::{Home, Idle, Link};
 use super::peer::reach;
-use super::wire::Wire;
+use super::wire::{Asked, Wire};
 use crate::model::clock;
 use async_trait::async_trait;
-use bytes::Bytes;
 use pingora::connectors::http::custom::{Connection, Connector};
 use pingora::connectors::l4::Connect;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -40,7 +39,6 @@ thread_local! {
 pub(super) struct Lender {
     /// Where its peer lies.
     of: usize,
-    idle: Arc<Idle>,
     by: Option<Arc<dyn Connect + Send + Sync>>,
     within: Duration,
     /// For so long a node may say nothing,
@@ -48,40 +46,34 @@ pub(super) struct Lender {
     /// and take nothing of a request.
     taking: Option<Duration>,
     keepalive: Option<TcpKeepalive>,
-    longest: Duration,
-    era: u64,
-    body_is_there: bool,
-    tells: Bytes,
+    home: Home,
+    asked: Asked,
 }
 
 impl Lender {
-    /// Has a peer's connection come from `idle` and go back there. `body_is_there`: the request has
-    /// a body, all of which has come. `tells`: lines that go out behind the fields of its head.
-    pub(super) fn stand_in(
-        peer: &mut HttpPeer,
-        idle: &Arc<Idle>,
-        (body_is_there, tells): (bool, Bytes),
-    ) {
+    /// Has a peer's connection come from `idle` and go back there.
+    pub(super) fn stand_in(peer: &mut HttpPeer, idle: &Arc<Idle>, asked: Asked) {
         let of = ptr::from_ref(peer).addr();
         let options = &mut peer.options;
         options.alpn = LENT.clone();
         NEXT.set(Some(Self {
             of,
-            idle: Arc::clone(idle),
             by: options.custom_l4.take(),
             within: options.total_connection_timeout.unwrap_or(Duration::MAX),
             silence: options.read_timeout.take(),
             taking: options.write_timeout.take(),
             keepalive: options.tcp_keepalive.take(),
-            longest: options.idle_timeout.unwrap_or(Duration::ZERO),
-            era: peer.group_key,
-            body_is_there,
-            tells,
+            home: Home {
+                idle: Arc::clone(idle),
+                longest: options.idle_timeout.unwrap_or(Duration::ZERO),
+                era: peer.group_key,
+            },
+            asked,
         }));
     }
 
     async fn lend(self, to: &SocketAddr) -> Result<Wire> {
-        let mut link = match self.idle.take(self.era, clock::now()) {
+        let mut link = match self.home.idle.take(self.home.era, clock::now()) {
             Some(link) => link,
             None => {
                 // Boxed: it is rare, and large as a future.
@@ -91,8 +83,7 @@ impl Lender {
         };
         link.silence.begin(self.silence);
         link.taking.begin(self.taking);
-        let told = (self.body_is_there, self.tells);
-        Ok(Wire::new(link, told, (self.idle, self.longest, self.era)))
+        Ok(Wire::new(link, self.home, self.asked))
     }
 
     async fn dial(&self, to: &SocketAddr) -> Result<Stream> {
@@ -157,6 +148,7 @@ mod tests {
     use super::super::peer::peer;
     use super::*;
     use crate::config::Timeouts;
+    use bytes::Bytes;
     use parking_lot::Mutex;
     use pingora::connectors::http::Connector;
     use pingora::http::RequestHeader;
@@ -192,7 +184,12 @@ mod tests {
     /// The way to a node, lent by `idle` to a request without a body.
     fn lent(at: net::SocketAddr, idle: &Arc<Idle>) -> Box<HttpPeer> {
         let mut peer = Box::new(peer(at, &Timeouts::default()));
-        Lender::stand_in(&mut peer, idle, (false, Bytes::new()));
+        let asked = Asked {
+            body_is_there: false,
+            tells: Bytes::new(),
+            handover: None,
+        };
+        Lender::stand_in(&mut peer, idle, asked);
         peer
     }
 

@@ -128,7 +128,8 @@ impl Outbox {
         self.poll_drain(to, cx)
     }
 
-    fn take(&mut self, buf: &[u8]) {
+    /// Takes in all of it, however much that is.
+    pub fn take(&mut self, buf: &[u8]) {
         if self.waits.is_empty() {
             self.waits = BytesMut::with_capacity(FIRST);
         }

@@ -8,6 +8,7 @@ use super::lend::Lender;
 use super::membership::Membership;
 use super::selector::{self, Ask, Selector, SelectorConfig};
 use super::waiting::WaitingRoom;
+use super::wire::Asked;
 use crate::admit::{Advice, Budget};
 use crate::config::{self, Config, PoolKind};
 use crate::model::{NodeId, clock};
@@ -15,7 +16,6 @@ use crate::nodes::{ComebackRules, HealthRoute, NoCandidate, Node, Roster};
 use crate::observe::PoolMetrics;
 use crate::route::Hashing;
 use crate::select::{self, Guarded, Shadowed, Strategy, Why};
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_load_balancing::{Backends, LoadBalancer};
@@ -70,12 +70,11 @@ pub struct Pick {
 
 impl Pick {
     /// Has the connection come from those that are kept for the node, and go back to them.
-    /// `body_is_there`: the request has a body, all of which has come. `tells`: lines that go out behind
-    /// the fields of the request's head. Connections with TLS are left to Pingora: then it is false.
-    pub fn lend(&mut self, body_is_there: bool, tells: impl FnOnce() -> Bytes) -> bool {
+    /// Connections with TLS are left to Pingora: then it is false.
+    pub fn lend(&mut self, asked: impl FnOnce() -> Asked) -> bool {
         let lends = self.node.server_name().is_none();
         if lends {
-            Lender::stand_in(&mut self.peer, &self.idle, (body_is_there, tells()));
+            Lender::stand_in(&mut self.peer, &self.idle, asked());
         }
         lends
     }

@@ -8,10 +8,12 @@
 //!   with its size;
 //! * what a node is told beside the client's own fields goes behind those, and into no map;
 //! * an answer is read in pieces that its client can take ([`Pieces`]);
+//! * of a stream that is carried on without Pingora, all behind the head is kept from it ([`Cut`]);
 //! * a node that says or takes nothing is found out by an alarm of its connection ([`super::alarm`]),
 //!   not by one for each piece.
 
-use super::idle::{Idle, Link, Resting};
+use super::handover::{Cut, Handover};
+use super::idle::{Home, Link};
 use super::outbox::Outbox;
 use super::pieces::Pieces;
 use crate::model::clock;
@@ -29,7 +31,6 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// As much is gathered before it is written. A copy of it costs less than a call into the kernel.
@@ -49,6 +50,16 @@ enum Head {
     Free,
 }
 
+/// What is asked of a connection.
+pub struct Asked {
+    /// The request has a body, all of which has come.
+    pub body_is_there: bool,
+    /// Lines that go out behind the fields of the request's head.
+    pub tells: Bytes,
+    /// Given where the answer may be carried on without Pingora.
+    pub handover: Option<Arc<Handover>>,
+}
+
 /// A connection, lent to one request.
 pub(super) struct Wire {
     /// Taken by [`Drop`] alone.
@@ -61,33 +72,29 @@ pub(super) struct Wire {
     tells: Bytes,
     /// The answer was read to its end, and the connection can be kept.
     ended: bool,
-    idle: Arc<Idle>,
-    longest: Duration,
-    era: u64,
+    /// Taken by [`Drop`] alone.
+    home: Option<Home>,
+    /// Present where the answer may be carried on without Pingora.
+    cut: Option<Cut>,
 }
 
 impl Wire {
-    /// `link` for a request whose body is there or not, of which its node is told more than its head
-    /// says; afterwards it is kept with `idle`, for so long and in this era.
-    pub(super) fn new(
-        link: Box<Link>,
-        (body_is_there, tells): (bool, Bytes),
-        (idle, longest, era): (Arc<Idle>, Duration, u64),
-    ) -> Self {
+    /// `link` for a request, of which its node is told more than its head says; afterwards it goes
+    /// `home`.
+    pub(super) fn new(link: Box<Link>, home: Home, asked: Asked) -> Self {
         Self {
             link: Some(link),
             pieces: Pieces::default(),
             out: Outbox::new(GATHERED),
-            head: if body_is_there {
+            head: if asked.body_is_there {
                 Head::Awaited
             } else {
                 Head::Free
             },
-            tells,
+            tells: asked.tells,
             ended: false,
-            idle,
-            longest,
-            era,
+            home: Some(home),
+            cut: asked.handover.map(Cut::new),
         }
     }
 
@@ -136,6 +143,11 @@ impl AsyncRead for Wire {
             self.ended = self.out.is_empty();
             return Poll::Ready(Ok(()));
         }
+        if let Some(cut) = &mut self.cut
+            && ready!(cut.poll_give(cx, buf))
+        {
+            return Poll::Ready(Ok(()));
+        }
         let (before, next) = (buf.filled().len(), self.pieces.next());
         let (link, _) = self.sides();
         link.stream.set_limit(next);
@@ -143,6 +155,9 @@ impl AsyncRead for Wire {
         ready!(link.silence.bound(cx, read))?;
         link.silence.came();
         self.pieces.note(buf.filled().len() - before, clock::now);
+        if let Some(cut) = &mut self.cut {
+            cut.look(buf, before);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -187,6 +202,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.cut.as_ref().is_some_and(Cut::is_told) {
+            // It is not the end: Pingora only leaves.
+            return Poll::Ready(Ok(()));
+        }
         // What nobody flushed stays here: it is of a request that was given up, and would run.
         self.stream().poll_shutdown(cx)
     }
@@ -231,6 +250,12 @@ impl GetSocketDigest for Wire {
 impl Peek for Wire {}
 
 /// What it holds may be a key.
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
@@ -239,12 +264,13 @@ impl fmt::Debug for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take().filter(|_| self.ended) {
-            self.idle.keep(Resting {
-                link,
-                until: clock::now() + self.longest,
-                era: self.era,
-            });
+        let (Some(link), Some(home)) = (self.link.take(), self.home.take()) else {
+            return;
+        };
+        match self.cut.take() {
+            Some(cut) if cut.is_told() => cut.leave(link, home, self.ended),
+            cut if self.ended && cut.as_ref().is_none_or(Cut::is_given) => home.keep(link),
+            _ => {}
         }
     }
 }
@@ -257,6 +283,7 @@ mod tests {
     use std::future::poll_fn;
     use std::os::fd::AsRawFd;
     use std::task::Waker;
+    use std::time::Duration;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
@@ -268,9 +295,18 @@ mod tests {
         let to = listener.local_addr().unwrap();
         let mut stream = reach(&to, Duration::from_secs(60)).await.unwrap();
         stream.set_nodelay().unwrap();
-        let kept = (Arc::default(), Duration::ZERO, 0);
+        let home = Home {
+            idle: Arc::default(),
+            longest: Duration::ZERO,
+            era: 0,
+        };
+        let asked = Asked {
+            body_is_there: true,
+            tells: Bytes::new(),
+            handover: None,
+        };
         (
-            Wire::new(Link::new(stream), (true, Bytes::new()), kept),
+            Wire::new(Link::new(stream), home, asked),
             listener.accept().await.unwrap().0,
         )
     }
@@ -422,10 +458,10 @@ mod tests {
         node.write_all(b"answer").await.unwrap();
         wire.read_exact(&mut [0; 6]).await.unwrap();
         let mut byte = [0];
-        wire.longest = SILENCE;
+        wire.home.as_mut().unwrap().longest = SILENCE;
         let end = wire.read(&mut byte).await.unwrap();
         assert_eq!((end, wire.ended), (0, true), "nothing follows the answer");
-        let idle = Arc::clone(&wire.idle);
+        let idle = Arc::clone(&wire.home.as_ref().unwrap().idle);
         drop(wire);
         let mut kept = idle.take(0, clock::now()).expect("it was kept");
         assert!(kept.silence.is_still() && kept.taking.is_still());

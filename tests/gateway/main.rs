@@ -5,6 +5,7 @@ mod access;
 mod admin;
 mod applications;
 mod bodies;
+mod carried;
 mod choosing;
 mod connecting;
 mod counters;

@@ -246,3 +246,64 @@ async fn f234_uploads_of_all_sizes_arrive_as_they_were_by_every_way_to_name_a_us
     println!("uploads up to 50 MiB: {grown} KiB more");
     assert!(grown <= 2 * 1024, "{grown} KiB");
 }
+
+const STREAMS: usize = 300;
+
+/// Answers each request with the head of a stream and one event, and holds it open.
+async fn streaming() -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let mut held = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            held.spawn(async move {
+                let mut came = Vec::new();
+                while !came.ends_with(b"{}") {
+                    stream.read_buf(&mut came).await.unwrap();
+                }
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                               Transfer-Encoding: chunked\r\n\r\nb\r\ndata: one\n\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                // Until the gateway leaves.
+                let _ = stream.read(&mut [0]).await;
+            });
+        }
+    });
+    (addr, task)
+}
+
+async fn open_streams(to: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        let ask = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
+        stream.write_all(ask).await.unwrap();
+        let mut came = Vec::new();
+        while !came.ends_with(b"data: one\n\n\r\n") {
+            let read = within("an event", stream.read_buf(&mut came)).await;
+            assert!(read.unwrap() > 0, "it ended");
+        }
+        streams.push(stream);
+    }
+    streams
+}
+
+/// Pingora's own part of one would be more than twice as much.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_holds_little() {
+    let (node, task) = streaming().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nnodes: [\"{node}\"]\n\
+         health: {{ enabled: false, on_connect: false }}\n"
+    );
+    let serving = Serving::with_file(folder.path(), &text).await;
+    let first = open_streams(serving.data, 20).await;
+    let before = serving.program.resident_kib();
+    let streams = open_streams(serving.data, STREAMS).await;
+    let each = serving.program.resident_kib().saturating_sub(before) as f64 / STREAMS as f64;
+    println!("{each:.1} KiB for each of {STREAMS} streams");
+    assert!(each < 16.0, "{each:.1} KiB for each of {STREAMS} streams");
+    drop((first, streams));
+    task.abort();
+}

@@ -1,6 +1,8 @@
 //! What happens to a connection, from its first byte to its last?
 
+use super::super::carried::Carried;
 use super::counted::Counted;
+use super::onward::carry;
 use super::refuse::refuse;
 use super::stream::{Guarded, returned};
 use super::way::{Coming, Hooked, Life, Station};
@@ -131,8 +133,13 @@ impl Door {
             let last = came >= terms.requests;
             let session = session((guarded, head), kept.take(), (closing, last));
             let reused = proxy.process_new_http(session, closing).await?;
-            let (stream, settings) = reused.consume();
+            let (stream, mut settings) = reused.consume();
             guarded = returned(stream)?;
+            match carried(&mut settings) {
+                // Boxed: it is for few, and the connection's future is there for all.
+                Some(carried) => Box::pin(carry(&mut guarded, carried)).await.then_some(())?,
+                None => guarded.end().await.ok()?,
+            }
             if !guarded.is_between_messages() {
                 return None;
             }
@@ -163,6 +170,11 @@ fn session(
         session.set_keepalive_reuses_remaining(Some(0));
     }
     session
+}
+
+/// The answer that goes on, if one does.
+fn carried(settings: &mut Option<HttpPersistentSettings>) -> Option<Box<Carried>> {
+    settings.as_mut()?.take_user_context()?.downcast().ok()
 }
 
 /// Awaits the rest of a head that has begun.

@@ -11,6 +11,7 @@
 //! | `announced` | Who is behind a balancer that passes connections on unread? |
 //! | `app` | What happens to a connection, from its first byte to its last? |
 //! | `stream` | Which bytes is Pingora given? |
+//! | `onward` | How does what follows an answer's head get to its client, without Pingora? |
 //! | `counted` | How is a flood of HTTP/2 frames that bring nothing ended? |
 //! | `ear` | Did anything come that was asked for in vain before? |
 //! | `passed` | What of a connection is the same behind a wrapper of ours? |
@@ -22,6 +23,7 @@ mod announced;
 mod app;
 mod counted;
 mod ear;
+mod onward;
 mod passed;
 mod refuse;
 mod seats;

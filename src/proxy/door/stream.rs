@@ -3,17 +3,18 @@
 use super::ear::Ear;
 use super::passed::passes_on;
 use super::waits::Patience;
-use crate::admit::wire::{Body, Fault, Framing, PaceRules};
+use crate::admit::wire::{Body, Fault, Framing, LAST_CHUNK, PaceRules};
 use crate::upstream::{Alarm, Outbox, PACKET};
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
+use memchr::memmem::Finder;
 use pingora::Error;
 use pingora::protocols::{IO, Shutdown, Stream};
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,6 +28,10 @@ const ROOM: usize = 4 * 1024;
 const GLANCE: usize = 512;
 /// How an answer begins after which the connection speaks another protocol.
 const SWITCHED: &[u8] = b"HTTP/1.1 101";
+/// The same of any.
+const ANSWER: &[u8] = b"HTTP/1.";
+/// What its head says of a body in chunks.
+static CHUNKED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("chunked"));
 
 /// A client's connection, of which Pingora sees one message at a time.
 #[derive(Debug)]
@@ -46,6 +51,13 @@ pub(super) struct Guarded {
     may_switch: bool,
     /// It speaks another protocol by now: everything passes.
     switched: bool,
+    /// The request has a body: only the answer to such a one may go on without Pingora.
+    may_stream: bool,
+    /// Nothing was written since an answer's head that has a body in chunks; of that head, so much is
+    /// still to be.
+    headed: Option<usize>,
+    /// The end of a body in chunks that has nothing in it waits for whether it is the end.
+    end_waits: bool,
     fault: Option<Fault>,
 }
 
@@ -62,6 +74,9 @@ impl Guarded {
             patience: Patience::default(),
             may_switch: false,
             switched: false,
+            may_stream: false,
+            headed: None,
+            end_waits: false,
             fault: None,
         }
     }
@@ -83,8 +98,10 @@ impl Guarded {
         self.taking.begin(Some(taking));
         self.ear.forget();
         self.body = Body::of(framing);
+        self.may_stream = !self.body.is_done();
         self.patience = Patience::new(rules);
         self.may_switch = false;
+        self.headed = None;
         if head == self.came.len() {
             std::mem::take(&mut self.came)
         } else {
@@ -165,7 +182,7 @@ impl Guarded {
 
     /// The message is complete: only the client's leaving is of interest now. What it sends ahead
     /// is kept for its turn.
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.came.len() < AHEAD {
             let mut space = [MaybeUninit::uninit(); GLANCE];
             let mut glance = ReadBuf::uninit(&mut space);
@@ -178,6 +195,56 @@ impl Guarded {
             self.came.extend_from_slice(glance.filled());
         }
         Poll::Pending
+    }
+
+    /// Whether the end of a body that has nothing in it is about to be written: it waits for whether it
+    /// is the end, or goes before whatever is written next. While the request's body is still coming
+    /// there is no such doubt: no answer goes on without Pingora yet.
+    fn keeps_back(&mut self, bytes: &[u8]) -> bool {
+        self.release_end();
+        self.end_waits =
+            self.headed == Some(0) && bytes == LAST_CHUNK && self.body.is_done() && !self.switched;
+        self.end_waits
+    }
+
+    /// Takes back the end that waits: the body goes on. Whether there is one.
+    pub(super) const fn withdraw_end(&mut self) -> bool {
+        std::mem::replace(&mut self.end_waits, false)
+    }
+
+    fn release_end(&mut self) {
+        if self.withdraw_end() {
+            self.outbox.take(LAST_CHUNK);
+        }
+    }
+
+    /// Sends the end that waits, if there is one: it was the end.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.release_end();
+        Pin::new(self).poll_flush(cx)
+    }
+
+    /// The same, at the end of a message.
+    pub(super) async fn end(&mut self) -> io::Result<()> {
+        if self.end_waits {
+            poll_fn(|cx| self.poll_end(cx)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a piece of a body that goes on. What the client does not take at once waits for a flush.
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>, piece: &[u8]) -> io::Result<()> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let taken = match Pin::new(&mut self.inner).poll_write(cx, piece) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
+        };
+        if taken < piece.len() {
+            self.outbox.take(&piece[taken..]);
+        }
+        Ok(())
     }
 
     /// Sends what was gathered, as far as the client takes it in time.
@@ -194,7 +261,16 @@ impl Guarded {
         }
     }
 
-    fn note_written(&mut self, bytes: &[u8]) {
+    fn note_written(&mut self, bytes: &[u8], taken: usize) {
+        if self.may_stream {
+            self.headed = match self.headed {
+                Some(left @ 1..) => Some(left.saturating_sub(taken)),
+                _ if bytes.starts_with(ANSWER) && CHUNKED.find(bytes).is_some() => {
+                    Some(bytes.len().saturating_sub(taken))
+                }
+                _ => None,
+            };
+        }
         if self.may_switch && bytes.starts_with(SWITCHED) {
             self.switched = true;
             self.ready = self.came.len();
@@ -241,10 +317,13 @@ impl AsyncWrite for Guarded {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.keeps_back(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = this.outbox.poll_write(&mut this.inner, cx, buf);
         let written = ready!(this.taking.bound(cx, written))?;
         this.note_taken(buf.len(), written);
-        this.note_written(buf);
+        this.note_written(buf, written);
         Poll::Ready(Ok(written))
     }
 
@@ -259,7 +338,7 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_drain(cx))?;
+        ready!(this.poll_end(cx))?;
         Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 
@@ -269,12 +348,15 @@ impl AsyncWrite for Guarded {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.keeps_back(&[]);
         let written = this.outbox.poll_write_vectored(&mut this.inner, cx, bufs);
         let written = ready!(this.taking.bound(cx, written))?;
         this.note_taken(bufs.iter().map(|buf| buf.len()).sum(), written);
         if let Some(first) = bufs.first() {
-            this.note_written(first);
+            this.note_written(first, written);
         }
+        // A head is written in one piece.
+        this.headed = None;
         Poll::Ready(Ok(written))
     }
 
@@ -287,7 +369,7 @@ impl AsyncWrite for Guarded {
 impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
         // A client that does not take it has left.
-        let _ = poll_fn(|cx| self.poll_drain(cx)).await;
+        let _ = poll_fn(|cx| self.poll_end(cx)).await;
         self.inner.shutdown().await;
     }
 }
@@ -318,6 +400,7 @@ mod tests {
         let (ours, client) = duplex(room);
         let mut guarded = Guarded::new(Box::new(ours));
         guarded.taking.begin(Some(TAKING));
+        guarded.may_stream = true;
         (guarded, client)
     }
 
@@ -368,6 +451,130 @@ mod tests {
         client.read_exact(&mut [0; PACKET]).await.unwrap();
         assert!(matches!(write(PACKET), Poll::Ready(Ok(PACKET))));
         assert!(!guarded.taking.is_still());
+    }
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    /// Writes an answer without a body as Pingora does; its head arrives.
+    async fn empty(guarded: &mut Guarded, client: &mut tokio::io::DuplexStream) {
+        guarded.write_all(HEAD).await.unwrap();
+        guarded.write_all(LAST_CHUNK).await.unwrap();
+        guarded.flush().await.unwrap();
+        read(client, HEAD).await;
+    }
+
+    async fn read(client: &mut tokio::io::DuplexStream, expected: &[u8]) {
+        let mut bytes = vec![0; expected.len()];
+        client.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(
+            bytes.escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_end_right_behind_a_head_waits_for_whether_it_is_the_end() {
+        let (mut guarded, mut client) = guarded(4096);
+        empty(&mut guarded, &mut client).await;
+        guarded.end().await.unwrap();
+        read(&mut client, LAST_CHUNK).await;
+        assert!(!guarded.withdraw_end(), "it has gone");
+        empty(&mut guarded, &mut client).await;
+        guarded.write_all(b"more").await.unwrap();
+        guarded.flush().await.unwrap();
+        read(&mut client, b"0\r\n\r\nmore").await;
+        empty(&mut guarded, &mut client).await;
+        drop(guarded);
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"", "of the last it was never known");
+    }
+
+    #[tokio::test]
+    async fn a_head_in_parts_is_one_too() {
+        let (mut guarded, mut client) = guarded(PACKET);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: {}\r\n\r\n",
+            "x".repeat(3 * PACKET)
+        );
+        let (written, ()) = tokio::join!(
+            async {
+                guarded.write_all(head.as_bytes()).await.unwrap();
+                guarded.write_all(LAST_CHUNK).await.unwrap();
+                guarded.flush().await
+            },
+            read(&mut client, head.as_bytes())
+        );
+        written.unwrap();
+        assert!(guarded.withdraw_end());
+    }
+
+    #[tokio::test]
+    async fn what_only_looks_like_such_an_end_does_not_wait() {
+        let length = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        let switched = b"HTTP/1.1 101 Switching Protocols\r\nX: chunked\r\n\r\n";
+        for (head, body, switches) in [
+            (&length[..], Body::Done, false),
+            (HEAD, Body::Length(1), false),
+            (switched, Body::Done, true),
+        ] {
+            let (mut guarded, mut client) = guarded(4096);
+            guarded.body = body;
+            guarded.may_switch = switches;
+            guarded.write_all(head).await.unwrap();
+            guarded.write_all(LAST_CHUNK).await.unwrap();
+            guarded.flush().await.unwrap();
+            read(&mut client, head).await;
+            read(&mut client, LAST_CHUNK).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_closed_in_order_is_told_of_the_end() {
+        for by_pingora in [true, false] {
+            let (mut guarded, mut client) = guarded(4096);
+            empty(&mut guarded, &mut client).await;
+            if by_pingora {
+                Shutdown::shutdown(&mut guarded).await;
+            } else {
+                AsyncWriteExt::shutdown(&mut guarded).await.unwrap();
+            }
+            drop(guarded);
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, LAST_CHUNK);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_goes_on_follows_its_head() {
+        let (mut guarded, mut client) = guarded(100);
+        empty(&mut guarded, &mut client).await;
+        assert!(guarded.withdraw_end());
+        guarded.end().await.unwrap();
+        // More than the client takes at once.
+        let piece = [b'x'; 250];
+        poll_fn(|cx| Poll::Ready(guarded.pass(cx, &piece)))
+            .await
+            .unwrap();
+        let (flushed, read) = tokio::join!(guarded.flush(), async {
+            let mut all = [0; 250];
+            client.read_exact(&mut all).await.map(|_| all)
+        });
+        flushed.unwrap();
+        assert_eq!(read.unwrap(), piece);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_body_with_something_in_it_goes_at_once() {
+        let (mut guarded, mut client) = guarded(4096);
+        for part in [HEAD, b"5\r\nhello\r\n", LAST_CHUNK] {
+            guarded.write_all(part).await.unwrap();
+        }
+        guarded.flush().await.unwrap();
+        read(&mut client, HEAD).await;
+        read(&mut client, b"5\r\nhello\r\n0\r\n\r\n").await;
+        assert!(!guarded.withdraw_end());
     }
 
     #[tokio::test]
