@@ -53,6 +53,15 @@ impl Rig {
         End::of(accepted.unwrap().0)
     }
 
+    /// A client that has asked, and the node's end of its request.
+    async fn asked(&self, more: &str) -> (End, End) {
+        let mut client = self.client().await;
+        client.post(more).await;
+        let mut node = self.accept().await;
+        node.request().await;
+        (client, node)
+    }
+
     /// Requests that came to this end, as the metrics have it.
     async fn ended(&self, code: &str) -> f64 {
         let page = self.gateway.admin("/metrics").await;
@@ -113,6 +122,12 @@ impl End {
         let head = self.to("\r\n\r\n").await;
         assert_eq!(self.to("{}").await, "{}");
         head
+    }
+
+    /// The head of a stream, on its way to its client.
+    async fn begin(&mut self, client: &mut Self) {
+        self.say(HEAD).await;
+        client.to("\r\n\r\n").await;
     }
 
     /// Everything to the end of the connection.
@@ -206,8 +221,7 @@ async fn an_empty_stream_ends_too() {
     for apart in [true, false] {
         node.request().await;
         if apart {
-            node.say(HEAD).await;
-            client.to("\r\n\r\n").await;
+            node.begin(&mut client).await;
             node.say(END).await;
         } else {
             node.say(&format!("{HEAD}{END}")).await;
@@ -219,10 +233,7 @@ async fn an_empty_stream_ends_too() {
     node.request().await;
     drop(client);
     // The same to one who is not kept.
-    let mut client = rig.client().await;
-    client.post("Connection: close\r\n").await;
-    let mut node = rig.accept().await;
-    node.request().await;
+    let (mut client, mut node) = rig.asked("Connection: close\r\n").await;
     node.say(&format!("{HEAD}{END}")).await;
     assert!(client.to("\r\n\r\n").await.contains("Connection: close"));
     assert_eq!(client.rest().await, END);
@@ -231,12 +242,8 @@ async fn an_empty_stream_ends_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_kept_gets_the_whole_stream_too() {
     let rig = Rig::new().await;
-    let mut client = rig.client().await;
-    client.post("Connection: close\r\n").await;
-    let mut node = rig.accept().await;
-    node.request().await;
-    node.say(HEAD).await;
-    client.to("\r\n\r\n").await;
+    let (mut client, mut node) = rig.asked("Connection: close\r\n").await;
+    node.begin(&mut client).await;
     node.say(EVENTS).await;
     node.say(END).await;
     assert_eq!(client.chunks().await, BODY);
@@ -247,8 +254,7 @@ async fn who_is_not_kept_gets_the_whole_stream_too() {
         .say("POST /x HTTP/1.0\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
         .await;
     node.request().await;
-    node.say(HEAD).await;
-    client.to("\r\n\r\n").await;
+    node.begin(&mut client).await;
     node.say(EVENTS).await;
     node.say(END).await;
     assert_eq!(client.rest().await, BODY);
@@ -257,12 +263,8 @@ async fn who_is_not_kept_gets_the_whole_stream_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_sends_ahead_is_served_after_the_stream() {
     let rig = Rig::new().await;
-    let mut client = rig.client().await;
-    client.post("").await;
-    let mut node = rig.accept().await;
-    node.request().await;
-    node.say(HEAD).await;
-    client.to("\r\n\r\n").await;
+    let (mut client, mut node) = rig.asked("").await;
+    node.begin(&mut client).await;
     client.post("X-Second: yes\r\n").await;
     node.say(EVENTS).await;
     client.to("data:").await;
@@ -310,12 +312,8 @@ async fn a_stream_that_cannot_be_read_on_ends_broken() {
         .iter()
         .enumerate()
     {
-        let mut client = rig.client().await;
-        client.post("").await;
-        let mut node = rig.accept().await;
-        node.request().await;
-        node.say(HEAD).await;
-        client.to("\r\n\r\n").await;
+        let (mut client, mut node) = rig.asked("").await;
+        node.begin(&mut client).await;
         node.say(EVENTS).await;
         client.to("data:").await;
         node.say(odd).await;
@@ -328,10 +326,7 @@ async fn a_stream_that_cannot_be_read_on_ends_broken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_looks_like_an_end_or_a_stream_goes_as_it_came() {
     let rig = Rig::new().await;
-    let mut client = rig.client().await;
-    client.post("").await;
-    let mut node = rig.accept().await;
-    node.request().await;
+    let (mut client, mut node) = rig.asked("").await;
     node.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
         .await;
     node.say(END).await;
