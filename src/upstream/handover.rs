@@ -207,9 +207,7 @@ impl Rest {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Range<usize>>> {
         if let Some(fault) = self.fault {
-            // In words: a fault as such is that of a client.
-            let odd = io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
-            return Poll::Ready(Err(odd));
+            return Poll::Ready(Err(odd(fault)));
         }
         buf.clear();
         buf.put_slice(&[0; MARGIN]);
@@ -229,11 +227,13 @@ impl Rest {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
         }
         let (data, read) = self.chunks.peel(piece);
-        self.fault = read.err();
         // What nobody asked for; the next request would take it for its answer.
         self.keeps &= read == Ok(piece.len());
-        if data.is_empty() && self.fault.is_some() {
-            return self.poll_piece(cx, buf);
+        match read {
+            Err(fault) if data.is_empty() => return Poll::Ready(Err(odd(fault))),
+            // What is sound before it goes on first.
+            Err(fault) => self.fault = Some(fault),
+            Ok(_) => {}
         }
         Poll::Ready(Ok(data.start + MARGIN..data.end + MARGIN))
     }
@@ -252,6 +252,11 @@ impl Drop for Rest {
             self.home.keep(link);
         }
     }
+}
+
+/// In words: a fault as such is that of a client.
+fn odd(fault: Fault) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, fault.to_string())
 }
 
 fn give(from: &mut BytesMut, to: &mut ReadBuf<'_>, most: usize) {
@@ -319,7 +324,6 @@ mod tests {
     use super::super::wire::{Asked, Wire};
     use super::*;
     use crate::model::clock;
-    use bytes::Bytes;
     use std::future::poll_fn;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -379,9 +383,8 @@ mod tests {
         };
         let handover = Handover::new();
         let asked = Asked {
-            body_is_there: false,
-            tells: Bytes::new(),
             handover: Some(Arc::clone(&handover)),
+            ..Asked::default()
         };
         let wire = Wire::new(Link::new(stream), home, asked);
         (wire, listener.accept().await.unwrap().0, handover, idle)

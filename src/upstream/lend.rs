@@ -148,7 +148,6 @@ mod tests {
     use super::super::peer::peer;
     use super::*;
     use crate::config::Timeouts;
-    use bytes::Bytes;
     use parking_lot::Mutex;
     use pingora::connectors::http::Connector;
     use pingora::http::RequestHeader;
@@ -184,12 +183,7 @@ mod tests {
     /// The way to a node, lent by `idle` to a request without a body.
     fn lent(at: net::SocketAddr, idle: &Arc<Idle>) -> Box<HttpPeer> {
         let mut peer = Box::new(peer(at, &Timeouts::default()));
-        let asked = Asked {
-            body_is_there: false,
-            tells: Bytes::new(),
-            handover: None,
-        };
-        Lender::stand_in(&mut peer, idle, asked);
+        Lender::stand_in(&mut peer, idle, Asked::default());
         peer
     }
 

@@ -51,6 +51,7 @@ enum Head {
 }
 
 /// What is asked of a connection.
+#[derive(Default)]
 pub struct Asked {
     /// The request has a body, all of which has come.
     pub body_is_there: bool,
@@ -256,6 +257,7 @@ impl fmt::Debug for Asked {
     }
 }
 
+/// Likewise.
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
@@ -302,8 +304,7 @@ mod tests {
         };
         let asked = Asked {
             body_is_there: true,
-            tells: Bytes::new(),
-            handover: None,
+            ..Asked::default()
         };
         (
             Wire::new(Link::new(stream), home, asked),
