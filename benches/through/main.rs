@@ -38,8 +38,10 @@ const OWED_SEEN: f64 = 1.05;
 const OWED_P99: f64 = 300.0;
 /// Who is looked at under half load.
 const AT_HALF: [&str; 6] = ["direct", "bare", "single", "twolane", "nginx", "haproxy"];
-/// After so many the rate at which a process is busy for half of the time does not move any more.
+/// In so many steps a rate is found at which a process is busy for half of the time.
 const STEPS: usize = 6;
+/// A second of load scatters more than a round of requests: so many for each.
+const SECONDS: usize = 3;
 
 /// Who serves in a measurement: the first is nobody, the second is what others are compared to.
 const LANES: [&str; 11] = [
@@ -177,33 +179,50 @@ fn half(call: &Call, lanes: &[Lane], all: &[Vec<Figures>], rounds: usize) {
         let (busy, _) = load(&lanes[own], call, rate);
         rate *= (0.5 / busy).clamp(0.5, 2.0);
     }
-    let ways = [
-        ("busy half of its time", rate),
-        ("half as many", full / 2.0),
-    ];
-    for (way, rate) in ways {
-        println!(
-            "{way}, {rate:.0} requests a second: p99 us, added to direct, share of the time that it is busy"
-        );
-        let shown = |lane: &&Lane| AT_HALF.contains(&lane.name);
-        let lanes: Vec<_> = lanes.iter().filter(shown).collect();
-        let mut found = vec![(Vec::new(), Vec::new()); lanes.len()];
-        for _ in 0..rounds {
-            for (lane, (busy, p99)) in lanes.iter().zip(&mut found) {
-                let (share, late) = load(lane, call, rate);
-                busy.push(share);
-                p99.push(late);
+    // What a request costs drifts, so the rate follows: slowly, for a second is no measure.
+    let follow = |rate: f64, busy: f64| rate * (0.5 / busy).clamp(0.5, 2.0).powf(0.25);
+    let way = "busy half of its time";
+    at_rate(call, lanes, way, (rate, rounds * SECONDS), follow);
+    let way = "half as many";
+    at_rate(call, lanes, way, (full / 2.0, rounds), |rate, _| rate);
+}
+
+/// Every lane for so many seconds. Before each, `next` is told for which share of the last the gateway was busy.
+fn at_rate(
+    call: &Call,
+    lanes: &[Lane],
+    way: &str,
+    (mut rate, seconds): (f64, usize),
+    next: impl Fn(f64, f64) -> f64,
+) {
+    let shown = |lane: &&Lane| AT_HALF.contains(&lane.name);
+    let lanes: Vec<_> = lanes.iter().filter(shown).collect();
+    let mut found = vec![(Vec::new(), Vec::new()); lanes.len()];
+    let mut rates = Vec::new();
+    for _ in 0..seconds {
+        rates.push(rate);
+        let now = rate;
+        for (lane, (busy, p99)) in lanes.iter().zip(&mut found) {
+            let (share, late) = load(lane, call, now);
+            busy.push(share);
+            p99.push(late);
+            if lane.name == "twolane" {
+                rate = next(now, share);
             }
         }
-        let direct = found[0].1.clone();
-        for (lane, (busy, p99)) in lanes.iter().zip(found) {
-            let added = pairs(p99.clone(), &direct, |own, direct| own - direct);
-            let (p99, busy) = (median(p99), median(busy));
-            println!("{:<8} {p99:>10.0} {added:>12.0} {busy:>10.2}", lane.name);
-            if lane.name == "twolane" {
-                let what = format!("added p99, {way}, {}", call.name());
-                owed::at_most("through", &what, added, OWED_P99, " us");
-            }
+    }
+    let rate = median(rates);
+    println!(
+        "{way}, {rate:.0} requests a second: p99 us, added to direct, share of the time that it is busy"
+    );
+    let direct = found[0].1.clone();
+    for (lane, (busy, p99)) in lanes.iter().zip(found) {
+        let added = pairs(p99.clone(), &direct, |own, direct| own - direct);
+        let (p99, busy) = (median(p99), median(busy));
+        println!("{:<8} {p99:>10.0} {added:>12.0} {busy:>10.2}", lane.name);
+        if lane.name == "twolane" {
+            let what = format!("added p99, {way}, {}", call.name());
+            owed::at_most("through", &what, added, OWED_P99, " us");
         }
     }
 }

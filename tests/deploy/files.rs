@@ -168,3 +168,22 @@ fn every_yaml_below_deploy_is_sound() {
     assert!(seen > 15, "only {seen} were seen");
     assert!(yaml("deploy/kubernetes/base/kustomization.yaml")["resources"].is_array());
 }
+
+#[test]
+fn make_bench_runs_every_bench() {
+    let makefile = lines("Makefile");
+    let lists = makefile.iter().filter_map(|line| {
+        let list = line.strip_prefix("WHOLE = ");
+        list.or_else(|| line.strip_prefix("PARTS = "))
+    });
+    let mut run: Vec<_> = lists.flat_map(str::split_whitespace).collect();
+    let cargo = lines("Cargo.toml");
+    let named = cargo.windows(2).filter(|two| two[0] == "[[bench]]");
+    let named = named.filter_map(|two| two[1].strip_prefix("name = "));
+    let mut benches: Vec<_> = named.map(|name| name.trim_matches('"')).collect();
+    // The table at the end, and what is run by `make race`.
+    benches.retain(|name| !["owed", "race"].contains(name));
+    benches.sort_unstable();
+    run.sort_unstable();
+    assert_eq!(run, benches);
+}
