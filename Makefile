@@ -40,17 +40,18 @@ fmt:
 # Where the whole program is measured it is built as it is shipped, which takes longer; its parts are not.
 WHOLE = through stream memory start scale
 PARTS = access choose classify fleet page route screen siege sim
+AS = $(if $(filter $(WHOLE),$(ARGS)),--profile dist)
 
 # Lanes of nginx and HAProxy are skipped, loudly, when they are not there and cannot be installed.
 bench: setup
 	@PATH="$$PATH:/usr/sbin" sh deploy/setup.sh nginx haproxy || true
 ifdef ARGS
-	$(CARGO) bench $(if $(filter $(WHOLE),$(ARGS)),--profile dist) $(ARGS)
+	$(CARGO) bench $(AS) $(ARGS)
 else
 	$(CARGO) bench --profile dist $(WHOLE:%=--bench %)
 	$(CARGO) bench $(PARTS:%=--bench %)
 endif
-	@$(CARGO) bench --quiet --bench owed
+	@$(CARGO) bench $(AS) --quiet --bench owed
 
 # The profile of tests: it needs no build of its own, and is fast enough.
 sim: setup
