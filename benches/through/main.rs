@@ -90,7 +90,8 @@ async fn measure() {
         let own = &all[place(&lanes)];
         most.push(median(own.iter().map(|it| it.per_second).collect()));
     }
-    // Each that rests wakes a hundred times a second, and takes a core from those that are late already: the others end.
+    // Each that rests wakes a hundred times a second, and takes a core from those that are late
+    // already: the others end.
     let lanes: Vec<_> = lanes
         .into_iter()
         .filter(|lane| AT_HALF.contains(&lane.name))
@@ -202,7 +203,8 @@ fn half(call: &Call, lanes: &[Lane], most: f64, rounds: usize) {
     at_rate(call, lanes, way, (most / 2.0, rounds), |rate, _| rate);
 }
 
-/// Every lane for so many seconds. Before each, `next` is told for which share of the last the gateway was busy.
+/// Every lane for so many seconds. `next` says the rate of the following one, by the rate of the last and for
+/// which share of it the gateway was busy.
 fn at_rate(
     call: &Call,
     lanes: &[Lane],
