@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use twolane::demo::daemon::{Daemon, Ledger, Settings, World};
@@ -125,11 +126,11 @@ impl Rig {
     }
 
     /// Sends `calls` tool calls, one every 5 ms whatever becomes of the others, as clients do: the
-    /// pace at which the figures are owed. `ended` says how many have ended.
+    /// pace at which the figures are owed. [`Paced::between`] alone holds them up.
     pub(crate) fn paced(&self, calls: usize, script: &Value) -> Paced {
         let (dify, script) = (self.dify(), script.clone());
-        let ended = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&ended);
+        let (ended, under_way) = (Arc::new(AtomicUsize::new(0)), Arc::new(RwLock::new(())));
+        let (counted, entered) = (Arc::clone(&ended), Arc::clone(&under_way));
         let all = tokio::spawn(async move {
             let mut callers = JoinSet::new();
             let mut pace = tokio::time::interval(PACE);
@@ -138,8 +139,10 @@ impl Rig {
             for n in 0..calls {
                 pace.tick().await;
                 let (dify, script, ended) = (dify.clone(), script.clone(), Arc::clone(&counted));
+                let under_way = Arc::clone(&entered);
                 callers.spawn(async move {
                     let mut tally = Tally::default();
+                    let _under_way = under_way.read().await;
                     tally.call(&dify, format!("p{n}"), &script).await;
                     ended.fetch_add(1, Ordering::AcqRel);
                     tally
@@ -147,7 +150,11 @@ impl Rig {
             }
             join(callers).await
         });
-        Paced { all, ended }
+        Paced {
+            all,
+            ended,
+            under_way,
+        }
     }
 
     /// Warms connections up, as they are in production when something breaks.
@@ -227,6 +234,8 @@ async fn join(mut callers: JoinSet<Tally>) -> Tally {
 pub(crate) struct Paced {
     all: tokio::task::JoinHandle<Tally>,
     ended: Arc<AtomicUsize>,
+    /// Read for as long as a call is under way.
+    under_way: Arc<RwLock<()>>,
 }
 
 impl Paced {
@@ -236,6 +245,12 @@ impl Paced {
             self.ended.load(Ordering::Acquire) >= calls
         })
         .await;
+    }
+
+    /// Does something while no call is under way. Those whose time has come wait for its end.
+    pub(crate) async fn between<F: Future>(&self, something: F) -> F::Output {
+        let _nobody = self.under_way.write().await;
+        something.await
     }
 
     /// Waits for the last end.

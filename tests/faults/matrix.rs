@@ -71,7 +71,7 @@ async fn a_black_hole_costs_each_call_at_most_one_patience_and_none_its_answer()
 }
 
 /// Attempts that did not reach the first node.
-async fn unreached(rig: &Rig) -> f64 {
+pub(crate) async fn unreached(rig: &Rig) -> f64 {
     let page = rig.gateway.metrics().await;
     let labels = ["node=\"n1\"", "outcome=\"unreached\""];
     page.sum("twolane_attempts_total", &labels)

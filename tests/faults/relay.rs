@@ -90,10 +90,7 @@ impl Relay {
     /// Closes what is inside and makes a black hole of the address for as long as the answer lives:
     /// its queue is full, and the kernel answers no further SYN.
     pub(crate) async fn wall_up(&self) -> Vec<TcpStream> {
-        self.turn(Door::Shut);
-        // The task that accepts holds one more.
-        let empty = async || Arc::strong_count(&self.inside) == 2;
-        eventually("nobody is inside", empty).await;
+        self.turn_out(Door::Shut).await;
         let mut queue = Vec::new();
         let patience = Duration::from_millis(300);
         while let Ok(stream) = timeout(patience, TcpStream::connect(self.addr)).await {
@@ -112,6 +109,14 @@ impl Relay {
     /// From now on; who was led in before is treated the same way.
     pub(crate) fn turn(&self, door: Door) {
         self.door.send_replace(door);
+    }
+
+    /// The same, and waits until nobody is inside.
+    pub(crate) async fn turn_out(&self, door: Door) {
+        self.turn(door);
+        // The task that accepts holds one more.
+        let empty = async || Arc::strong_count(&self.inside) == 2;
+        eventually("nobody is inside", empty).await;
     }
 }
 
