@@ -11,6 +11,28 @@ pub(super) struct Literal {
     half: Option<u16>,
 }
 
+/// The bytes of the longest character.
+const LONGEST_CHARACTER: usize = 4;
+
+/// Which bytes of a text stand for themselves.
+static PLAIN: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut at = 0;
+    while at < 0x20 {
+        table[at] = false;
+        at += 1;
+    }
+    table[b'"' as usize] = false;
+    table[b'\\' as usize] = false;
+    table
+};
+
+/// How many bytes that stand for themselves come first.
+fn plain(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|&byte| !PLAIN[usize::from(byte)]);
+    end.unwrap_or(bytes.len())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escape {
     None,
@@ -53,14 +75,25 @@ impl Literal {
         self.half = None;
     }
 
+    /// The text that `bytes` begin with, where nothing of it came before and it stands there as it
+    /// is: its closing quote is among them, and no escape before it. None so long that [`Self::text`]
+    /// would forgive a broken last character.
+    pub(super) fn whole<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        if self.length != 0 || self.is_midway() {
+            return None;
+        }
+        let head = &bytes[..bytes.len().min(Self::LONGEST - LONGEST_CHARACTER)];
+        let end = plain(head);
+        (head.get(end) == Some(&b'"')).then(|| &head[..end])
+    }
+
     /// Takes the plain characters that `bytes` begin with, all at once; how many bytes they are.
     /// The byte behind them is for [`Literal::take`].
     pub(super) fn take_plain(&mut self, bytes: &[u8]) -> usize {
-        if self.escape != Escape::None || self.half.is_some() {
+        if self.is_midway() {
             return 0;
         }
-        let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-        let count = bytes.iter().take_while(|byte| plain(byte)).count();
+        let count = plain(bytes);
         self.keep(&bytes[..count]);
         count
     }
@@ -74,13 +107,26 @@ impl Literal {
         }
     }
 
+    /// In the middle of a character that is written as an escape.
+    fn is_midway(&self) -> bool {
+        self.escape != Escape::None || self.half.is_some()
+    }
+
+    /// What was read, cut wherever it was too long.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
     /// What was read, cut between two characters. `None` when it is no UTF-8.
     pub(super) fn text(&self) -> Option<&str> {
-        let bytes = &self.bytes[..self.length];
+        let bytes = self.bytes();
         match std::str::from_utf8(bytes) {
             Ok(text) => Some(text),
             // The cut may have gone through the last character.
-            Err(error) if error.error_len().is_none() && self.length + 4 > Self::LONGEST => {
+            Err(error)
+                if error.error_len().is_none()
+                    && self.length + LONGEST_CHARACTER > Self::LONGEST =>
+            {
                 std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()
             }
             Err(_) => None,

@@ -104,26 +104,60 @@ impl Peek {
         let mut rest = read;
         while self.place != Place::End {
             // Texts are most of a body, and their inside is of one kind.
-            rest = &rest[self.run(rest)..];
-            let Some((&byte, behind)) = rest.split_first() else {
-                break;
-            };
-            self.step(byte);
-            rest = behind;
+            let run = self.run(rest);
+            rest = &rest[run..];
+            if run == 0 {
+                let Some((&byte, behind)) = rest.split_first() else {
+                    break;
+                };
+                self.step(byte);
+                rest = behind;
+            }
         }
         !self.done()
     }
 
-    /// Takes the bytes that change nothing about where we are; how many they are.
+    /// Takes what need not be taken byte by byte; how many bytes that is.
     fn run(&mut self, bytes: &[u8]) -> usize {
         match self.place {
-            Place::KeyText | Place::ValueText => self.literal.take_plain(bytes),
+            Place::KeyText | Place::ValueText => match self.literal.whole(bytes) {
+                Some(text) => self.whole(text, &bytes[text.len() + 1..]),
+                None => self.literal.take_plain(bytes),
+            },
             Place::Skip {
+                open,
                 text: Skipped::Text,
-                ..
-            } => memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len()),
+            } => {
+                let Some(at) = memchr::memchr2(b'"', b'\\', bytes) else {
+                    return bytes.len();
+                };
+                self.place = skip(open, Skipped::Text, bytes[at]);
+                at + 1
+            }
             _ => 0,
         }
+    }
+
+    /// Takes a text that came whole, its closing quote, and the signs that usually follow.
+    fn whole(&mut self, text: &[u8], behind: &[u8]) -> usize {
+        if self.place == Place::KeyText {
+            self.end_key(Member::of(self.depth, text));
+        } else {
+            self.end_value(name(std::str::from_utf8(text).ok()));
+        }
+        let signs = match (self.place, behind) {
+            (Place::Colon, [b':', ..]) => {
+                self.place = Place::Value;
+                1
+            }
+            (Place::Next, [b',', b'"', ..]) => {
+                self.literal.clear();
+                self.place = Place::KeyText;
+                2
+            }
+            _ => 0,
+        };
+        text.len() + 1 + signs
     }
 
     /// Is there nothing more to learn from further bytes?
@@ -137,7 +171,13 @@ impl Peek {
     pub fn item(&self) -> Option<String> {
         let name = self.name.as_deref().or(self.strategy_provider.as_deref());
         match (self.provider.as_deref(), name) {
-            (Some(provider), Some(name)) => Some([provider, "|", name].concat()),
+            (Some(provider), Some(name)) => {
+                let mut item = String::with_capacity(provider.len() + 1 + name.len());
+                item.push_str(provider);
+                item.push('|');
+                item.push_str(name);
+                Some(item)
+            }
             (found, None) | (None, found) => found.map(str::to_owned),
         }
     }
@@ -202,52 +242,56 @@ impl Peek {
         match self.literal.take(byte) {
             Step::More => {}
             Step::Bad => self.place = Place::End,
-            Step::End => {
-                self.member = Member::of(self.depth, self.literal.text());
-                let known = self.member == Member::Credentials && self.name.is_some();
-                self.place = if known { Place::End } else { Place::Colon };
-            }
+            Step::End => self.end_key(Member::of(self.depth, self.literal.bytes())),
         }
+    }
+
+    fn end_key(&mut self, member: Member) {
+        self.member = member;
+        let known = member == Member::Credentials && self.name.is_some();
+        self.place = if known { Place::End } else { Place::Colon };
     }
 
     fn value_text(&mut self, byte: u8) {
         match self.literal.take(byte) {
             Step::More => {}
             Step::Bad => self.place = Place::End,
-            Step::End => {
-                self.keep();
-                // An agent has no provider beside its strategy.
-                let all = self.name.is_some()
-                    && (self.provider.is_some() || self.member == Member::Strategy);
-                self.place = if all { Place::End } else { Place::Next };
-            }
+            Step::End => self.end_value(name(self.literal.text())),
         }
     }
 
-    /// Keeps the text just read, unless an earlier one has its place. A text with control
-    /// characters is no name: it would break log lines.
-    fn keep(&mut self) {
+    /// Keeps a name, unless an earlier one has its place.
+    fn end_value(&mut self, name: Option<Box<str>>) {
         let slot = match self.member {
             Member::Provider => &mut self.provider,
             Member::Name | Member::Strategy => &mut self.name,
             _ => &mut self.strategy_provider,
         };
-        let text = self.literal.text().unwrap_or_default();
-        if slot.is_none() && !text.is_empty() && !text.contains(char::is_control) {
-            *slot = Some(text.into());
+        if slot.is_none() {
+            *slot = name;
         }
+        // An agent has no provider beside its strategy.
+        let all =
+            self.name.is_some() && (self.provider.is_some() || self.member == Member::Strategy);
+        self.place = if all { Place::End } else { Place::Next };
     }
 }
 
+/// The text as a name. One with control characters is none: it would break log lines.
+fn name(text: Option<&str>) -> Option<Box<str>> {
+    let text = text.filter(|text| !text.is_empty())?;
+    (!text.contains(char::is_control)).then(|| text.into())
+}
+
 impl Member {
-    fn of(depth: u8, key: Option<&str>) -> Self {
+    fn of(depth: u8, key: &[u8]) -> Self {
         match (depth, key) {
-            (1, Some("data")) => Self::Data,
-            (2, Some("provider")) => Self::Provider,
-            (2, Some("tool" | "model" | "datasource" | "event")) => Self::Name,
-            (2, Some("agent_strategy")) => Self::Strategy,
-            (2, Some("agent_strategy_provider")) => Self::StrategyProvider,
-            (2, Some("credentials")) => Self::Credentials,
+            (1, b"data") => Self::Data,
+            (2, b"provider") => Self::Provider,
+            (2, b"tool" | b"model" | b"datasource" | b"event") => Self::Name,
+            (2, b"agent_strategy") => Self::Strategy,
+            (2, b"agent_strategy_provider") => Self::StrategyProvider,
+            (2, b"credentials") => Self::Credentials,
             _ => Self::Other,
         }
     }
@@ -372,6 +416,34 @@ mod tests {
             !far.feed(&[b'x'; 9000]),
             "bytes after the limit change nothing"
         );
+    }
+
+    #[test]
+    fn a_text_that_comes_whole_is_read_as_byte_by_byte() {
+        for length in 118..134 {
+            for end in [
+                "",
+                "x",
+                "\u{e9}",
+                "\u{20ac}",
+                "\u{1f600}",
+                "\\n",
+                "\\u00e9",
+                "\u{7f}",
+            ] {
+                let name = "n".repeat(length) + end;
+                let valid =
+                    format!(r#"{{"{name}":"{name}","data":{{"provider":"p","tool":"{name}"}}}}"#);
+                let broken = [&valid.as_bytes()[..valid.len() - 4], b"\xe2\x82\"}}"].concat();
+                for body in [valid.as_bytes(), &broken] {
+                    let mut bytewise = Peek::new();
+                    for byte in body {
+                        bytewise.feed(&[*byte]);
+                    }
+                    assert_eq!(peek(body), bytewise.item(), "{length} {end:?}");
+                }
+            }
+        }
     }
 
     #[test]
