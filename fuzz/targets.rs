@@ -123,8 +123,9 @@ pub(crate) fn record(bytes: &[u8]) {
 pub(crate) fn path(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let arrival = Arrival {
+        method: "GET",
         path: &text,
-        ..Arrival::default()
+        headers: &Default::default(),
     };
     let loops = Loops {
         marks: true,

@@ -5,7 +5,7 @@
 
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 /// Fields that are read once and must stand there once.
 const ONCE: [&str; 5] = [
@@ -42,16 +42,29 @@ fn is_read(name: &str) -> bool {
     ONCE.contains(&name) || READ.contains(&name)
 }
 
-/// Refuses fields that can be read in two ways.
+/// What was passed by in a header.
+#[derive(Default)]
+pub(super) struct Passed<'h> {
+    /// The first of its lines.
+    pub(super) content_length: Option<&'h HeaderValue>,
+    /// There is one.
+    pub(super) via: bool,
+}
+
+/// Refuses fields that can be read in two ways, and says what else it has seen.
 ///
 /// # Errors
 /// The rejection to answer with.
-pub(super) fn fields(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut seen = 0_u8;
+pub(super) fn fields(headers: &HeaderMap) -> Result<Passed<'_>, Rejection> {
+    let (mut seen, mut passed) = (0_u8, Passed::default());
     for (name, value) in headers {
         let name = name.as_str();
         match name.len() {
             // Nearly every name is told apart by its length.
+            3 => passed.via |= name == "via",
+            14 if name == "content-length" => {
+                passed.content_length.get_or_insert(value);
+            }
             9 | 11 | 13 | 26 => {
                 if let Some(at) = ONCE.iter().position(|once| *once == name) {
                     let bit = 1 << at;
@@ -69,7 +82,7 @@ pub(super) fn fields(headers: &HeaderMap) -> Result<(), Rejection> {
             return Err(bad_header(what));
         }
     }
-    Ok(())
+    Ok(passed)
 }
 
 /// What `Connection` names is taken out before a node sees the request (RFC 9110, section 7.6.1).
@@ -149,7 +162,7 @@ fn segment_is_sound(segment: &str, own: bool) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
     use proptest::prelude::*;
 
     fn with(pairs: &[(&str, &str)]) -> bool {

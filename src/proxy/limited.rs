@@ -2,11 +2,10 @@
 
 use super::ctx::Ctx;
 use super::forwarded::client_of;
-use super::request_filter::incoming;
 use crate::admit::{Limit, Stay, Traits};
 use crate::config::RateBy;
 use crate::model::{Rejection, clock};
-use crate::upstream::{Incoming, Live, Place, over_limit};
+use crate::upstream::{Live, Place, over_limit};
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -20,7 +19,6 @@ pub(super) fn count(
     live: &Live,
     session: &Session,
     ctx: &mut Ctx,
-    incoming: &Incoming<'_>,
     (place, tenant, user): (&Place, Option<&str>, Option<&str>),
 ) -> Result<(), Rejection> {
     let address = client_of(session, ctx);
@@ -31,7 +29,7 @@ pub(super) fn count(
         tenant,
         application: place.application.as_deref(),
         user,
-        headers: incoming.headers,
+        headers: &session.req_header().headers,
         pool: place.pool.name(),
     };
     let due = |limit: &&Arc<Limit>| (limit.entry().by == RateBy::User) == user.is_some();
@@ -61,6 +59,5 @@ pub(super) fn count_user(
     if user.is_none() || !ctx.snapshot.counts_users(&place.pool) {
         return Ok(());
     }
-    let incoming = incoming(session.req_header(), None);
-    count(live, session, ctx, &incoming, (place, None, user))
+    count(live, session, ctx, (place, None, user))
 }

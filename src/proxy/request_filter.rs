@@ -6,11 +6,11 @@ use super::forwarded::client_of;
 use super::keep::{self, Kept};
 use super::{limited, tracing};
 use crate::config::PoolKind;
-use crate::dify::{Kind, names_plugins};
+use crate::dify::{Asked, Kind, names_plugins};
 use crate::model::{Owner, Rejection, clock};
 use crate::observe::Ending;
 use crate::route::{Found, Treatment, stable_hash};
-use crate::upstream::{Incoming, Live, Named, Place, Plan};
+use crate::upstream::{Incoming, Live, Named, Place, Plan, PluginFields};
 use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -25,10 +25,10 @@ pub(super) static UNIQUE_IDENTIFIER: HeaderName =
 pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     let request = session.req_header();
     tracing::begin(live, request, ctx);
-    let incoming = incoming(request, None);
-    // Described once before the body and once behind it: what borrows from the header cannot be kept
-    // meanwhile.
-    let asked = incoming.asked();
+    // The header cannot be held on to while the body is read; what it shares with these can.
+    let (uri, names) = (request.uri.clone(), PluginFields::of(&request.headers));
+    let asked = names.asked(request.method.as_str(), uri.path());
+    let incoming = incoming(request, (asked, &names), None);
     let told_apart = ctx.snapshot.treatments.is_on();
     // Answers of our own are rare and large as futures; boxed, they do not make this one large,
     // which is allocated for every request.
@@ -43,11 +43,11 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
     }
-    let place = incoming.place(&ctx.snapshot, &asked);
+    let place = incoming.place(&ctx.snapshot);
     // Nothing is counted where nothing is limited; strangers are counted too.
     let of = (&place, asked.tenant, None);
     if !ctx.snapshot.limits.is_empty()
-        && let Err(rejection) = limited::count(live, session, ctx, &incoming, of)
+        && let Err(rejection) = limited::count(live, session, ctx, of)
     {
         Box::pin(answer::reject(live, session, ctx, rejection)).await?;
         return Ok(true);
@@ -57,12 +57,11 @@ pub(super) async fn run(live: &Live, session: &mut Session, ctx: &mut Ctx) -> Re
         return Ok(true);
     }
     let keeps = keeps && place.pool.kind == PoolKind::PluginDaemon;
-    let body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-    let body = body.iter().any(|name| request.headers.contains_key(name));
-    let found = incoming.user(&ctx.snapshot, &place.pool, body);
+    let found = incoming.user(&ctx.snapshot, &place.pool, || has_body(request));
+    let asked = (asked, &names);
     let routed = match read_body(session, ctx, found, keeps).await? {
         Ok(kept) => limited::count_user(live, session, ctx, &place, kept.named.user.as_deref())
-            .and_then(|()| routed(live, session, ctx, place, (treatment, kept))),
+            .and_then(|()| routed(live, session, ctx, asked, place, (treatment, kept))),
         Err(rejection) => Err(rejection),
     };
     match routed {
@@ -113,15 +112,23 @@ async fn read_body(
     }))
 }
 
-pub(super) fn incoming(request: &RequestHeader, client: Option<IpAddr>) -> Incoming<'_> {
-    let host = request.headers.get(header::HOST);
+fn has_body(request: &RequestHeader) -> bool {
+    let told = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    told.iter().any(|name| request.headers.contains_key(name))
+}
+
+fn incoming<'r>(
+    request: &'r RequestHeader,
+    (asked, names): (Asked<'r>, &'r PluginFields),
+    client: Option<IpAddr>,
+) -> Incoming<'r> {
     Incoming {
+        asked,
+        names,
         method: request.method.as_str(),
         path: request.uri.path(),
         query: request.uri.query(),
-        host: host
-            .and_then(|host| host.to_str().ok())
-            .or_else(|| request.uri.host()),
+        authority: request.uri.host(),
         headers: &request.headers,
         client,
     }
@@ -131,6 +138,7 @@ fn routed(
     live: &Live,
     session: &Session,
     ctx: &Ctx,
+    asked: (Asked<'_>, &PluginFields),
     place: Place,
     (treatment, kept): (Treatment, Kept),
 ) -> Result<Routed, Rejection> {
@@ -141,7 +149,7 @@ fn routed(
     let plan = Plan::new(
         &ctx.snapshot,
         &live.installs,
-        &incoming(request, client),
+        &incoming(request, asked, client),
         &treatment,
         (place, &kept.named),
     );

@@ -63,6 +63,12 @@ impl Rules {
         }
     }
 
+    /// Are there none?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The first rule that fits; `header` gives a header's first value.
     #[must_use]
     pub fn find<'r>(

@@ -1,7 +1,8 @@
 //! What would happen to this request, if it came now? Nothing is sent, leased, counted or learned.
 
+use super::incoming::{Incoming, PluginFields};
 use super::limits::over_limit;
-use super::plan::{Incoming, Named, Plan};
+use super::plan::{Named, Plan};
 use super::pool::Pool;
 use super::selector::at_home;
 use super::told::{
@@ -27,17 +28,22 @@ fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn incoming<'i>(snapshot: &Snapshot, inquiry: &'i Inquiry) -> Incoming<'i> {
+fn incoming<'i>(
+    snapshot: &Snapshot,
+    inquiry: &'i Inquiry,
+    names: &'i PluginFields,
+) -> Incoming<'i> {
     let (path, query) = match inquiry.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (inquiry.path.as_str(), None),
     };
-    let host = inquiry.headers.get(header::HOST);
     Incoming {
+        asked: names.asked(&inquiry.method, path),
+        names,
         method: &inquiry.method,
         path,
         query,
-        host: host.and_then(|host| host.to_str().ok()),
+        authority: None,
         headers: &inquiry.headers,
         client: said_client(snapshot, &inquiry.headers),
     }
@@ -56,9 +62,10 @@ fn said_client(snapshot: &Snapshot, headers: &HeaderMap) -> Option<IpAddr> {
 #[must_use]
 pub fn explain(live: &Live, inquiry: &Inquiry) -> Explanation {
     let snapshot = live.snapshot();
-    let incoming = incoming(&snapshot, inquiry);
-    let treatment = snapshot.treatments.of(&incoming.asked());
-    let place = incoming.place(&snapshot, &incoming.asked());
+    let names = PluginFields::of(&inquiry.headers);
+    let incoming = incoming(&snapshot, inquiry, &names);
+    let treatment = snapshot.treatments.of(&incoming.asked);
+    let place = incoming.place(&snapshot);
     let shut = place.refusal();
     let (named, once) = body(&snapshot, &incoming, &place.pool, inquiry);
     let user = named.user.as_deref();
@@ -121,14 +128,14 @@ fn body(
 ) -> (Named, bool) {
     /// Pingora keeps so much whatever the limit.
     const REPLAY_BUFFER: u64 = 64 * 1024;
-    let user = match incoming.user(snapshot, pool, !inquiry.body.is_empty()) {
+    let user = match incoming.user(snapshot, pool, || !inquiry.body.is_empty()) {
         Found::Settled(user) => user,
         Found::InBody(quest) => quest.last(inquiry.body.as_bytes(), inquiry.body_length.is_none()),
     };
     let kept = snapshot.treatments.is_on()
         && pool.kind == PoolKind::PluginDaemon
         && inquiry.method == "POST"
-        && incoming.asked().kind == Kind::Dispatch;
+        && incoming.asked.kind == Kind::Dispatch;
     let said = incoming.text(&header::CONTENT_LENGTH);
     let known = match inquiry.body.len() as u64 {
         0 => said.and_then(|length| length.parse().ok()),
@@ -151,7 +158,7 @@ fn refusal(
     incoming: &Incoming<'_>,
     treatment: &Treatment,
 ) -> Option<String> {
-    if snapshot.treatments.is_on() && incoming.asked().kind == Kind::Health {
+    if snapshot.treatments.is_on() && incoming.asked.kind == Kind::Health {
         return Some("the gateway answers this itself".to_owned());
     }
     let rejection = incoming

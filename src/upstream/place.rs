@@ -1,8 +1,6 @@
 //! Where does a request go, and whose is it? Said before its body is read.
 
-use super::plan::Incoming;
-use super::{Pool, Snapshot};
-use crate::dify::Asked;
+use super::{Incoming, Pool, Snapshot};
 use crate::model::Rejection;
 use crate::model::rejection::Reason;
 use crate::route::{Found, Head, Known, Look, Rule};
@@ -43,16 +41,9 @@ impl<'r> Incoming<'r> {
     /// Finds out. A pool of applications takes requests with a key of one of its applications, and
     /// what a rule sends there or lets in; every other pool takes what rules and routes send there.
     #[must_use]
-    pub fn place(&self, snapshot: &Snapshot, asked: &Asked<'r>) -> Place {
+    pub fn place(&self, snapshot: &Snapshot) -> Place {
         let known = self.application(snapshot);
-        let look = Look {
-            asked,
-            method: self.method,
-            path: self.path,
-            host: self.host,
-            application: known.as_ref().map(|(known, _)| &*known.name),
-        };
-        let rule = snapshot.rules.find(&look, |name| self.named(name));
+        let rule = self.rule(snapshot, known.as_ref().map(|(known, _)| &*known.name));
         let ruled = rule.and_then(|rule| rule.pool);
         let own = known.as_ref().map(|(known, _)| known.pool);
         let at = ruled
@@ -75,6 +66,21 @@ impl<'r> Incoming<'r> {
         }
     }
 
+    /// The rule that holds for it. Where there are no rules, nothing is looked up.
+    fn rule(&self, snapshot: &Snapshot, application: Option<&str>) -> Option<Rule> {
+        if snapshot.rules.is_empty() {
+            return None;
+        }
+        let look = Look {
+            asked: &self.asked,
+            method: self.method,
+            path: self.path,
+            host: self.host(),
+            application,
+        };
+        snapshot.rules.find(&look, |name| self.named(name))
+    }
+
     /// Whose key it carries, and in which header. Where there are no applications, nothing is looked
     /// up.
     fn application(&self, snapshot: &Snapshot) -> Option<(Known, HeaderName)> {
@@ -95,9 +101,9 @@ impl<'r> Incoming<'r> {
 
     /// Who the user is, as far as that stands outside of the body; only where the pool or
     /// a limit asks.
-    /// `body`: there is one that may be looked into.
+    /// `body`: is there one that may be looked into?
     #[must_use]
-    pub fn user(&self, snapshot: &Snapshot, pool: &Pool, body: bool) -> Found {
+    pub fn user(&self, snapshot: &Snapshot, pool: &Pool, body: impl FnOnce() -> bool) -> Found {
         let hashed = pool.hashing.as_ref().is_some_and(|it| it.goes_by_user());
         if !hashed && !snapshot.counts_users(pool) {
             return Found::Settled(None);
@@ -109,7 +115,7 @@ impl<'r> Incoming<'r> {
         snapshot.users.find(&Head {
             header: &values,
             query: self.query,
-            body,
+            body: body(),
         })
     }
 }

@@ -1,37 +1,14 @@
-//! What is a request, may it pass, and where does it go? Said once, for the request itself and for whoever asks
-//! about one.
+//! What becomes of a request? Said once, for the request itself and for whoever asks about one.
 
-use super::{Installs, Place, Pool, Snapshot};
-use crate::admit::{Arrival, Quota, admit};
+use super::{Incoming, Installs, Place, Pool, Snapshot};
+use crate::admit::Quota;
 use crate::config::PoolKind;
-use crate::dify::{Asked, Kind, Names, describe, runtime};
+use crate::dify::{Asked, Kind, runtime};
 use crate::model::rejection::Reason;
 use crate::model::{Basis, Class, Operation, Owner, Rejection, Verdict, clock};
 use crate::route::{Facts, Rule, Treatment, stable_hash};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::net::IpAddr;
+use http::HeaderName;
 use std::sync::Arc;
-
-// Made once: a name given as text is parsed at every look-up.
-static PLUGIN_ID: HeaderName = HeaderName::from_static("x-plugin-id");
-static UNIQUE_IDENTIFIER: HeaderName = HeaderName::from_static("x-plugin-unique-identifier");
-
-/// A request as it came.
-#[derive(Clone, Copy, Debug)]
-pub struct Incoming<'r> {
-    /// Its method.
-    pub method: &'r str,
-    /// Its path, without the query.
-    pub path: &'r str,
-    /// Its query.
-    pub query: Option<&'r str>,
-    /// The host it was sent to.
-    pub host: Option<&'r str>,
-    /// Its headers.
-    pub headers: &'r HeaderMap,
-    /// Where it came from, where that is known.
-    pub client: Option<IpAddr>,
-}
 
 /// What its body told, as far as it was asked.
 #[derive(Clone, Debug, Default)]
@@ -82,79 +59,6 @@ pub struct Plan<'r> {
     pub key: Option<u32>,
 }
 
-impl<'r> Incoming<'r> {
-    /// The first value of a header, where it is text.
-    #[must_use]
-    pub fn text(&self, name: &HeaderName) -> Option<&'r str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// What is asked of which plugin.
-    #[must_use]
-    pub fn asked(&self) -> Asked<'r> {
-        // Found in one go: to look one up costs as much as to pass several.
-        let (mut plugin_id, mut unique_identifier) = (None, None);
-        for (name, value) in self.headers {
-            let place = if *name == PLUGIN_ID {
-                &mut plugin_id
-            } else if *name == UNIQUE_IDENTIFIER {
-                &mut unique_identifier
-            } else {
-                continue;
-            };
-            place.get_or_insert(value);
-        }
-        let text = |value: Option<&'r HeaderValue>| value?.to_str().ok();
-        let names = Names {
-            plugin_id: text(plugin_id),
-            unique_identifier: text(unique_identifier),
-        };
-        describe(self.method, self.path, names)
-    }
-
-    /// May it pass? `gateway` is our own name.
-    ///
-    /// # Errors
-    /// When it may not: the answer in our own name.
-    pub fn check(
-        &self,
-        gateway: &str,
-        snapshot: &Snapshot,
-        treatment: &Treatment,
-    ) -> Result<(), Rejection> {
-        if snapshot.treatments.denies(self.path) {
-            return Err(Rejection::new(
-                Reason::Denied,
-                "this path is not open to clients: see kinds.denied in the gateway's configuration",
-            ));
-        }
-        let (mut length, mut via, mut lines) = (None, None, 0);
-        for (name, value) in self.headers {
-            if name == header::CONTENT_LENGTH {
-                length.get_or_insert(value);
-            } else if name == header::VIA {
-                via.get_or_insert(value);
-                lines += 1;
-            }
-        }
-        // Joining several Via lines is left out where there is one, which is nearly always.
-        let joined = (lines > 1).then(|| {
-            let lines = self.headers.get_all(header::VIA).iter();
-            let lines: Vec<_> = lines.filter_map(|value| value.to_str().ok()).collect();
-            lines.join(",")
-        });
-        let text = |value: Option<&'r HeaderValue>| value?.to_str().ok();
-        let arrival = Arrival {
-            method: self.method,
-            path: self.path,
-            headers: Some(self.headers),
-            content_length: text(length).and_then(|value| value.parse().ok()),
-            via: joined.as_deref().or_else(|| text(via)),
-        };
-        admit(&arrival, gateway, treatment.body, &snapshot.config.loops)
-    }
-}
-
 impl<'r> Plan<'r> {
     /// Finds out what is to be known of a request that goes to this place.
     #[must_use]
@@ -165,7 +69,7 @@ impl<'r> Plan<'r> {
         treatment: &Treatment,
         (place, named): (Place, &Named),
     ) -> Self {
-        let asked = incoming.asked();
+        let asked = incoming.asked;
         let Place {
             rule,
             pool,
@@ -207,7 +111,7 @@ impl<'r> Plan<'r> {
             }),
             plugin,
             runtime: match asked.version {
-                Some(_) => incoming.text(&UNIQUE_IDENTIFIER).map(runtime),
+                Some(_) => incoming.names.identifier().map(runtime),
                 None => plugin,
             },
             owner: plugin.and_then(|plugin| {
@@ -248,42 +152,6 @@ impl<'r> Plan<'r> {
                 class: Class::Short,
                 basis: Basis::Prior,
             },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use proptest::sample::select;
-
-    proptest! {
-        #[test]
-        fn what_names_a_plugin_is_found_in_one_go(fields in prop::collection::vec((
-            select(vec!["x-plugin-id", "x-plugin-unique-identifier", "host", "x-api-key"]),
-            select(vec!["a/b", "c/d:1@e", "", "\u{e9}"]),
-        ), 0..6)) {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
-                headers.append(name, value);
-            }
-            for path in ["/plugin/t/dispatch/tool/invoke", "/v2/invoke/dispatch/tool/invoke"] {
-                let incoming = Incoming {
-                    method: "POST",
-                    path,
-                    query: None,
-                    host: None,
-                    headers: &headers,
-                    client: None,
-                };
-                let names = Names {
-                    plugin_id: incoming.text(&PLUGIN_ID),
-                    unique_identifier: incoming.text(&UNIQUE_IDENTIFIER),
-                };
-                prop_assert_eq!(incoming.asked(), describe("POST", path, names));
-            }
         }
     }
 }
