@@ -129,8 +129,9 @@ impl Rig {
     /// pace at which the figures are owed. [`Paced::between`] alone holds them up.
     pub(crate) fn paced(&self, calls: usize, script: &Value) -> Paced {
         let (dify, script) = (self.dify(), script.clone());
-        let (ended, under_way) = (Arc::new(AtomicUsize::new(0)), Arc::new(RwLock::new(())));
-        let (counted, entered) = (Arc::clone(&ended), Arc::clone(&under_way));
+        let (sent, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let under_way = Arc::new(RwLock::new(()));
+        let (going, counted, entered) = (sent.clone(), ended.clone(), under_way.clone());
         let all = tokio::spawn(async move {
             let mut callers = JoinSet::new();
             let mut pace = tokio::time::interval(PACE);
@@ -140,6 +141,7 @@ impl Rig {
                 pace.tick().await;
                 let (dify, script, ended) = (dify.clone(), script.clone(), Arc::clone(&counted));
                 let under_way = Arc::clone(&entered);
+                going.store(n + 1, Ordering::Release);
                 callers.spawn(async move {
                     let mut tally = Tally::default();
                     let _under_way = under_way.read().await;
@@ -152,6 +154,7 @@ impl Rig {
         });
         Paced {
             all,
+            sent,
             ended,
             under_way,
         }
@@ -233,6 +236,7 @@ async fn join(mut callers: JoinSet<Tally>) -> Tally {
 /// Calls at a steady pace.
 pub(crate) struct Paced {
     all: tokio::task::JoinHandle<Tally>,
+    sent: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
     /// Read for as long as a call is under way.
     under_way: Arc<RwLock<()>>,
@@ -245,6 +249,11 @@ impl Paced {
             self.ended.load(Ordering::Acquire) >= calls
         })
         .await;
+    }
+
+    /// How many calls were sent until now: p0, p1 and so on.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Acquire)
     }
 
     /// Does something while no call is under way. Those whose time has come wait for its end.

@@ -4,7 +4,7 @@
 use crate::alone;
 use crate::load::{CALLS, CHECKS, Paced, Rig, Tally};
 use crate::matrix::unreached;
-use crate::relay::Door;
+use crate::relay::{Door, Relay};
 use serde_json::json;
 use twolane::demo::daemon::{Fail, Script, Stop};
 
@@ -52,10 +52,7 @@ async fn a_node_that_accepts_and_resets_or_closes_costs_nothing() {
     let _alone = alone().await;
     for door in [Door::Reset, Door::Close] {
         let row = format!("accepts, then {door:?}");
-        let (rig, relays) = Rig::with_doors(3, 1, CHECKS).await;
-        rig.warm().await;
-        let load = rig.paced(CALLS, &json!({}));
-        load.until(BEFORE).await;
+        let (rig, relays, load) = calls_through_a_door().await;
         // Owed is the call before whose first byte it happens. Of one that is under way nobody can
         // tell whether the node has read it.
         load.between(relays[0].turn_out(door)).await;
@@ -64,6 +61,32 @@ async fn a_node_that_accepts_and_resets_or_closes_costs_nothing() {
         let unreached = unreached(&rig).await;
         assert!(unreached > 0.0, "{row}: no call came to the door");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_resets_or_closes_under_calls_costs_none_that_come_later() {
+    let _alone = alone().await;
+    for door in [Door::Reset, Door::Close] {
+        let row = format!("{door:?} under calls");
+        let (rig, relays, load) = calls_through_a_door().await;
+        relays[0].turn_out(door).await;
+        let sent = load.sent();
+        let tally = finish(&rig, &row, load).await;
+        at_most(&row, sent - BEFORE, &tally);
+        for (id, error) in &tally.errors {
+            let number: usize = id[1..].parse().unwrap();
+            assert!(number < sent, "{row}: {id} came later: {error:?}");
+        }
+    }
+}
+
+/// The load has gone through an open door before the first of three nodes for a while.
+async fn calls_through_a_door() -> (Rig, Vec<Relay>, Paced) {
+    let (rig, relays) = Rig::with_doors(3, 1, CHECKS).await;
+    rig.warm().await;
+    let load = rig.paced(CALLS, &json!({}));
+    load.until(BEFORE).await;
+    (rig, relays, load)
 }
 
 #[tokio::test(flavor = "multi_thread")]
